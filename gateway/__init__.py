@@ -1,0 +1,1 @@
+"""The entrance: compiles the services' policy manifests into HAProxy rules and keeps its runtime state."""

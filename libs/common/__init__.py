@@ -1,0 +1,1 @@
+"""The shared kernel: what every service may assume. It knows no service."""

@@ -1,0 +1,1 @@
+"""The operator's command: starts, watches, demonstrates and stops the platform."""

@@ -1,0 +1,1 @@
+"""Accounts, credentials, sessions, roles and keys: who a person is and what they may do."""

@@ -1,0 +1,1 @@
+"""The transparency log: every domain event as a leaf that anyone can verify offline."""

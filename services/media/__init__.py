@@ -1,0 +1,1 @@
+"""Uploads: what was promised, what arrived, and whether both agree."""

@@ -1,0 +1,1 @@
+"""Notices to people: in the list, on the event stream, by e-mail."""

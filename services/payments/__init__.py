@@ -1,0 +1,1 @@
+"""Payables and Lumens, booked in double entry."""

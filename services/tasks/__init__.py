@@ -1,0 +1,1 @@
+"""Films, phases, micro-tasks, claims, submissions and their review."""
