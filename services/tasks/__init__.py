@@ -1,1 +1,1 @@
-"""Films, phases, micro-tasks, claims, submissions and their review."""
+"""Owns film production: films, their ten phases, micro-tasks, claims, submissions, reviews and contributor progress."""
