@@ -1,9 +1,12 @@
-"""Manifests, settings, keys and targets → HAProxy's configuration and its map files. A pure function: the same inputs give the same bytes."""
+"""Manifests, settings, keys and targets → HAProxy's configuration and its map files.
+
+A pure function: the same inputs give the same bytes.
+"""
 
 import base64
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
@@ -82,13 +85,16 @@ def compile_configuration(
     shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
     files = {
         "haproxy.cfg": _template(door, keys, backends, areas),
-        "maps/routes.map": _lines(f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped),
+        "maps/routes.map": _lines(
+            f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
+        ),
         "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape)),
         "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
         "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
         "maps/address_limits.map": _limit_lines(door.profile, "address"),
         "maps/address_keys.map": _lines(
-            f"{day.isoformat()} {_address_key(door.secret, day.isoformat())}" for day in (today + timedelta(n) for n in range(-1, ADDRESS_KEY_DAYS))
+            f"{day.isoformat()} {_address_key(door.secret, day.isoformat())}"
+            for day in (today + timedelta(n) for n in range(-1, ADDRESS_KEY_DAYS))
         ),
         "maps/keys.map": _lines(f"{key.key_id} {key.algorithm}" for key in keys),
         "non_canonical.lst": _lines(paths.NON_CANONICAL),
@@ -100,7 +106,9 @@ def compile_configuration(
         files[f"maps/area_{area.number}.map"] = _lines(
             f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
         )
-        files[f"maps/area_{area.number}_methods.map"] = _lines(f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression))
+        files[f"maps/area_{area.number}_methods.map"] = _lines(
+            f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression)
+        )
     return dict(sorted(files.items()))
 
 
@@ -117,7 +125,11 @@ def _refuse_reserved(routes: Iterable[tuple[Manifest, Route]]) -> None:
 
 def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
     environment = Environment(
-        loader=PackageLoader("gateway"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=select_autoescape(())
+        loader=PackageLoader("gateway"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=select_autoescape(()),
     )
     environment.globals.update(problem=problem)
     text = environment.get_template("haproxy.cfg.j2").render(
@@ -141,16 +153,24 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs to know of its route: operation, backend, who may, rate class, body limit, timeout in milliseconds, traits."""
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
     streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
     seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
     traits = [name for name, present in (("stream", streaming), ("page", route.page)) if present] or ["plain"]
-    fields = (route.operation, f"{manifest.service}-{route.process}", who, route.rate, route.body_limit, round(seconds * 1000), "+".join(traits))
+    fields = (
+        route.operation,
+        f"{manifest.service}-{route.process}",
+        who,
+        route.rate,
+        route.body_limit,
+        round(seconds * 1000),
+        "+".join(traits),
+    )
     return "|".join(map(str, fields))
 
 
-def _methods(routes: Iterable[tuple[Manifest, Route]], key: "Key") -> list[tuple[str, str]]:
+def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
     """Per path the value of the Allow header. GET implies HEAD."""
     found: dict[str, set[str]] = {}
     for _, route in routes:
@@ -159,7 +179,7 @@ def _methods(routes: Iterable[tuple[Manifest, Route]], key: "Key") -> list[tuple
 
 
 def _areas(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Area, ...]:
-    """Routes that need expressions by their literal prefix. A longer prefix inherits the routes of the shorter ones: one look-up must suffice."""
+    """Routes that need expressions, by literal prefix. A longer one inherits from the shorter: one look-up must suffice."""
     free = [(manifest, route) for manifest, route in routes if not paths.is_shaped(route)]
     prefixes = sorted({paths.prefix(route) for _, route in free})
     return tuple(
@@ -191,7 +211,7 @@ def _limit_lines(profile: Profile, field: str) -> bytes:
 
 
 def _address_key(secret: bytes, day: str) -> str:
-    """The key of one day's address hashes (base64, as HAProxy takes it): yesterday's hashes cannot be told from noise once it is gone."""
+    """The key of one day's address hashes (base64, as HAProxy takes it). Once it is gone they mean nothing."""
     return base64.b64encode(hmac.digest(secret, f"address key of {day}".encode(), sha256)).decode()
 
 

@@ -1,7 +1,7 @@
 """The gateway's folder: releases (one compiled configuration each), the sockets, and the state that outlives both.
 
-    releases/<digest>/haproxy.cfg, maps/, keys/, errors/     current → releases/<digest>
-    run/admin.sock, master.sock, pages.sock, peers.sock      state/jwks.json, revoked_sessions.map, not_before.map, servers.state
+releases/<digest>/haproxy.cfg, maps/, keys/, errors/     current → releases/<digest>
+run/admin.sock, master.sock, pages.sock, peers.sock      state/jwks.json, revoked_sessions.map, not_before.map, servers.state
 """
 
 import fcntl
@@ -60,7 +60,7 @@ class Folder:
 
     def current_release(self) -> str | None:
         """The name of the release in force."""
-        return Path(os.readlink(self.current)).name if self.current.is_symlink() else None
+        return self.current.readlink().name if self.current.is_symlink() else None
 
     def promote(self, release: str) -> None:
         """Put a release in force for the next start or reload, and forget old ones."""

@@ -1,5 +1,6 @@
 """The running HAProxy: its command line, its sockets, its reload."""
 
+import csv
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from gateway.folder import Folder
 from libs.common import clock
 
 SOCKET_TIMEOUT_SECONDS = 2
-RELOAD_SECONDS = 10
+RELOAD_SECONDS = 5
 ANSWER_MAX = 64 * 1024 * 1024
 LINES_PER_COMMAND = 200
 CONFIGURATION = "haproxy.cfg"
@@ -38,7 +39,16 @@ def executable() -> str:
 
 def command_line(folder: Folder) -> list[str]:
     """HAProxy in the foreground: a master that survives reloads, and its worker."""
-    return [executable(), "-W", "-S", "../../run/master.sock,mode,600,level,admin", "-C", str(folder.current), "-f", CONFIGURATION]
+    return [
+        executable(),
+        "-W",
+        "-S",
+        "unix@../../run/master.sock,mode,600,level,admin",
+        "-C",
+        str(folder.current),
+        "-f",
+        CONFIGURATION,
+    ]
 
 
 def validate(folder: Folder, release: str) -> None:
@@ -85,6 +95,20 @@ class Haproxy:
             return None
         return int(found[1]) if found else None
 
+    def unknown_keys(self) -> int:
+        """How often, lately, a token named a key that nobody here knows. Raises HaproxyAway."""
+        found = re.search(r"http_req_cnt=(\d+)", self.command("show table unknown_keys"))
+        return int(found[1]) if found else 0
+
+    def replicas(self) -> dict[str, dict[str, str]]:
+        """Backend → server → its state as the health checks see it. Raises HaproxyAway."""
+        rows = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
+        found: dict[str, dict[str, str]] = {}
+        for row in rows:
+            if row["svname"] not in {"FRONTEND", "BACKEND"} and row["check_status"]:
+                found.setdefault(row["pxname"], {})[row["svname"]] = row["status"]
+        return found
+
     def add(self, file: str, entries: Mapping[str, str]) -> None:
         """Add entries to a map of the running worker. Raises HaproxyAway, HaproxyError."""
         with self._lock:
@@ -117,7 +141,7 @@ class Haproxy:
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """Around the switch to another release: reload on leaving, and return once the new worker answers. Raises HaproxyError."""
+        """Around the switch to another release: reload on leaving, return once the new worker answers. Raises HaproxyError."""
         with self._lock:
             before = self.worker()
             if before is not None:

@@ -1,7 +1,7 @@
 """Every volumetric limit of the gateway, in one place. Limits of accounts (failed logins, resets) are auth's.
 
-A class is counted twice: by subject once a token was verified, and by keyed address hash before that. Counting is a sliding window; each
-gateway replica counts alone, so N replicas permit N times these numbers.
+A class is counted twice: by subject once a token was verified, and by keyed address hash before that. Counting is a sliding
+window; each gateway replica counts alone, so N replicas permit N times these numbers.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from libs.common.config import Environment
 WINDOW_SECONDS = 60
 DEVELOPMENT_ADDRESS_FACTOR = 100
 BODY_LIMIT_MAX = 64 * 1024
-"""Longest body in bytes that is held back until it is whole; what may be longer declares `stream` or the rate class `upload`."""
+"""Longest body in bytes that is held back until it is whole. The beginning of a longer one is, and the rest passes."""
 HEADERS_MAX = 16 * 1024
 """Longest request head in bytes."""
 BODY_WAIT_SECONDS = 10
@@ -39,6 +39,6 @@ LIMITS: Mapping[Rate, Limit] = {
 
 
 def limits(environment: Environment) -> Mapping[Rate, Limit]:
-    """The limits in force: in development many people share one address, so address limits are raised there; subject limits never."""
+    """The limits in force. In development many people share one address, so address limits are raised; subject limits never."""
     factor = 1 if environment == "production" else DEVELOPMENT_ADDRESS_FACTOR
     return {rate: Limit(limit.subject, limit.address * factor) for rate, limit in LIMITS.items()}

@@ -70,7 +70,9 @@ class Route(BaseModel):
     @model_validator(mode="after")
     def _path_and_parameters_agree(self) -> "Route":
         if not TEMPLATE.match(self.path):
-            raise ValueError(f"path {self.path!r} is not made of whole literal or {{parameter}} segments of unreserved characters")
+            raise ValueError(
+                f"path {self.path!r} is not made of whole literal or {{parameter}} segments of unreserved characters"
+            )
         named = [match[1] for segment in self.segments if (match := PARAMETER.match(segment))]
         if sorted(named) != sorted(self.parameters):
             raise ValueError(f"path names the parameters {sorted(named)} but declares {sorted(self.parameters)}")
@@ -115,11 +117,17 @@ def read(paths: Iterable[Path]) -> tuple[Manifest, ...]:
         try:
             manifests.append((name, Manifest.model_validate_json(path.read_bytes())))
         except ValidationError as error:
-            faults += [_sentence(name, path, item["loc"], item["msg"]) for item in error.errors(include_url=False, include_input=False)]
+            faults += [
+                _sentence(name, path, item["loc"], item["msg"]) for item in error.errors(include_url=False, include_input=False)
+            ]
         except OSError as error:
             faults.append(f"{name}: cannot be read: {error.strerror}")
     services = [manifest.service for _, manifest in manifests]
-    faults += [f"{name}: a second manifest of service {m.service}" for i, (name, m) in enumerate(manifests) if m.service in services[:i]]
+    faults += [
+        f"{name}: a second manifest of service {m.service}"
+        for i, (name, m) in enumerate(manifests)
+        if m.service in services[:i]
+    ]
     if faults:
         raise ManifestError(faults)
     return tuple(sorted((manifest for _, manifest in manifests), key=lambda manifest: manifest.service))
@@ -132,7 +140,7 @@ def _sentence(name: str, path: Path, location: tuple[int | str, ...], message: s
 
 
 def _route_at(path: Path, location: tuple[int | str, ...]) -> str:
-    if len(location) < 2 or location[0] != "routes" or not isinstance(location[1], int):  # noqa: PLR2004
+    if len(location) < 2 or location[0] != "routes" or not isinstance(location[1], int):
         return ""
     raw = _Names.model_validate_json(path.read_bytes()).routes[location[1]]
     return f"{raw.method} {raw.path} ({raw.source})"

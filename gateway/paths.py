@@ -1,7 +1,8 @@
 """From path templates to what HAProxy can look up.
 
-A path whose parameters are UUIDs and integers has a *shape*: the same path with those segments replaced, `/tasks/{uuid}/claim`. Shapes are looked
-up exactly, in the same time however many routes there are. Only routes with free text need regular expressions, kept apart by their first literal segments.
+A path whose parameters are UUIDs and integers has a *shape*: the same path with those segments replaced, `/tasks/{uuid}/claim`.
+Shapes are looked up exactly, in the same time however many routes there are. Only routes with free text need regular
+expressions, kept apart by their first literal segments.
 """
 
 import re
@@ -27,7 +28,8 @@ NON_CANONICAL = (
     r"//",
     r"/\.\.?(?:[/;]|$)",
     r"%(?![0-9A-Fa-f]{2})",
-    r"%(?:2[fFdDeE]|5[cCfF]|7[eEfF]|[01][0-9A-Fa-f]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])",  # slash, backslash, controls, unreserved
+    # An encoded slash, backslash, control or unreserved character.
+    r"%(?:2[fFdDeE]|5[cCfF]|7[eEfF]|[01][0-9A-Fa-f]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])",
 )
 """A path that matches one of these could be read in two ways by two programs; it is refused, never mended."""
 
@@ -38,7 +40,7 @@ def is_canonical(path: str) -> bool:
 
 
 def is_shaped(route: Route) -> bool:
-    """Whether the route can be looked up by its shape alone: literal segments that look like a parameter would lose their value in it."""
+    """Whether the route can be looked up by its shape: literal segments that look like a parameter would lose their value."""
     return all(kind in SHAPED if kind else not re.fullmatch(f"{UUID}|{INTEGER}", literal) for kind, literal in route.kinds)
 
 

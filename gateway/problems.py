@@ -81,7 +81,7 @@ SECURITY_HEADERS = {
 
 
 def problem(status: int, detail: str, *, members: str = "") -> str:
-    """A document as a log-format string: HAProxy fills in path and request id. `members` are further JSON members, already in that format."""
+    """A document as a log-format string: HAProxy fills in path and request id. `members` are further members in that format."""
     kind = KINDS[status]
     document = kind(detail).document("%[var(txn.path)]", "%[var(txn.request_id)]")
     text = json.dumps(document, ensure_ascii=True)
@@ -90,7 +90,17 @@ def problem(status: int, detail: str, *, members: str = "") -> str:
 
 def error_file(status: int) -> bytes:
     """A whole answer for requests that could not even be parsed: nothing of them can be repeated in it."""
-    body = json.dumps({"type": KINDS[status].type_uri(), "title": KINDS[status].title, "status": status, "detail": PARSER[status]})
-    headers = {"Content-Type": PROBLEM_MEDIA_TYPE, "Content-Length": str(len(body)), "Cache-Control": "no-store", "Connection": "close"}
-    lines = [f"HTTP/1.1 {status} {KINDS[status].title}", *(f"{name}: {value}" for name, value in {**headers, **SECURITY_HEADERS}.items())]
+    body = json.dumps(
+        {"type": KINDS[status].type_uri(), "title": KINDS[status].title, "status": status, "detail": PARSER[status]}
+    )
+    headers = {
+        "Content-Type": PROBLEM_MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Connection": "close",
+    }
+    lines = [
+        f"HTTP/1.1 {status} {KINDS[status].title}",
+        *(f"{name}: {value}" for name, value in {**headers, **SECURITY_HEADERS}.items()),
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()

@@ -1,7 +1,7 @@
 """What has been withdrawn before its time, as the gateway keeps it: on disk first, then in the running HAProxy.
 
-Sessions map to the second until which the entry is kept, subjects to the earliest `iat` that still holds. Sources are the broadcast of
-`auth.session.revoked` and auth's list; an entry leaves only when no token could carry it any more.
+Sessions map to the second until which the entry is kept, subjects to the earliest `iat` that still holds. Sources are the
+broadcast of `auth.session.revoked` and auth's list; an entry leaves only when no token could carry it any more.
 """
 
 import math
@@ -79,7 +79,9 @@ class Revocations:
         listed = RevocationList.model_validate(document)
         live = {session: seconds(until) for session, until in listed.sessions.items() if seconds(until) > now}
         changes = [self.add_session(session, until, now) for session, until in live.items()]
-        fresh = {subject: seconds(moment) for subject, moment in listed.subjects.items() if seconds(moment) > now - RETENTION_SECONDS}
+        fresh = {
+            subject: seconds(moment) for subject, moment in listed.subjects.items() if seconds(moment) > now - RETENTION_SECONDS
+        }
         changes += [self.add_subject(subject, moment) for subject, moment in fresh.items()]
         return any(changes)
 
@@ -97,7 +99,7 @@ class Revocations:
 
 def _parse(content: bytes) -> dict[str, int]:
     pairs = (line.split() for line in content.decode("ascii").splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}  # noqa: PLR2004
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 
 
 def _render(entries: Mapping[str, int]) -> bytes:

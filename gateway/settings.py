@@ -12,17 +12,25 @@ class GatewaySettings(Settings):
     """What both processes of the gateway read."""
 
     lumiere_env: Environment = "development"
-    lumiere_origin: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$", description="Public base address; the token issuer")
+    lumiere_origin: str = Field(
+        default="http://127.0.0.1:8080",
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$",
+        description="Public base address; the token issuer",
+    )
     audience: str = Field(default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$")
     amqp_url: SecretStr = Field(description="RabbitMQ, as the gateway's own user")
-    auth_url: str = Field(default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network")
+    auth_url: str = Field(
+        default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
+    )
     revocation_list_token: Secret = Field(description="Bearer for auth's revocation list")
     host: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9.:\[\]*-]+$", description="Address that clients connect to")
     lumiere_port: Port = 8080
     gateway_secret: Secret = Field(description="Root of the keys that addresses are hashed with")
     gateway_targets: Path = Field(description="JSON file: service → process → addresses of replicas")
     gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
-    gateway_certificate: Path | None = Field(default=None, description="PEM file of certificate and key; then the port speaks TLS")
+    gateway_certificate: Path | None = Field(
+        default=None, description="PEM file of certificate and key; then the port speaks TLS"
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
     def door(self) -> Door:

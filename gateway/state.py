@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,17 @@ def read_targets(path: Path) -> Targets:
     except FileNotFoundError:
         return {}
     except ValidationError as error:
-        raise TargetError(f"{path.name} must map service → process → list of host:port ({error.error_count()} faults)") from None
+        raise TargetError(
+            f"{path.name} must map service → process → list of host:port ({error.error_count()} faults)"
+        ) from None
 
 
 class Gateway:
     """One gateway: its inputs, its folder, its HAProxy. Safe to call from several threads."""
 
-    def __init__(self, door: Door, folder: Folder, targets: Path, manifests: Callable[[], Iterable[Path]] = manifest_paths) -> None:
+    def __init__(
+        self, door: Door, folder: Folder, targets: Path, manifests: Callable[[], Iterable[Path]] = manifest_paths
+    ) -> None:
         self.folder = folder
         self.haproxy = Haproxy(folder)
         self._door = door
@@ -62,7 +67,14 @@ class Gateway:
     def fingerprint(self) -> object:
         """Changes when an input on disk or the day does."""
         paths = [*self._manifests(), self._targets]
-        return clock.now().date(), [(path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]]
+        return clock.now().date(), [
+            (path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]
+        ]
+
+    @property
+    def key_set(self) -> Mapping[str, Any]:
+        """Auth's key set as it was last seen."""
+        return self._key_set
 
     @property
     def keys(self) -> tuple[VerificationKey, ...]:
@@ -95,7 +107,7 @@ class Gateway:
     def take_keys(self, document: Mapping[str, Any]) -> bool:
         """Take over auth's key set; returns whether it changed. Raises what `compile` raises, ValueError for no key set."""
         if not isinstance(document.get("keys"), list):
-            raise ValueError("a JWK Set holds a list `keys` (RFC 7517 section 5)")
+            raise ValueError("a JWK Set holds a list `keys` (RFC 7517 section 5)")  # noqa: TRY004 — a fault of the answer
         with self._lock:
             if document == self._key_set:
                 return False
@@ -108,10 +120,8 @@ class Gateway:
         """Stop trusting a key at once: in the running worker by its map, then by a configuration without it."""
         with self._lock:
             self._keep_keys({"keys": [key for key in self._key_set.get("keys", []) if key.get("kid") != key_id]})
-        try:
+        with suppress(HaproxyAway):  # its next start reads what is on disk
             self.haproxy.delete("maps/keys.map", key_id)
-        except HaproxyAway:
-            pass  # its next start reads what is on disk
         self.compile()
 
     def _keep_keys(self, document: Mapping[str, Any]) -> None:
@@ -169,5 +179,9 @@ class Gateway:
             self._pushed_to = None  # it reads the files when it starts
 
     def _push_all(self) -> None:
-        self.haproxy.replace(f"../../state/{SESSIONS_FILE}", {key: str(until) for key, until in self._revocations.sessions.items()})
-        self.haproxy.replace(f"../../state/{SUBJECTS_FILE}", {key: str(moment) for key, moment in self._revocations.subjects.items()})
+        self.haproxy.replace(
+            f"../../state/{SESSIONS_FILE}", {key: str(until) for key, until in self._revocations.sessions.items()}
+        )
+        self.haproxy.replace(
+            f"../../state/{SUBJECTS_FILE}", {key: str(moment) for key, moment in self._revocations.subjects.items()}
+        )
