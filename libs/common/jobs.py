@@ -67,16 +67,18 @@ class Job:
         if missing:
             raise SubscriptionError(f"no resource provides {', '.join(missing)} of job {self.name}")
 
-    def run_once(self, database: Database, resources: Resources) -> int:
-        """Run now; with a `tx: Transaction` parameter in one transaction. Returns the rows dealt with."""
-        with context.bound(correlation_id=str(ids.new_id()), causation_id=None, actor=f"service:{database.schema}"):
-            if Transaction not in self.parameters.values():
-                return self._call({Database: database, **resources})
-            with database.transaction() as tx:
-                return self._call({Database: database, Transaction: tx, **resources})
 
-    def _call(self, given: Resources) -> int:
-        return self.function(**{name: given[annotation] for name, annotation in self.parameters.items()})
+def run_once(database: Database, job: Job, resources: Resources) -> int:
+    """Run a job now; with a `tx: Transaction` parameter in one transaction. Returns the rows dealt with."""
+    with context.bound(correlation_id=str(ids.new_id()), causation_id=None, actor=f"service:{database.schema}"):
+        if Transaction not in job.parameters.values():
+            return _call(job, {Database: database, **resources})
+        with database.transaction() as tx:
+            return _call(job, {Database: database, Transaction: tx, **resources})
+
+
+def _call(job: Job, given: Resources) -> int:
+    return job.function(**{name: given[annotation] for name, annotation in job.parameters.items()})
 
 
 def collect_jobs(modules: Iterable[ModuleType]) -> tuple[Job, ...]:
@@ -123,7 +125,7 @@ class JobRunner:
         try:
             if not self._locks.try_acquire(lock):
                 return min(self._interval_seconds, STANDBY_SECONDS)
-            rows = self._job.run_once(self._database, self._resources)
+            rows = run_once(self._database, self._job, self._resources)
         except Exception as error:  # noqa: BLE001 - a job may raise anything; it is logged and tried again
             return self._failed(error)
         self._backoff.reset()

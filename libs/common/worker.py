@@ -170,6 +170,8 @@ def measure(database: Database, reader: Reader) -> dict[str, Any]:
         .order_by(parked.c.subscription)
     )
     waiting = {}
+    metrics.PARKED.clear()
+    metrics.PARKED_AGE.clear()
     for each in reader.all(per_subscription):
         waiting[each.subscription] = each.depth
         metrics.PARKED.labels(database.schema, each.subscription).set(each.depth)
