@@ -1,4 +1,4 @@
-"""The rows of schema `auth`. Personal data stands in four columns of `user_account` and nowhere else: e-mail, display name, bio, locale."""
+"""The rows of schema `auth`. Personal data stands in `user_account` alone: e-mail, display name, bio, locale."""
 
 from collections.abc import Iterable
 
@@ -37,7 +37,9 @@ user_account = Table(
     _one_of("role", Role),
     _one_of("status", Status),
     CheckConstraint("email = lower(email)", name="email_lower_case"),
-    CheckConstraint(f"char_length(display_name) BETWEEN {DISPLAY_NAME_MINIMUM} AND {DISPLAY_NAME_MAXIMUM}", name="display_name_length"),
+    CheckConstraint(
+        f"char_length(display_name) BETWEEN {DISPLAY_NAME_MINIMUM} AND {DISPLAY_NAME_MAXIMUM}", name="display_name_length"
+    ),
     CheckConstraint(f"char_length(bio) <= {BIO_MAXIMUM}", name="bio_length"),
     Index(None, "role"),
 )

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, and_, bindparam, func, or_, select
-from sqlalchemy.dialects.postgresql import UUID as PostgresUUID
+from sqlalchemy import Row, Text, Uuid, and_, bindparam, func, or_, select
 
 from libs.common.auth.policy import Role
 from libs.common.db import Reader
@@ -14,7 +13,15 @@ from services.auth.domain.accounts import Address, Status, UnknownAccount
 from services.auth.domain.lockout import Failures
 from services.auth.domain.sessions import SpentToken
 from services.auth.domain.tokens import KeyState, Purpose
-from services.auth.models import login_failure, one_time_token, password_credential, refresh_token, session, signing_key, user_account
+from services.auth.models import (
+    login_failure,
+    one_time_token,
+    password_credential,
+    refresh_token,
+    session,
+    signing_key,
+    user_account,
+)
 
 _account = select(user_account, password_credential.c.password_hash).outerjoin(
     password_credential, password_credential.c.user_id == user_account.c.id
@@ -55,13 +62,15 @@ _sessions_page = (
     .where(
         session.c.user_id == bindparam("user_id"),
         _live_session,
-        or_(bindparam("after", type_=PostgresUUID(as_uuid=True)).is_(None), session.c.id < bindparam("after")),
+        or_(bindparam("after", type_=Uuid).is_(None), session.c.id < bindparam("after")),
     )
     .order_by(session.c.id.desc())
     .limit(bindparam("limit"))
 )
 _revoked_sessions = select(session.c.id, session.c.revoked_at).where(session.c.revoked_at > bindparam("since"))
-_revoked_subjects = select(user_account.c.id, user_account.c.tokens_not_before).where(user_account.c.tokens_not_before > bindparam("since"))
+_revoked_subjects = select(user_account.c.id, user_account.c.tokens_not_before).where(
+    user_account.c.tokens_not_before > bindparam("since")
+)
 
 _accounts_page = (
     select(user_account)
@@ -69,7 +78,7 @@ _accounts_page = (
         or_(bindparam("email", type_=Text).is_(None), user_account.c.email == bindparam("email")),
         or_(bindparam("role", type_=Text).is_(None), user_account.c.role == bindparam("role")),
         or_(bindparam("status", type_=Text).is_(None), user_account.c.status == bindparam("status")),
-        or_(bindparam("after", type_=PostgresUUID(as_uuid=True)).is_(None), user_account.c.id < bindparam("after")),
+        or_(bindparam("after", type_=Uuid).is_(None), user_account.c.id < bindparam("after")),
     )
     .order_by(user_account.c.id.desc())
     .limit(bindparam("limit"))
@@ -142,12 +151,12 @@ def spent_token(db: Reader, token_hash: bytes, now: datetime) -> tuple[SpentToke
 
 
 def sessions_page(db: Reader, user_id: UUID, now: datetime, limit: int, after: UUID | None) -> list[Row[Any]]:
-    """Which live sessions does this person have, newest first? One row more than the limit tells that there are more."""
+    """Which live sessions does this person have, newest first? One row over the limit tells of more."""
     return db.all(_sessions_page, {"user_id": user_id, "now": now, "limit": limit + 1, "after": after})
 
 
 def accounts_page(db: Reader, filters: Mapping[str, str | None], limit: int, after: UUID | None) -> list[Row[Any]]:
-    """Which accounts match email, role and status (None: any), newest first? One row more than the limit tells that there are more."""
+    """Which accounts match email, role and status (None: any), newest first? One row over the limit tells of more."""
     return db.all(_accounts_page, {**filters, "limit": limit + 1, "after": after})
 
 

@@ -75,12 +75,9 @@ def normal_address(text: str) -> Address:
     Raises ValueError when it is no address. Whether it receives mail is shown by the verification mail, not guessed from DNS.
     """
     try:
-        normalized = validate_email(text, check_deliverability=False).normalized.lower()
+        return Address(validate_email(text, check_deliverability=False).normalized.lower())
     except EmailNotValidError:
         raise ValueError("is not an e-mail address; write it like name@example.org") from None
-    if len(normalized.encode()) > ADDRESS_MAXIMUM:
-        raise ValueError(f"is longer than {ADDRESS_MAXIMUM} octets")
-    return Address(normalized)
 
 
 def display_name(text: str) -> str:
@@ -116,7 +113,9 @@ def refuse_change(role: Role, new_role: Role, new_status: Status, other_administ
     `other_administrators` counts the active administrators besides this account.
     """
     if new_role is Role.ADMIN and role is not Role.ADMIN:
-        return AdministratorNeedsTwoPeople("Making an administrator takes two: one proposes, another confirms. Nothing was changed.")
+        return AdministratorNeedsTwoPeople(
+            "Making an administrator takes two: one proposes, another confirms. Nothing was changed."
+        )
     loses_administrator = role is Role.ADMIN and (new_role is not Role.ADMIN or new_status is not Status.ACTIVE)
     if loses_administrator and other_administrators == 0:
         return LastAdministrator("This is the last active administrator. Appoint another before taking this one away.")

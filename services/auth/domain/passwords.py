@@ -1,7 +1,7 @@
 """Passwords: what is accepted, and the form in which they are kept.
 
-A password is normalised (RFC 8265, OpaqueString: NFC), keyed and compressed by HMAC-SHA-256, then hashed by bcrypt. bcrypt reads
-72 bytes at most and stops at a zero byte; 44 characters of base64 avoid both, and a stolen table is worthless without the key.
+A password is normalised (RFC 8265, OpaqueString: NFC), keyed and compressed by HMAC-SHA-256, then hashed by bcrypt. bcrypt
+reads 72 bytes at most and stops at a zero byte: 44 characters of base64 avoid both. A stolen table alone is worthless.
 """
 
 import base64
@@ -37,9 +37,14 @@ class PasswordHasher(Protocol):
         ...
 
 
+def normalised(text: str) -> str:
+    """Return the one form of the same characters, however they were typed."""
+    return unicodedata.normalize("NFC", text)
+
+
 def normal_password(text: str) -> str:
     """Return the password as it is hashed; raises ValueError when it is too short or too long (characters, normalised)."""
-    normal = unicodedata.normalize("NFC", text)
+    normal = normalised(text)
     if not PASSWORD_MINIMUM <= len(normal) <= PASSWORD_MAXIMUM:
         raise ValueError(f"must have {PASSWORD_MINIMUM} to {PASSWORD_MAXIMUM} characters")
     return normal
@@ -48,8 +53,7 @@ def normal_password(text: str) -> str:
 def prehash(password: str, secret: MasterSecret) -> bytes:
     """Return what bcrypt is given: 44 characters without a zero byte."""
     key = secret.derive(f"password pre-hash v{PREHASH_VERSION}")
-    normal = unicodedata.normalize("NFC", password).encode()
-    return base64.b64encode(hmac.digest(key, normal, hashlib.sha256))
+    return base64.b64encode(hmac.digest(key, normalised(password).encode(), hashlib.sha256))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,9 @@ class EndReason(StrEnum):
 
     LOGOUT = "LOGOUT"
     REVOKED_BY_USER = "REVOKED_BY_USER"
-    REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"
-    PASSWORD_CHANGED = "PASSWORD_CHANGED"
-    PASSWORD_RESET = "PASSWORD_RESET"
+    REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105  a reason
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105  a reason
+    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105  a reason
     ROLE_CHANGED = "ROLE_CHANGED"
     SUSPENDED = "SUSPENDED"
 
@@ -91,7 +91,14 @@ def revocation_expiry(revoked_at: datetime) -> datetime:
 
 
 _BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-_SYSTEMS = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS", "macOS"), ("Linux", "Linux"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
 
 
 def device_label(user_agent: str | None) -> str:

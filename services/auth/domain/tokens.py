@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 from uuid import UUID
 
 from joserfc import jwt
@@ -73,7 +73,7 @@ class TokenIssuer(Protocol):
 class KeySet(Protocol):
     """The public keys with which tokens can be verified."""
 
-    def public(self) -> bytes:
+    def public(self) -> dict[str, Any]:
         """Return the JSON Web Key Set (RFC 7517)."""
         ...
 

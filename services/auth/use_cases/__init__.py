@@ -1,1 +1,1 @@
-"""The verbs of auth; each is one transaction, but for those that hash a password: they take the database and hash in between."""
+"""The verbs of auth. Each is one transaction; those that hash a password take the database and hash outside of any."""

@@ -1,6 +1,7 @@
 """Change one's own profile; as an administrator, change somebody's role or status."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -38,11 +39,16 @@ _write_standing = (
 
 
 def update_profile(tx: Transaction, user_id: UUID, changes: Mapping[str, Any], expected_version: int | None) -> Row[Any]:
-    """Write the members of the profile that `changes` names. Raises PreconditionFailed for another version, AccountChanged for a race."""
+    """Write the members of the profile that `changes` names.
+
+    Raises PreconditionFailed for another version, AccountChanged when somebody was quicker.
+    """
     before = queries.account(tx, user_id)
     _require_version(before, expected_version)
     values = {"display_name": before.display_name, "bio": before.bio, "locale": before.locale, **changes}
-    after = tx.first(_write_profile, {"user_id": user_id, "seen": before.version, **{f"new_{name}": each for name, each in values.items()}})
+    after = tx.first(
+        _write_profile, {"user_id": user_id, "seen": before.version, **{f"new_{name}": each for name, each in values.items()}}
+    )
     if after is None:
         raise AccountChanged("Somebody changed the profile meanwhile; read it again.")
     renamed = after.display_name != before.display_name
@@ -57,25 +63,36 @@ def update_profile(tx: Transaction, user_id: UUID, changes: Mapping[str, Any], e
     return after
 
 
-def change_standing(
-    tx: Transaction, user_id: UUID, actor_id: UUID, role: Role | None, status: Status | None, expected_version: int | None
-) -> Row[Any] | Conflict:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The role and status to give (None: as it is), and the version that the administrator saw (None: any)."""
+
+    role: Role | None
+    status: Status | None
+    expected_version: int | None
+
+
+def change_standing(tx: Transaction, user_id: UUID, actor_id: UUID, change: Standing) -> Row[Any] | Conflict:
     """Give an account another role or status and end its sessions, or return the refusal, which is on record.
 
     Raises UnknownAccount, PreconditionFailed for another version.
     """
     lock_administrators(tx)
     before = queries.account_to_change(tx, user_id)
-    _require_version(before, expected_version)
-    new_role, new_status = role or Role(before.role), status or Status(before.status)
+    _require_version(before, change.expected_version)
+    new_role, new_status = change.role or Role(before.role), change.status or Status(before.status)
     details = {"old_role": before.role, "new_role": new_role, "old_status": before.status, "new_status": new_status}
     refusal = refuse_change(Role(before.role), new_role, new_status, queries.other_administrators(tx, user_id))
     if refusal:
-        tx.audit("user.change_standing", "user", user_id, outcome="refused", details={**details, "reason": type(refusal).__name__})
+        tx.audit(
+            "user.change_standing", "user", user_id, outcome="refused", details={**details, "reason": type(refusal).__name__}
+        )
         return refusal
     if (new_role, new_status) == (before.role, before.status):
         return before
-    after = tx.one(_write_standing, {"user_id": user_id, "seen": before.version, "new_role": new_role, "new_status": new_status})
+    after = tx.one(
+        _write_standing, {"user_id": user_id, "seen": before.version, "new_role": new_role, "new_status": new_status}
+    )
     tx.audit("user.change_standing", "user", user_id, details=details)
     _tell(tx, before, after, actor_id)
     return after

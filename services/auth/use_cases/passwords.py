@@ -42,7 +42,7 @@ def reset_password(database: Database, token: str, password: str, hasher: Passwo
 def change_password(
     database: Database, user_id: UUID, passwords: tuple[str, str], hasher: PasswordHasher, secret: MasterSecret
 ) -> Problem | None:
-    """Replace the current password (first) by a new one (second), or return the refusal: wrong ones count towards the lockout."""
+    """Replace the current password (first) by a new one (second), or return the refusal: wrong ones count as at login."""
     current, new = passwords
     with database.reader() as db:
         account = queries.account(db, user_id)

@@ -47,7 +47,7 @@ class Registration:
 
 
 def register(database: Database, registration: Registration, hasher: PasswordHasher, links: Links) -> None:
-    """Open an account that waits for its address to be confirmed. Known addresses cost and answer the same; their owner is told by mail."""
+    """Open an account that waits for its address to be confirmed. A known address costs the same; its owner is told by mail."""
     password_hash = hasher.hash(registration.password)
     with database.transaction() as tx:
         account = add_account(tx, registration, password_hash)
@@ -60,7 +60,7 @@ def register(database: Database, registration: Registration, hasher: PasswordHas
 def _register_again(tx: Transaction, address: Address, password_hash: str, links: Links) -> None:
     known = queries.account_by_address(tx, address)
     if known is not None and known.verified_at is None:
-        # Whoever answers the mail gets the password that was chosen with it: nobody can lay a password for a stranger's address.
+        # Each mail confirms the password chosen with it: nobody can lay a password for a stranger's address.
         mail.request_verification(tx, known, links, password_hash)
     elif known is not None:
         mail.tell_address_in_use(tx, known, links)

@@ -76,7 +76,9 @@ _end_all = (
     .values(revoked_at=bindparam("now"), revoke_reason=bindparam("reason"))
     .returning(session.c.id, session.c.last_token_at)
 )
-_void_older_tokens = update(user_account).where(user_account.c.id == bindparam("owner")).values(tokens_not_before=bindparam("instant"))
+_void_older_tokens = (
+    update(user_account).where(user_account.c.id == bindparam("owner")).values(tokens_not_before=bindparam("instant"))
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,9 @@ def sign_in(database: Database, attempt: Attempt, hasher: PasswordHasher, secret
     correct = hasher.verify(attempt.password, account.password_hash if account else None)
     with database.transaction() as tx:
         refusal = judge_password(tx, key, account, correct=correct)
-        return refusal if refusal or account is None else _enter(tx, account, attempt.device_label)
+        if refusal or account is None:
+            return refusal or WrongCredentials()
+        return _enter(tx, account, attempt.device_label)
 
 
 def judge_password(tx: Transaction, key: bytes, account: Row[Any] | None, *, correct: bool) -> Problem | None:
@@ -101,7 +103,9 @@ def _refuse_entry(account: Row[Any], seen: Row[Any]) -> Problem | None:
     if account.password_hash != seen.password_hash:
         return WrongCredentials("The password was changed a moment ago; use the new one.", code=None)
     if account.verified_at is None:
-        return AccountNotVerified("Confirm your e-mail address first: the link is in the mail that we sent. Register again for a new link.")
+        return AccountNotVerified(
+            "Confirm your e-mail address first: the link is in the mail that we sent. Register again for a new link."
+        )
     if account.status != Status.ACTIVE:
         return AccountSuspended("This account is suspended. Write to support to learn why.")
     return None
