@@ -144,5 +144,12 @@ class TaskValidated(Event, type="tasks.task.validated", version=1, aggregate="ta
     film_title: str
 
 
+class TaskCancelled(Event, type="tasks.task.cancelled", version=1, aggregate="task_id"):
+    """An administrator dropped a task that nobody had claimed; nothing waits for it any more."""
+
+    task_id: UUID
+    film_id: UUID
+
+
 class AuditRecorded(AuditEvent, type="tasks.audit.recorded", version=1, aggregate="audit_id"):
     """An administrative act in film production."""
