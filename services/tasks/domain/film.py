@@ -59,7 +59,9 @@ def film_status(phases: Mapping[Phase, PhaseStatus]) -> FilmStatus:
     """How far the film is, by the latest phase that is at work or done."""
     if all(status is PhaseStatus.COMPLETED for status in phases.values()):
         return FilmStatus.COMPLETED
-    reached = max((phase for phase, status in phases.items() if status is not PhaseStatus.LOCKED), key=lambda phase: phase.position)
+    reached = max(
+        (phase for phase, status in phases.items() if status is not PhaseStatus.LOCKED), key=lambda phase: phase.position
+    )
     if reached in PRE_PRODUCTION:
         return FilmStatus.PRE_PRODUCTION
     return FilmStatus.POST_PRODUCTION if reached in POST_PRODUCTION else FilmStatus.IN_PRODUCTION

@@ -43,7 +43,7 @@ class NoAttemptLeft(Conflict):
 
 
 class MediaRejected(Conflict):
-    """An upload was checked and refused, so it cannot be delivered."""
+    """An upload was refused or has been deleted, so it cannot be delivered."""
 
 
 class MediaNotConfirmed(Conflict):
@@ -52,10 +52,6 @@ class MediaNotConfirmed(Conflict):
     def headers(self) -> dict[str, str]:
         """Retry-After in seconds."""
         return {"Retry-After": str(MEDIA_RETRY_SECONDS)}
-
-
-class ReviewerUnavailable(Exception):  # noqa: N818 — named for what it says
-    """The advisory reviewer gave no answer this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +95,17 @@ class Advice:
     score: int | None
     mock: bool
 
+    def __post_init__(self) -> None:
+        low, high = SCORE_RANGE
+        if self.score is not None and not low <= self.score <= high:
+            raise ValueError(f"a score lies between {low} and {high}")
+
 
 class Reviewer(Protocol):
     """An outside opinion on delivered work. It advises; a person decides."""
 
     def review(self, material: Material) -> Advice:
-        """Judge the material.
-
-        Raises ReviewerUnavailable.
-        """
+        """Judge the material. Whatever it raises counts as no answer this time, and it is asked again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +135,15 @@ def deliverable(wanted: Sequence[MediaId], known: Sequence[Media], contributor_i
         )
     refused = [str(media_id) for media_id in wanted if not own[media_id].ready]
     if refused:
-        raise MediaRejected("These uploads were refused; upload the files again and submit the new ones.", media_ids=refused)
+        raise MediaRejected(
+            "These uploads were refused or deleted; upload the files again and submit the new ones.", media_ids=refused
+        )
     return tuple(own[media_id] for media_id in wanted)
 
 
-def submit(task: Task, submission_id: SubmissionId, media: Sequence[Media], notes: str, *, lease_sha256: str, now: datetime) -> Outcome:
+def submit(
+    task: Task, submission_id: SubmissionId, media: Sequence[Media], notes: str, *, lease_sha256: str, now: datetime
+) -> Outcome:
     """Deliver work under the current lease; the lease ends with it.
 
     Raises NotYourClaim, ClaimExpired, StaleLease, NoAttemptLeft.
