@@ -186,7 +186,7 @@ def advise(task: Task, submission: Submission, advice: Advice, threshold: int) -
     return Decision(Outcome(after, (fact,)), SubmissionStatus.AI_APPROVED if approved else SubmissionStatus.AI_FLAGGED)
 
 
-def require_reviewable(task: Task, submission: Submission, reviewer_id: UserId) -> None:
+def require_reviewable(submission: Submission, reviewer_id: UserId) -> None:
     """Check that this person may decide on this submission now.
 
     Raises OwnWorkReviewed, NotUnderReview.
@@ -204,7 +204,7 @@ def approve(task: Task, submission: Submission, reviewer_id: UserId, lumens: int
 
     Raises OwnWorkReviewed, NotUnderReview, TransitionRefused.
     """
-    require_reviewable(task, submission, reviewer_id)
+    require_reviewable(submission, reviewer_id)
     validated = TaskValidated(
         task_id=task.id,
         film_id=task.film_id,
@@ -227,7 +227,7 @@ def reject(task: Task, submission: Submission, reviewer_id: UserId, *, lease_sha
 
     Raises OwnWorkReviewed, NotUnderReview, TransitionRefused.
     """
-    require_reviewable(task, submission, reviewer_id)
+    require_reviewable(submission, reviewer_id)
     exhausted = task.attempts >= MAX_ATTEMPTS
     if exhausted:
         passed_on = release(task, Action.EXHAUST, ReleaseReason.EXHAUSTED)

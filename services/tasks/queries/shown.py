@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Integer, Row, bindparam, func, or_, select
-from sqlalchemy.dialects.postgresql import UUID as UuidColumn
+from sqlalchemy import Boolean, ColumnElement, Integer, Row, Uuid, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from libs.common.db import Reader
@@ -16,7 +15,7 @@ from services.tasks.domain.values import FilmId, SubmissionId, SubmissionStatus,
 from services.tasks.models import contributor, film, phase, submission, submission_media, task, task_dependency
 
 _LIMIT = bindparam("limit", type_=Integer)
-_AFTER = bindparam("after", type_=UuidColumn(as_uuid=True))
+_AFTER = bindparam("after", type_=Uuid())
 
 
 def _optional(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
@@ -170,4 +169,4 @@ def progress(db: Reader, contributor_id: UserId) -> Mapping[str, Any]:
     parameters = {"contributor_id": contributor_id}
     standing = db.first(_CONTRIBUTOR, parameters)
     earned = {"points": standing.points, "level": standing.level} if standing else {}
-    return {**earned, **db.one(_HELD, parameters)._mapping, **db.one(_SUBMITTED, parameters)._mapping}
+    return {**earned, **db.one(_HELD, parameters)._asdict(), **db.one(_SUBMITTED, parameters)._asdict()}

@@ -7,8 +7,7 @@ from uuid import UUID
 from libs.common.http import View
 from libs.common.money import Money
 from services.tasks.domain.progress import next_level_at
-from services.tasks.domain.review import MAX_ATTEMPTS
-from services.tasks.domain.task import FAMILIES
+from services.tasks.domain.task import FAMILIES, MAX_ATTEMPTS
 from services.tasks.domain.values import (
     Catalogue,
     Difficulty,
