@@ -7,17 +7,20 @@ from typing import Any
 
 import httpx
 
-from gateway.broadcast import KEY_CHANGED, SESSION_REVOKED, Broadcast
 from gateway.compiler import TargetError
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyAway, HaproxyError
-from gateway.manifest import ManifestError
+from gateway.manifest import GATEWAY, ManifestError
 from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
+from libs.common.events.broadcast import Broadcast
+from libs.common.events.envelope import Envelope
+from libs.common.events.subscriptions import EnvelopeHandler
 from libs.common.telemetry import logger
 
+SESSION_REVOKED, KEY_CHANGED = "auth.session.revoked", "auth.key.changed"
 WATCH_SECONDS = 0.3
 KEYS_SECONDS = 5.0
 REVOCATIONS_SECONDS = 10.0
@@ -39,7 +42,9 @@ class Control:
         self._token = settings.revocation_list_token.get_secret_value()
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
-        self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), self._heard, self._connected)
+        heard = {SESSION_REVOKED: self._session_revoked, KEY_CHANGED: self._key_changed}
+        handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
+        self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
         self._pages = Pages(self.gateway, settings, self.status)
 
     def run(self) -> None:
@@ -60,6 +65,8 @@ class Control:
             thread.start()
         log.info("gateway.control.started")
         self._stopped.wait()
+        for fetched in (self._keys, self._revocations):
+            fetched.wake()
         for thread in threads:
             thread.join(FETCH_TIMEOUT_SECONDS)
         self._client.close()
@@ -71,7 +78,7 @@ class Control:
             "release": self.gateway.folder.current_release(),
             "keys": [key.key_id for key in self.gateway.keys],
             "revocations": self.gateway.revocation_counts(),
-            "broadcast": self._broadcast.listening,
+            "broadcast": self._broadcast.receiving.is_set(),
             "keys_fetched": self._keys.worked,
             "revocations_fetched": self._revocations.worked,
         }
@@ -110,13 +117,13 @@ class Control:
             raise ValueError(f"{path} must answer a JSON object")  # noqa: TRY004 — a fault of the answer, not of a caller
         return document
 
-    def _heard(self, kind: str, data: Mapping[str, Any]) -> None:
-        if kind == SESSION_REVOKED:
-            self.gateway.revoke(SessionRevoked.model_validate(data))
-        elif kind == KEY_CHANGED:
-            if data.get("action") == "WITHDRAWN":
-                guarded("forget key", lambda: self.gateway.forget_key(str(data.get("key_id"))))
-            self._keys.wake()
+    def _session_revoked(self, envelope: Envelope) -> None:
+        self.gateway.revoke(SessionRevoked.model_validate(envelope.data))
+
+    def _key_changed(self, envelope: Envelope) -> None:
+        if envelope.data.get("action") == "WITHDRAWN":
+            guarded("forget key", lambda: self.gateway.forget_key(str(envelope.data.get("key_id"))))
+        self._keys.wake()
 
     def _connected(self) -> None:
         self._keys.wake()

@@ -17,8 +17,10 @@ from gateway.keys import VerificationKey, verification_keys
 from gateway.revocations import SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
 from libs.common import clock
 from libs.common.auth.tokens import Claims
+from libs.common.telemetry import logger
 
 KEYS_FILE = "jwks.json"
+log = logger(__name__)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -99,6 +101,7 @@ class Gateway:
                 raise
             with self.haproxy.reloading():
                 self.folder.promote(release)
+        log.info("gateway.compiled", release=release, keys=len(self.keys), routes=sum(len(each.routes) for each in read))
         self.reconcile()
         return True
 

@@ -1,4 +1,4 @@
-"""A small real service for the gateway's tests: repeats what reached it, streams, waits. A process, so that it can be killed."""
+"""A small real service for the gateway's tests: repeats what reached it, streams, waits. A process: it can be killed."""
 
 import json
 import sys
