@@ -1,0 +1,104 @@
+"""Who may call what: declared once on the route, read by gateway, service, OpenAPI, documents and tests. Default deny."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from libs.common.errors import Forbidden
+
+
+class Role(StrEnum):
+    """What a person may be on the platform."""
+
+    ADMIN = "ADMIN"
+    CONTRIBUTOR = "CONTRIBUTOR"
+    ARTIST = "ARTIST"
+    STUNT_PERFORMER = "STUNT_PERFORMER"
+    VIEWER = "VIEWER"
+    SCREENWRITER = "SCREENWRITER"
+    CREATOR = "CREATOR"
+
+
+class Access(StrEnum):
+    """Permission without a particular role."""
+
+    PUBLIC = "public"
+    SIGNED_IN = "signed_in"
+    SERVICE = "service"
+
+
+PUBLIC, SIGNED_IN, SERVICE = Access.PUBLIC, Access.SIGNED_IN, Access.SERVICE
+
+
+class Rate(StrEnum):
+    """Rate class of a route; the gateway holds the numbers."""
+
+    CREDENTIALS = "credentials"
+    WRITE = "write"
+    READ = "read"
+    STREAM = "stream"
+    UPLOAD = "upload"
+    PUBLIC = "public"
+
+
+class Idempotency(StrEnum):
+    """Whether a POST takes an Idempotency-Key."""
+
+    REFUSED = "refused"
+    ACCEPTED = "accepted"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A verified caller. Only token verification makes one."""
+
+    id: UUID
+    session_id: UUID
+    roles: frozenset[Role]
+    client_id: str
+    authenticated_at: datetime
+    methods: tuple[str, ...]
+    expires_at: datetime
+    token_id: UUID
+
+    def has(self, *roles: Role) -> bool:
+        """Whether the caller holds one of the roles."""
+        return not self.roles.isdisjoint(roles)
+
+
+class RoleRequired(Forbidden):
+    """The caller's roles do not permit this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Who may call a route: public, any signed-in person, other services, or the listed roles."""
+
+    access: Access | None
+    roles: frozenset[Role]
+
+    def require(self, subject: Subject) -> None:
+        """Raise RoleRequired unless the caller may."""
+        if self.access is None and not subject.has(*self.roles):
+            raise RoleRequired("Your roles do not permit this.")
+
+    def manifest(self) -> str | list[str]:
+        """How a policy manifest writes it."""
+        return str(self.access) if self.access else sorted(self.roles)
+
+
+class UndeclaredPolicy(TypeError):
+    """A route was written without saying who may call it."""
+
+
+def allow_of(declared: Access | Role | Iterable[Role]) -> Allow:
+    """The declaration on a route, checked. Raises UndeclaredPolicy when it permits nobody."""
+    if isinstance(declared, Access):
+        return Allow(declared, frozenset())
+    roles = frozenset({declared} if isinstance(declared, Role) else declared)
+    if not roles or not all(isinstance(role, Role) for role in roles):
+        raise UndeclaredPolicy("Say who may call this route: PUBLIC, SIGNED_IN, SERVICE, a role or a set of roles.")
+    return Allow(None, roles)

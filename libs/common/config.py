@@ -1,0 +1,132 @@
+"""Environment → frozen, typed settings. All faults are named at once; a value is never printed.
+
+The only reader of the process environment. A variable `NAME` may be given as `NAME_FILE`, the path of a file that holds it.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+SECRET_LENGTH_MIN = 32
+PLACEHOLDER = re.compile(r"change[-_ ]?me|placeholder|example|your[-_ ]|replace|<.*>|^x+$|^(.)\1*$|todo", re.IGNORECASE)
+
+Environment = Literal["development", "production"]
+
+
+class ConfigurationError(Exception):
+    """The environment does not allow a start. The message names every variable at fault and what it must be."""
+
+
+def _strong(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if len(text) < SECRET_LENGTH_MIN:
+        raise ValueError(f"must have at least {SECRET_LENGTH_MIN} characters")
+    if PLACEHOLDER.search(text) and not PLACEHOLDER.sub("", text).strip():
+        raise ValueError("is a placeholder; generate a random value")
+    if len(set(text)) < 8 or re.search(r"change[-_ ]?me|placeholder|your[-_ ]secret|replace[-_ ](me|this)", text, re.IGNORECASE):  # noqa: PLR2004
+        raise ValueError("is a placeholder; generate a random value")
+    return value
+
+
+Secret = Annotated[SecretStr, AfterValidator(_strong)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Settings(BaseModel):
+    """Base of every settings class. A field is the environment variable of the same name in upper case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+
+class ServiceSettings(Settings):
+    """What every service reads from its environment."""
+
+    lumiere_env: Environment = "development"
+    lumiere_origin: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer")
+    audience: str = "lumiere"
+    database_url: SecretStr = Field(description="Postgres, as the service's runtime role")
+    migration_database_url: SecretStr | None = Field(default=None, description="Postgres, as the service's migration role")
+    amqp_url: SecretStr = Field(description="RabbitMQ, as the service's own user")
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    auth_url: str = Field(default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network")
+    revocation_list_token: Secret = Field(description="Bearer that services present to auth for the revocation list")
+    notify_public_key: str = Field(description="X25519 public key of notify, base64: personal values in events are sealed to it")
+    sentry_dsn: SecretStr | None = None
+    otel_exporter_otlp_endpoint: str | None = None
+    trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    web_threads: int = Field(default=8, ge=1, le=64)
+    drain_seconds: float = Field(default=3, ge=0, le=60, description="From not ready to stopping, so that the gateway notices")
+
+    @property
+    def production(self) -> bool:
+        """Whether the strict rules of production hold."""
+        return self.lumiere_env == "production"
+
+    @model_validator(mode="after")
+    def _production_is_https(self) -> Self:
+        if self.production and not self.lumiere_origin.startswith("https://"):
+            raise ValueError("LUMIERE_ORIGIN must begin with https:// in production")
+        return self
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """Read `cls` from the environment. Raises ConfigurationError that names every fault at once."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for name in cls.model_fields:
+        try:
+            value = _read(name.upper(), environ)
+        except OSError as error:
+            faults.append(f"{name.upper()}_FILE cannot be read: {error.strerror}")
+            values[name] = _Unreadable
+            continue
+        if value:
+            values[name] = value
+    unreadable = {name for name, value in values.items() if value is _Unreadable}
+    try:
+        settings = cls.model_validate({name: value for name, value in values.items() if name not in unreadable})
+    except ValidationError as error:
+        faults += [_sentence(item) for item in error.errors(include_input=False, include_url=False) if not unreadable & set(map(str, item["loc"]))]
+        raise ConfigurationError(_message(cls, faults)) from None
+    if faults:
+        raise ConfigurationError(_message(cls, faults))
+    return settings
+
+
+class _Unreadable:
+    """Marks a variable whose file could not be read."""
+
+
+def _read(variable: str, environ: Mapping[str, str]) -> str | None:
+    if variable in environ:
+        return environ[variable]
+    path = environ.get(f"{variable}_FILE")
+    return Path(path).read_text(encoding="utf-8").strip() if path else None
+
+
+def _sentence(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"]).upper()
+    if item["type"] == "missing":
+        return f"{where} is required (or {where}_FILE, the path of a file that holds it)"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{where} {message[:1].lower()}{message[1:]}".strip() if where else message
+
+
+def _message(cls: type[Settings], faults: list[str]) -> str:
+    lines = "\n".join(f"  - {fault}" for fault in faults)
+    return f"{cls.__module__} cannot start; mend the environment:\n{lines}"
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of the process environment, for handing on to child processes."""
+    return dict(os.environ)

@@ -1,0 +1,67 @@
+"""Alembic, a service at a time: own version table, one migrator at once, short waits for locks."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from alembic import command, context
+from alembic.config import Config
+from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from libs.common.db.database import psycopg2_url
+from libs.common.db.provision import grant_runtime
+from libs.common.db.tables import KernelTables, kernel_tables, new_metadata
+
+VERSION_TABLE = "alembic_version"
+LOCK_TIMEOUT_MS = 4_000
+STATEMENT_TIMEOUT_MS = 60_000
+
+
+def migrate(service: str, url: str, metadata: MetaData) -> None:
+    """Bring the schema of `service` to the newest revision as its migration role, then grant the runtime role its rights. Replicas may race."""
+    config = _config(service)
+    config.attributes["url"] = url
+    config.attributes["metadata"] = metadata
+    command.upgrade(config, "head")
+
+
+def _config(service: str) -> Config:
+    package = import_module(f"services.{service}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(package.__file__)).parent / "migrations"))
+    return config
+
+
+def run(metadata: MetaData) -> None:
+    """The whole of a service's `migrations/env.py`."""
+    service = str(metadata.schema)
+    engine = create_engine(psycopg2_url(context.config.attributes["url"]), poolclass=NullPool)
+    with engine.connect() as connection:
+        with connection.begin():
+            connection.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
+            # Whoever comes second waits here, then finds nothing left to do.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"lumiere.migrate.{service}"})
+            connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+            connection.execute(text(f'SET LOCAL search_path = "{service}"'))
+            context.configure(
+                connection=connection,
+                target_metadata=metadata,
+                version_table=VERSION_TABLE,
+                version_table_schema=service,
+                include_schemas=True,
+            )
+            context.run_migrations()
+            grant_runtime(connection, service, metadata)
+    engine.dispose()
+
+
+def kernel_upgrade(op: Any, service: str) -> None:
+    """Create the kernel's tables; the first thing in a service's first revision."""
+    tables: KernelTables = kernel_tables(new_metadata(service))
+    for name in KernelTables.__dataclass_fields__:
+        table = getattr(tables, name)
+        op.execute(CreateTable(table))
+        for index in sorted(table.indexes, key=lambda each: str(each.name)):
+            op.execute(CreateIndex(index))

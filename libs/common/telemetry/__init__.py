@@ -1,0 +1,9 @@
+"""Logs, traces, metrics and error reports, all redacted, all carrying the identifiers of the work in hand."""
+
+from libs.common.telemetry import context
+from libs.common.telemetry.logs import configure_logs, logger
+from libs.common.telemetry.redaction import redact
+from libs.common.telemetry.reports import configure_reports
+from libs.common.telemetry.traces import configure_traces, new_traceparent, span
+
+__all__ = ["configure_logs", "configure_reports", "configure_traces", "context", "logger", "new_traceparent", "redact", "span"]

@@ -1,0 +1,79 @@
+"""OpenTelemetry traces that cross HTTP, outbox and broker by W3C trace context. A span is made only when it is sampled."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from libs.common.telemetry import context
+from libs.common.telemetry.redaction import redact
+
+_propagator = TraceContextTextMapPropagator()
+_tracer: trace.Tracer | None = None
+
+
+def configure_traces(service: str, endpoint: str | None) -> None:
+    """Send spans to an OTLP endpoint; without one no span is recorded, and trace context is still carried on."""
+    global _tracer  # noqa: PLW0603 — one tracer a process, set once at the start
+    if not endpoint:
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
+    _tracer = provider.get_tracer("lumiere")
+
+
+class CollectedSpans(SpanExporter):
+    """Keeps finished spans in memory, for tests."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans: Any) -> SpanExportResult:
+        """Keep the spans."""
+        self.spans.extend(spans)
+        return SpanExportResult.SUCCESS
+
+
+def collect_spans(service: str) -> CollectedSpans:
+    """Record spans in memory from now on; for tests."""
+    global _tracer  # noqa: PLW0603
+    exporter = CollectedSpans()
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    _tracer = provider.get_tracer("lumiere")
+    return exporter
+
+
+def new_traceparent(*, sampled: bool) -> str:
+    """A fresh W3C traceparent (Trace Context section 3.2)."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{'01' if sampled else '00'}"
+
+
+@contextmanager
+def span(name: str, traceparent: str | None, kind: SpanKind = SpanKind.INTERNAL, **attributes: Any) -> Iterator[None]:
+    """Work under a span that continues `traceparent`; the context's traceparent names it for what follows."""
+    if _tracer is None or traceparent is None or not traceparent.endswith("01"):
+        with context.bound(traceparent=traceparent):
+            yield
+        return
+    parent = _propagator.extract({"traceparent": traceparent})
+    with _tracer.start_as_current_span(name, parent, kind=kind, attributes=redact(attributes)) as current:
+        with context.bound(traceparent=_format(current.get_span_context())):
+            yield
+
+
+def _format(span_context: SpanContext) -> str:
+    carrier: dict[str, str] = {}
+    sampled = SpanContext(span_context.trace_id, span_context.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    _propagator.inject(carrier, set_span_in_context(NonRecordingSpan(sampled)))
+    return carrier["traceparent"]
