@@ -106,6 +106,15 @@ class Transfer:
             raise UnbalancedTransfer("The legs of a transfer sum to zero")
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentFilter:
+    """Which payments are asked for: made at `first` or later and before `last`."""
+
+    status: PaymentStatus | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+
+
 def task_reward(task_id: UUID, contributor: AccountId, lumens: int) -> Transfer:
     """The Lumens that a validated task earns, issued by the platform."""
     legs = (Leg(PLATFORM_REWARDS_ID, -lumens), Leg(contributor, lumens))
