@@ -1,0 +1,196 @@
+"""Access tokens: ES256 JWTs (RFC 9068 but for `roles`, one string), verified in every service.
+
+A verification is cached by the token's SHA-256 until the token expires. Expiry and revocation are checked on every use, after the cache.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any, Protocol
+from uuid import UUID
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from libs.common import clock
+from libs.common.auth.policy import Role, Subject
+from libs.common.errors import Unauthenticated
+
+ALGORITHM = "ES256"
+TOKEN_TYPE = "at+jwt"  # noqa: S105 — RFC 9068 section 2.1
+LIFETIME_SECONDS = 15 * 60
+LEEWAY_SECONDS = 5
+TOKEN_LENGTH_MAX = 8_192
+CACHE_SIZE = 10_000
+
+_HEADER_NAMES = frozenset({"alg", "typ", "kid"})
+
+
+class Claims(BaseModel):
+    """The claims of an access token, strictly."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    iss: str
+    aud: str
+    sub: UUID
+    client_id: str
+    sid: UUID
+    jti: UUID
+    iat: int
+    nbf: int
+    exp: int
+    roles: str
+    auth_time: int
+    amr: tuple[str, ...]
+
+    def subject(self) -> Subject:
+        """The caller that these claims describe. Raises ValueError for an unknown role."""
+        return Subject(
+            id=self.sub,
+            session_id=self.sid,
+            roles=frozenset(Role(name) for name in self.roles.split()),
+            client_id=self.client_id,
+            authenticated_at=datetime.fromtimestamp(self.auth_time, UTC),
+            methods=self.amr,
+            expires_at=datetime.fromtimestamp(self.exp, UTC),
+            token_id=self.jti,
+        )
+
+
+class KeySource(Protocol):
+    """Where verification keys come from."""
+
+    def find(self, key_id: str) -> ECKey | None:
+        """The public key with this id; may refetch once for an unknown one."""
+
+
+class RevocationCheck(Protocol):
+    """What has been withdrawn before its time."""
+
+    def revoked(self, claims: Claims) -> bool:
+        """Whether this session, or the subject's tokens of this age, are withdrawn."""
+
+
+class TokenVerifier:
+    """Turns a bearer token into a Subject, or refuses."""
+
+    def __init__(self, issuer: str, audience: str, keys: KeySource, revocations: RevocationCheck) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = keys
+        self._revocations = revocations
+        self._cache: OrderedDict[bytes, tuple[Claims, Subject, str]] = OrderedDict()
+        self._lock = Lock()
+
+    def verify(self, token: str) -> Subject:
+        """The caller this token stands for. Raises Unauthenticated."""
+        digest = hashlib.sha256(token.encode()).digest()
+        cached = self._cache.get(digest)
+        if cached is None or self._keys.find(cached[2]) is None:
+            cached = self._verified(token)
+            self._remember(digest, cached)
+        claims, subject, _ = cached
+        now = clock.epoch()
+        if claims.exp <= now or claims.nbf > now + LEEWAY_SECONDS or claims.iat > now + LEEWAY_SECONDS:
+            raise Unauthenticated("The access token has expired or is not valid yet; refresh it.")
+        if self._revocations.revoked(claims):
+            raise Unauthenticated("The session of this token was ended; sign in again.")
+        return subject
+
+    def _verified(self, token: str) -> tuple[Claims, Subject, str]:
+        if len(token) > TOKEN_LENGTH_MAX:
+            raise Unauthenticated("The access token is too long.")
+        claims, key_id = verify_signature(token, self._keys)
+        if claims.iss != self._issuer or claims.aud != self._audience:
+            raise Unauthenticated("The access token was issued elsewhere or for another audience.")
+        if not claims.iat <= claims.nbf < claims.exp:
+            raise Unauthenticated("The access token's times contradict each other.")
+        try:
+            return claims, claims.subject(), key_id
+        except (ValueError, OverflowError, OSError):
+            raise Unauthenticated("The access token holds claims that cannot be.") from None
+
+    def _remember(self, digest: bytes, entry: tuple[Claims, Subject, str]) -> None:
+        with self._lock:
+            self._cache[digest] = entry
+            while len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+
+
+def verify_signature(token: str, keys: KeySource) -> tuple[Claims, str]:
+    """Check header and signature: one algorithm, pinned to the key that `kid` names. Raises Unauthenticated."""
+    refused = Unauthenticated("The access token is not valid; sign in again.")
+    try:
+        unverified = jws.extract_compact(token.encode("ascii"))
+        header = unverified.headers()
+        if set(header) != _HEADER_NAMES or header["alg"] != ALGORITHM or header["typ"] != TOKEN_TYPE or not isinstance(header["kid"], str):
+            raise refused
+        key = keys.find(header["kid"])
+        if key is None:
+            raise refused
+        verified = jws.deserialize_compact(token, key, algorithms=[ALGORITHM])
+        return Claims.model_validate_json(verified.payload), str(header["kid"])
+    except (JoseError, ValidationError, ValueError, UnicodeError, KeyError, TypeError):
+        raise refused from None
+
+
+class StaticKeys:
+    """A fixed set of public keys."""
+
+    def __init__(self, keys: Mapping[str, ECKey]) -> None:
+        self._keys = dict(keys)
+
+    def find(self, key_id: str) -> ECKey | None:
+        """The key with this id."""
+        return self._keys.get(key_id)
+
+
+class PublishedKeys:
+    """Keys of a JWK Set (RFC 7517), refetched when due, when told, and at most once a while for an unknown key id."""
+
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]], *, maximum_age: float = 60, minimum_interval: float = 1) -> None:
+        self._fetch = fetch
+        self._maximum_age = maximum_age
+        self._minimum_interval = minimum_interval
+        self._keys: dict[str, ECKey] = {}
+        self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._lock = Lock()
+
+    def find(self, key_id: str) -> ECKey | None:
+        """The key with this id. An unknown id causes one fetch, rate limited; a failing fetch keeps the keys known so far."""
+        age = clock.monotonic() - self._fetched_at
+        if key_id not in self._keys or age > self._maximum_age:
+            self.refresh()
+        return self._keys.get(key_id)
+
+    def refresh(self, *, force: bool = False) -> None:
+        """Fetch the set again, unless that was done a moment ago."""
+        with self._lock:
+            now = clock.monotonic()
+            if not force and now - self._tried_at < self._minimum_interval:
+                return
+            self._tried_at = now
+            try:
+                keys = parse_key_set(self._fetch())
+            except Exception:  # noqa: BLE001 — whatever is wrong over there, the known keys serve on
+                return
+            self._keys, self._fetched_at = keys, now
+
+    def forget(self, key_id: str) -> None:
+        """Stop trusting a key at once."""
+        self._keys = {known: key for known, key in self._keys.items() if known != key_id}
+
+
+def parse_key_set(document: Mapping[str, Any]) -> dict[str, ECKey]:
+    """The P-256 signature keys of a JWK Set; others are not for us."""
+    return {
+        str(entry["kid"]): ECKey.import_key(dict(entry))
+        for entry in document.get("keys", [])
+        if entry.get("kty") == "EC" and entry.get("crv") == "P-256" and entry.get("kid") and entry.get("alg", ALGORITHM) == ALGORITHM
+    }
