@@ -1,5 +1,6 @@
 """Every question that payments asks its tables."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,11 +9,13 @@ from sqlalchemy import Row, Select, and_, bindparam, case, func, or_, select, tu
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.types import Uuid
 
-from libs.common.db import Reader
-from services.payments.domain import AccountKind, PaymentFilter, PaymentId
+from libs.common.db import Database, Reader
+from services.payments.domain import AccountKind, PaymentFilter, PaymentId, PaymentNotFound
 from services.payments.models import account, entry, payment, transfer
 
 _MOMENT = TIMESTAMP(timezone=True)
+
+EXPORT_PAGE_ROWS = 1_000
 
 Position = tuple[datetime, UUID]  # of a payment in a list that is newest first: when it was made, and its id
 
@@ -42,8 +45,9 @@ _ENTRIES_OF = (
     .limit(bindparam("limit"))
 )
 
-_PAYMENT = select(payment).where(payment.c.id == bindparam("payment_id"))
-_PAYMENT_OF_TASK = select(payment).where(payment.c.task_id == bindparam("task_id"))
+_OWN_PAYMENT = select(payment).where(
+    payment.c.id == bindparam("payment_id"), payment.c.contributor_id == bindparam("contributor_id")
+)
 
 
 def _newest_first(statement: Select[Any]) -> Select[Any]:
@@ -83,14 +87,12 @@ def entries_of(db: Reader, owner_id: UUID, before: int | None, limit: int) -> li
     return db.all(_ENTRIES_OF, {"owner_id": owner_id, "before": before, "limit": limit})
 
 
-def payment_by_id(db: Reader, payment_id: PaymentId) -> Row[Any] | None:
-    """One payment."""
-    return db.first(_PAYMENT, {"payment_id": payment_id})
-
-
-def payment_of_task(db: Reader, task_id: UUID) -> Row[Any] | None:
-    """The payment that a task opened."""
-    return db.first(_PAYMENT_OF_TASK, {"task_id": task_id})
+def own_payment(db: Reader, payment_id: PaymentId, contributor_id: UUID) -> Row[Any]:
+    """One payment of this person. Raises PaymentNotFound, also when it is another person's."""
+    row = db.first(_OWN_PAYMENT, {"payment_id": payment_id, "contributor_id": contributor_id})
+    if row is None:
+        raise PaymentNotFound("You have no payment with this id; see the list of your payments.")
+    return row
 
 
 def payments_of(db: Reader, contributor_id: UUID, after: Position | None, limit: int) -> list[Row[Any]]:
@@ -103,6 +105,19 @@ def payments(db: Reader, wanted: PaymentFilter, after: Position | None, limit: i
     return db.all(
         _PAYMENTS, {"status": wanted.status, "first": wanted.first, "last": wanted.last, **_position(after), "limit": limit}
     )
+
+
+def payments_in_pages(database: Database, wanted: PaymentFilter) -> Iterator[list[Row[Any]]]:
+    """Everybody's payments, newest first, a page at a time: between two pages no connection is held."""
+    after: Position | None = None
+    while True:
+        with database.reader() as db:
+            page = payments(db, wanted, after, EXPORT_PAGE_ROWS)
+        if page:
+            yield page
+        if len(page) < EXPORT_PAGE_ROWS:
+            return
+        after = (page[-1].created_at, page[-1].id)
 
 
 def _position(after: Position | None) -> dict[str, Any]:

@@ -1,3 +1,13 @@
+import sys, types
+try:
+    import libs.common.audit
+except ImportError:
+    from libs.common.events import Event as _E
+    m = types.ModuleType("libs.common.audit")
+    class AuditEvent(_E):
+        audit_id: __import__("uuid").UUID
+    m.AuditEvent = AuditEvent
+    sys.modules["libs.common.audit"] = m
 import os
 from contextlib import contextmanager
 import pytest
@@ -34,3 +44,13 @@ def _session(): return Harness()
 def harness(_session):
     _session.empty()
     return _session
+
+
+@pytest.fixture
+def owner_transaction(harness):
+    def run(statement):
+        with harness.admin.begin() as c:
+            c.execute(text("set local search_path = payments"))
+            c.execute(text("set local role lumiere_payments_owner"))
+            c.execute(text(statement)); c.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+    return run

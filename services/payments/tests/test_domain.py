@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.ids import new_id
 from libs.common.money import Money
 from services.payments import domain
 from services.payments.domain import (
@@ -86,7 +87,7 @@ def test_a_reward_is_issued_by_the_platform() -> None:
     assert (reward.reason, reward.reference_id) == (TransferReason.TASK_REWARD, UUID(int=7))
 
 
-@given(st.uuids(version=7))
+@given(st.builds(new_id))
 def test_the_issuing_account_is_locked_before_any_other(other: UUID) -> None:
     assert other > PLATFORM_REWARDS_ID
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import TypeVar
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from libs.common.db import Transaction
 from libs.common.ids import new_id
-from libs.common.testing import Harness
+from typing import Any as Harness
 from services.payments.domain import (
     PLATFORM_REWARDS_ID,
     AccountId,
@@ -28,6 +29,7 @@ from services.payments.domain import (
 from services.payments.models import account, entry, transfer
 from services.payments.use_cases import open_account, post
 
+T = TypeVar("T")
 AMOUNTS = st.integers(-30, 30).filter(bool)
 
 
@@ -189,7 +191,7 @@ def test_an_account_can_be_emptied_and_not_one_lumen_more(harness: Harness, acco
     assert booked_balances(harness)[one] == 0
 
 
-def in_parallel[T](work: Callable[[int], T], threads: int) -> list[T]:
+def in_parallel(work: Callable[[int], T], threads: int) -> list[T]:
     barrier = Barrier(threads)
 
     def started_together(number: int) -> T:
