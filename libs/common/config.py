@@ -27,7 +27,9 @@ def _strong(value: SecretStr) -> SecretStr:
         raise ValueError(f"must have at least {SECRET_LENGTH_MIN} characters")
     if PLACEHOLDER.search(text) and not PLACEHOLDER.sub("", text).strip():
         raise ValueError("is a placeholder; generate a random value")
-    if len(set(text)) < 8 or re.search(r"change[-_ ]?me|placeholder|your[-_ ]secret|replace[-_ ](me|this)", text, re.IGNORECASE):  # noqa: PLR2004
+    if len(set(text)) < 8 or re.search(
+        r"change[-_ ]?me|placeholder|your[-_ ]secret|replace[-_ ](me|this)", text, re.IGNORECASE
+    ):
         raise ValueError("is a placeholder; generate a random value")
     return value
 
@@ -46,16 +48,22 @@ class ServiceSettings(Settings):
     """What every service reads from its environment."""
 
     lumiere_env: Environment = "development"
-    lumiere_origin: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer")
+    lumiere_origin: str = Field(
+        default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer"
+    )
     audience: str = "lumiere"
     database_url: SecretStr = Field(description="Postgres, as the service's runtime role")
     migration_database_url: SecretStr | None = Field(default=None, description="Postgres, as the service's migration role")
     amqp_url: SecretStr = Field(description="RabbitMQ, as the service's own user")
     host: str = "127.0.0.1"
     port: Port = 8000
-    auth_url: str = Field(default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network")
+    auth_url: str = Field(
+        default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
+    )
     revocation_list_token: Secret = Field(description="Bearer that services present to auth for the revocation list")
-    notify_public_key: str = Field(description="X25519 public key of notify, base64: personal values in events are sealed to it")
+    notify_public_key: str = Field(
+        description="X25519 public key of notify, base64: personal values in events are sealed to it"
+    )
     sentry_dsn: SecretStr | None = None
     otel_exporter_otlp_endpoint: str | None = None
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
@@ -96,7 +104,11 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
     try:
         settings = cls.model_validate({name: value for name, value in values.items() if name not in unreadable})
     except ValidationError as error:
-        faults += [_sentence(item) for item in error.errors(include_input=False, include_url=False) if not unreadable & set(map(str, item["loc"]))]
+        faults += [
+            _sentence(item)
+            for item in error.errors(include_input=False, include_url=False)
+            if not unreadable & set(map(str, item["loc"]))
+        ]
         raise ConfigurationError(_message(cls, faults)) from None
     if faults:
         raise ConfigurationError(_message(cls, faults))

@@ -1,10 +1,10 @@
 """The error tree. Every failure is named for the fact, says what to do, and leaves as one problem document (RFC 9457).
 
-    Problem
-    ├── BadRequest 400 · Unauthenticated 401 · Forbidden 403 · NotFound 404 · MethodNotAllowed 405 · NotAcceptable 406
-    ├── Conflict 409 · Gone 410 · PreconditionFailed 412 · ContentTooLarge 413 · UnsupportedMediaType 415
-    ├── Invalid 422 (all faults at once) · TooManyRequests 429 · InternalError 500 · Unavailable 503
-    Permanent            a message that no retry can mend
+Problem
+├── BadRequest 400 · Unauthenticated 401 · Forbidden 403 · NotFound 404 · MethodNotAllowed 405 · NotAcceptable 406
+├── Conflict 409 · Gone 410 · PreconditionFailed 412 · ContentTooLarge 413 · UnsupportedMediaType 415
+├── Invalid 422 (all faults at once) · TooManyRequests 429 · InternalError 500 · Unavailable 503
+Permanent            a message that no retry can mend
 """
 
 import re
@@ -24,7 +24,7 @@ class Fault:
     detail: str
 
 
-class Problem(Exception):  # noqa: N818 — RFC 9457 calls it a problem
+class Problem(Exception):
     """A failure with an HTTP meaning. Subclass the nearest status below and name the business fact."""
 
     status: ClassVar[int] = 500
@@ -186,5 +186,5 @@ class Unavailable(Problem):
         return {"Retry-After": str(self.retry_after)}
 
 
-class Permanent(Exception):  # noqa: N818 — named for what it says of the message
+class Permanent(Exception):
     """A message that no retry can mend: it goes straight to the dead-letter queue with this reason."""

@@ -1,4 +1,7 @@
-"""What has been withdrawn before its time: sessions by id, and a subject's tokens by age. Fed by broadcast, polled as the fallback."""
+"""What has been withdrawn before its time: sessions by id, and a subject's tokens by age.
+
+Fed by broadcast, polled as the fallback.
+"""
 
 from collections.abc import Callable, Mapping
 from threading import Lock

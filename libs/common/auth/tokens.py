@@ -1,9 +1,11 @@
 """Access tokens: ES256 JWTs (RFC 9068 but for `roles`, one string), verified in every service.
 
-A verification is cached by the token's SHA-256 until the token expires. Expiry and revocation are checked on every use, after the cache.
+A verification is cached by the token's SHA-256 until the token expires. Expiry and revocation are checked on every
+use, after the cache.
 """
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -27,6 +29,8 @@ LEEWAY_SECONDS = 5
 TOKEN_LENGTH_MAX = 8_192
 CACHE_SIZE = 10_000
 
+# Unpadded base64url in three parts, and an ES256 signature of exactly 64 bytes: lenient decoders accept more than one spelling.
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _HEADER_NAMES = frozenset({"alg", "typ", "kid"})
 
 
@@ -125,10 +129,17 @@ class TokenVerifier:
 def verify_signature(token: str, keys: KeySource) -> tuple[Claims, str]:
     """Check header and signature: one algorithm, pinned to the key that `kid` names. Raises Unauthenticated."""
     refused = Unauthenticated("The access token is not valid; sign in again.")
+    if not _COMPACT.fullmatch(token):
+        raise refused
     try:
         unverified = jws.extract_compact(token.encode("ascii"))
         header = unverified.headers()
-        if set(header) != _HEADER_NAMES or header["alg"] != ALGORITHM or header["typ"] != TOKEN_TYPE or not isinstance(header["kid"], str):
+        if (
+            set(header) != _HEADER_NAMES
+            or header["alg"] != ALGORITHM
+            or header["typ"] != TOKEN_TYPE
+            or not isinstance(header["kid"], str)
+        ):
             raise refused
         key = keys.find(header["kid"])
         if key is None:
@@ -192,5 +203,8 @@ def parse_key_set(document: Mapping[str, Any]) -> dict[str, ECKey]:
     return {
         str(entry["kid"]): ECKey.import_key(dict(entry))
         for entry in document.get("keys", [])
-        if entry.get("kty") == "EC" and entry.get("crv") == "P-256" and entry.get("kid") and entry.get("alg", ALGORITHM) == ALGORITHM
+        if entry.get("kty") == "EC"
+        and entry.get("crv") == "P-256"
+        and entry.get("kid")
+        and entry.get("alg", ALGORITHM) == ALGORITHM
     }

@@ -81,11 +81,19 @@ class Transaction(Reader):
             raise RuntimeError("This database was opened without an outbox; facts cannot be published.")
         return self._outbox.append(self, fact)
 
-    def audit(self, action: str, entity: str, entity_id: object, outcome: str = "done", details: Mapping[str, Any] | None = None) -> UUID:
+    def audit(
+        self, action: str, entity: str, entity_id: object, outcome: str = "done", details: Mapping[str, Any] | None = None
+    ) -> UUID:
         """Record who did what to which entity, with this transaction."""
         if self._audit_trail is None:
             raise RuntimeError("This database was opened without an audit trail.")
-        entry = {"action": action, "entity": entity, "entity_id": str(entity_id), "outcome": outcome, "details": dict(details or {})}
+        entry = {
+            "action": action,
+            "entity": entity,
+            "entity_id": str(entity_id),
+            "outcome": outcome,
+            "details": dict(details or {}),
+        }
         return self._audit_trail.record(self, entry)
 
     def notify(self, channel: str, payload: str = "") -> None:
@@ -176,7 +184,7 @@ def _engine(url: URL, schema: str, application_name: str, isolation_level: str) 
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,
-        isolation_level=isolation_level,  # type: ignore[arg-type]
+        isolation_level=isolation_level,
         connect_args={"options": options, "application_name": application_name, "connect_timeout": 5, "keepalives_idle": 10},
     )
     event.listen(engine, "handle_error", _forget_broken_pool)

@@ -20,7 +20,10 @@ STATEMENT_TIMEOUT_MS = 60_000
 
 
 def migrate(service: str, url: str, metadata: MetaData) -> None:
-    """Bring the schema of `service` to the newest revision as its migration role, then grant the runtime role its rights. Replicas may race."""
+    """Bring the schema of `service` to the newest revision as its migration role, then grant the runtime role its rights.
+
+    Replicas may race.
+    """
     config = _config(service)
     config.attributes["url"] = url
     config.attributes["metadata"] = metadata

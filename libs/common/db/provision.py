@@ -20,7 +20,10 @@ def runtime_role(service: str) -> str:
 
 
 def provision(admin_url: str, service: str, owner_password: str, runtime_password: str) -> None:
-    """Create (or bring up to date) the schema and both roles of a service in the database of `admin_url`. Safe to repeat and to race."""
+    """Create, or bring up to date, the schema and both roles of a service in the database of `admin_url`.
+
+    Safe to repeat and to race.
+    """
     engine = single_connection_engine(admin_url)
     with engine.connect() as connection:
         connection.execute(_LOCK)
@@ -64,14 +67,19 @@ def _ensure_schema(connection: Connection, service: str) -> None:
 
 
 def grant_runtime(connection: Connection, service: str, metadata: MetaData) -> None:
-    """Give the runtime role its rights on every table: no DDL, no TRUNCATE, and no UPDATE or DELETE where rows are append-only."""
+    """Give the runtime role its rights: no DDL, no TRUNCATE, and no UPDATE or DELETE where rows are append-only."""
     role = sql.Identifier(runtime_role(service))
     for table in metadata.sorted_tables:
         rights = "SELECT, INSERT" if table.info.get("append_only") else "SELECT, INSERT, UPDATE, DELETE"
         name = sql.Identifier(service, table.name)
         _run(connection, "REVOKE ALL ON TABLE {table} FROM {role}", table=name, role=role)
         _run(connection, "GRANT " + rights + " ON TABLE {table} TO {role}", table=name, role=role)
-    _run(connection, "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {role}", schema=sql.Identifier(service), role=role)
+    _run(
+        connection,
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
+        schema=sql.Identifier(service),
+        role=role,
+    )
     _run(connection, "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC", schema=sql.Identifier(service))
     _run(connection, "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role}", schema=sql.Identifier(service), role=role)
 

@@ -34,7 +34,7 @@ E = TypeVar("E", bound="Event")
 EventClass: TypeAlias = type[E]
 
 
-class MalformedEvent(ValueError):  # noqa: N818 - named for what it says of the message
+class MalformedEvent(ValueError):
     """A message is not an event of ours; the text names every fault and no value."""
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from libs.common.events.envelope import Event, MalformedEvent, describe_faults, schema_address
 
 
-class GoldenMismatch(AssertionError):  # noqa: N818 - a test failure, not an error of the program
+class GoldenMismatch(AssertionError):
     """An event differs from its golden file, or would break those who consume it."""
 
 

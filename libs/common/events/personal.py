@@ -33,7 +33,7 @@ PLACEHOLDER: Final = "placeholder"
 """Serialisation context key: write fixed text in place of commitment and sealed box, so that golden files do not change."""
 
 
-class CannotOpen(ValueError):  # noqa: N818 - named for the fact
+class CannotOpen(ValueError):
     """A personal value is not here, is sealed to another key, or does not match its commitment."""
 
 

@@ -16,9 +16,12 @@ class Context:
     causation_id: str | None = None
     actor: str | None = None  # "user:<uuid>", "service:<name>" or "operator"
     traceparent: str | None = None
+    session_id: str | None = None
+    roles: str | None = None
 
 
-_current: ContextVar[Context] = ContextVar("lumiere_context", default=Context())
+_NOTHING = Context()
+_current: ContextVar[Context] = ContextVar("lumiere_context", default=_NOTHING)
 
 
 def current() -> Context:

@@ -18,7 +18,7 @@ def configure_reports(service: str, environment: str, dsn: str | None) -> bool:
         send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
-        before_send=lambda event, _: scrub(event),  # type: ignore[arg-type, return-value]
+        before_send=lambda event, _: scrub(event),
         before_breadcrumb=lambda crumb, _: redact(crumb),
     )
     return True

@@ -74,6 +74,8 @@ def span(name: str, traceparent: str | None, kind: SpanKind = SpanKind.INTERNAL,
 
 def _format(span_context: SpanContext) -> str:
     carrier: dict[str, str] = {}
-    sampled = SpanContext(span_context.trace_id, span_context.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    sampled = SpanContext(
+        span_context.trace_id, span_context.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+    )
     _propagator.inject(carrier, set_span_in_context(NonRecordingSpan(sampled)))
     return carrier["traceparent"]

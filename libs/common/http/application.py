@@ -1,0 +1,273 @@
+"""The Flask application of a service: one way through for every request.
+
+route → token (401) → role (403) → length and type (411/413/415) → shape (422) → idempotency → handler → one commit → answer
+"""
+
+import hmac
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from opentelemetry.trace import SpanKind
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
+
+from libs.common import clock
+from libs.common.auth.policy import Access, Subject
+from libs.common.auth.tokens import TokenVerifier
+from libs.common.db import Database, Reader, Transaction, kernel_tables
+from libs.common.errors import Forbidden, InternalError, MethodNotAllowed, NotFound, Problem, Unauthenticated, Unavailable
+from libs.common.http.answers import problem_response, render
+from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
+from libs.common.http.health import Health
+from libs.common.http.idempotency import attempt_of, once
+from libs.common.http.routes import Route
+from libs.common.ids import new_id
+from libs.common.telemetry import context, logger, new_traceparent, span
+
+log = logger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9._~+/=-]+)")
+_PARAMETER = re.compile(r"<(path:)?([a-z_]+)>")
+
+REQUESTS = Counter("lumiere_http_requests_total", "Requests by operation and status", ["operation", "status"])
+DURATIONS = Histogram(
+    "lumiere_http_request_seconds",
+    "Time to answer",
+    ["operation"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+class StepUpRequired(Forbidden):
+    """The sign-in is too old for this act."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What requests need of their service."""
+
+    service: str
+    database: Database
+    verifier: TokenVerifier
+    service_token: str
+    resources: Mapping[type, object]
+    health: Health
+    trace_sample_ratio: float = 0.0
+
+
+def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
+    """The WSGI application. Raises Undeclarable when a handler asks for what nobody provides."""
+    app = Flask(runtime.service, static_folder=None)
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+    for kind, pattern in PATH_PATTERNS.items():
+        app.url_map.converters[kind] = type(
+            f"{kind.title()}Converter", (BaseConverter,), {"regex": pattern, "part_isolating": kind != "path"}
+        )
+    for route in routes:
+        _mount(app, runtime, route)
+    _mount_kernel(app, runtime)
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.before_request(partial(_begin, runtime.trace_sample_ratio))
+    return app
+
+
+def _mount(app: Flask, runtime: Runtime, route: Route) -> None:
+    signature = analyse(route)
+    missing = [kind.__name__ for kind in signature.resources.values() if kind not in runtime.resources]
+    if missing:
+        raise TypeError(f"{route.source} asks for {', '.join(missing)}, which the service does not provide.")
+    kinds = parameter_kinds(route)
+    rule = _PARAMETER.sub(lambda match: f"<{kinds[match[2]]}:{match[2]}>", route.path)
+
+    def view(**path: str) -> Response:
+        return _observed(route, lambda: _answer(runtime, route, signature, path))
+
+    app.add_url_rule(
+        rule,
+        endpoint=f"{route.operation}:{route.method}",
+        view_func=view,
+        methods=[route.method],
+        provide_automatic_options=False,
+    )
+
+    return parameter_kinds(route)
+
+
+def _mount_kernel(app: Flask, runtime: Runtime) -> None:
+    health = runtime.health
+    app.add_url_rule("/health/live", "live", health.live, provide_automatic_options=False)
+    app.add_url_rule("/health/ready", "ready", health.ready, provide_automatic_options=False)
+    app.add_url_rule(
+        "/metrics",
+        "metrics",
+        lambda: Response(generate_latest(), content_type=CONTENT_TYPE_LATEST),
+        provide_automatic_options=False,
+    )
+
+
+def _begin(trace_sample_ratio: float) -> None:
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_id().hex
+    traceparent = request.headers.get("traceparent", "")
+    if not _TRACEPARENT.fullmatch(traceparent):
+        traceparent = new_traceparent(sampled=hash(request_id) % 10_000 < trace_sample_ratio * 10_000)
+    context.set_current(context.Context(request_id=request_id, correlation_id=request_id, traceparent=traceparent))
+
+
+def _observed(route: Route, answer: Callable[[], Response]) -> Response:
+    started = clock.monotonic()
+    traceparent = context.current().traceparent
+    with span(f"{route.method} {route.path}", traceparent, SpanKind.SERVER, operation=route.operation):
+        response = _guarded(route, answer)
+        elapsed = clock.monotonic() - started
+        REQUESTS.labels(route.operation, response.status_code).inc()
+        DURATIONS.labels(route.operation).observe(elapsed)
+        level = log.warning if response.status_code >= 500 else log.info
+        level(
+            "http.request",
+            operation=route.operation,
+            method=route.method,
+            status=response.status_code,
+            milliseconds=round(elapsed * 1000, 1),
+        )
+    return _finish(response)
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-Id"] = context.current().request_id or ""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
+
+
+def _guarded(route: Route, answer: Callable[[], Response]) -> Response:
+    try:
+        return answer()
+    except Problem as problem:
+        return _problem(problem)
+    except (PoolTimeout, OperationalError) as error:
+        log.warning("database.unavailable", operation=route.operation, reason=type(error).__name__)
+        return _problem(Unavailable("The service is busy; try again in a moment."))
+    except HTTPException as error:
+        return _on_http_exception(error)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            return _problem(Unavailable("The service lost its database for a moment; try again."))
+        log.exception("http.unforeseen", operation=route.operation)
+        _report(error)
+        return _problem(InternalError("Something unforeseen happened; report the request id."))
+
+
+def _report(error: Exception) -> None:
+    import sentry_sdk
+
+    if sentry_sdk.is_initialized():
+        sentry_sdk.capture_exception(error)
+
+
+def _problem(problem: Problem) -> Response:
+    return _finish(problem_response(problem, request.path, context.current().request_id or ""))
+
+
+def _on_http_exception(error: HTTPException) -> Response:
+    if error.code == 404:
+        return _problem(NotFound("There is nothing at this address."))
+    if error.code == 405:
+        response = _problem(MethodNotAllowed("Use one of the methods in the Allow header."))
+        response.headers["Allow"] = ", ".join(sorted(set(getattr(error, "valid_methods", None) or []) - {"OPTIONS"}))
+        return response
+    kinds: dict[int, type[Problem]] = {kind.status: kind for kind in _all_problems(Problem)}
+    return _problem(kinds.get(error.code or 500, InternalError)(error.description or ""))
+
+
+def _all_problems(kind: type[Problem]) -> Iterable[type[Problem]]:
+    return kind.__subclasses__()
+
+
+def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[str, str]) -> Response:
+    subject = _authenticate(runtime, route, signature, request)
+    if subject:
+        route.allow.require(subject)
+        _require_recent(route, subject)
+        actor = {"actor": f"user:{subject.id}", "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
+    else:
+        actor = {"actor": "service"} if route.allow.access is Access.SERVICE else {}
+    with context.bound(**actor):
+        arguments = read_inputs(route, signature, request, path)
+        if name := signature.wants(Subject):
+            arguments[name] = subject
+        arguments.update({name: runtime.resources[kind] for name, kind in signature.resources.items()})
+        return _call(runtime, route, signature, arguments, subject)
+
+
+def _call(runtime: Runtime, route: Route, signature: Signature, arguments: dict[str, Any], subject: Subject | None) -> Response:
+    if name := signature.wants(Database):
+        arguments[name] = runtime.database
+    with _unit_of_work(runtime.database, signature, arguments) as work:
+
+        def run() -> Response:
+            return render(route, route.handler(**arguments), request)
+
+        if isinstance(work, Transaction) and not route.stream:
+            attempt = attempt_of(route.idempotency, request, subject, request.get_data())
+            if attempt:
+                return once(work, kernel_tables(runtime.database.metadata), attempt, run)
+        return run()
+
+
+def _unit_of_work(database: Database, signature: Signature, arguments: dict[str, Any]) -> AbstractContextManager[Reader | None]:
+    if name := signature.wants(Transaction):
+        return _bound_to(arguments, name, database.transaction())
+    if name := signature.wants(Reader):
+        return _bound_to(arguments, name, database.reader())
+    return nullcontext()
+
+
+@contextmanager
+def _bound_to(arguments: dict[str, Any], name: str, manager: AbstractContextManager[Reader]) -> Iterator[Reader]:
+    """Enter a transaction or reader and put it among the arguments."""
+    with manager as work:
+        arguments[name] = work
+        yield work
+
+
+def _authenticate(runtime: Runtime, route: Route, signature: Signature, incoming: Request) -> Subject | None:
+    if route.allow.access is Access.SERVICE:
+        _require_service(runtime, incoming)
+        return None
+    public = route.allow.access is Access.PUBLIC
+    if public and (not signature.wants(Subject) or "Authorization" not in incoming.headers):
+        return None
+    return runtime.verifier.verify(bearer(incoming))
+
+
+def _require_service(runtime: Runtime, incoming: Request) -> None:
+    if not hmac.compare_digest(bearer(incoming).encode(), runtime.service_token.encode()):
+        raise Unauthenticated("This address is for the platform's own services.")
+
+
+def _require_recent(route: Route, subject: Subject) -> None:
+    if route.step_up is not None and clock.epoch() - subject.authenticated_at.timestamp() > route.step_up:
+        raise StepUpRequired("Confirm who you are again for this: sign in with your second factor, then repeat.", step_up=True)
+
+
+def bearer(incoming: Request) -> str:
+    """The bearer token of a request (RFC 6750 section 2.1). Raises Unauthenticated."""
+    given = incoming.headers.getlist("Authorization")
+    if not given:
+        raise Unauthenticated("Sign in and send the access token as a bearer token.", code=None)
+    match = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
+    if match is None:
+        raise Unauthenticated("Send exactly one bearer token in the Authorization header.")
+    return match[1]

@@ -1,0 +1,144 @@
+"""Declaring routes: the policy is said once, here."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, allow_of
+
+API_PREFIX = "/api/v1"
+BODY_LIMIT_DEFAULT = 65_536
+TIMEOUT_SECONDS_DEFAULT = 15
+JSON = "application/json"
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route: where it is, who may call it, and its limits."""
+
+    service: str
+    method: str
+    path: str
+    handler: Handler
+    allow: Allow
+    rate: Rate
+    idempotency: Idempotency
+    status: int = 200
+    body_limit: int = BODY_LIMIT_DEFAULT  # bytes
+    timeout: int = TIMEOUT_SECONDS_DEFAULT  # seconds
+    stream: bool = False
+    consumes: tuple[str, ...] = (JSON,)
+    process: str = "web"
+    page: bool = False
+    step_up: int | None = None  # seconds since the last authentication, at most
+
+    @property
+    def operation(self) -> str:
+        """The OpenAPI operation id."""
+        return f"{self.service}.{self.handler.__name__}"
+
+    @property
+    def source(self) -> str:
+        """Where the route is declared."""
+        return f"{self.handler.__module__.replace('.', '/')}.py:{self.handler.__name__}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keyword arguments of a route decorator that are not the policy."""
+
+    idempotency: Idempotency | None = None
+    status: int = 200
+    body_limit: int = BODY_LIMIT_DEFAULT
+    timeout: int = TIMEOUT_SECONDS_DEFAULT
+    stream: bool = False
+    consumes: tuple[str, ...] = (JSON,)
+    root: bool = False
+    process: str = "web"
+    page: bool = False
+    step_up: int | None = None
+
+
+@dataclass
+class Routes:
+    """The routes of one service."""
+
+    service: str
+    routes: list[Route] = field(default_factory=list)
+
+    def get(
+        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.READ, **options: Any
+    ) -> Callable[[Handler], Handler]:
+        """Declare a GET route."""
+        return self._declare("GET", path, allow, rate, Options(**options))
+
+    def post(
+        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+    ) -> Callable[[Handler], Handler]:
+        """Declare a POST route."""
+        return self._declare("POST", path, allow, rate, Options(**options))
+
+    def put(
+        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+    ) -> Callable[[Handler], Handler]:
+        """Declare a PUT route."""
+        return self._declare("PUT", path, allow, rate, Options(**options))
+
+    def patch(
+        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+    ) -> Callable[[Handler], Handler]:
+        """Declare a PATCH route."""
+        return self._declare("PATCH", path, allow, rate, Options(**options))
+
+    def delete(
+        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+    ) -> Callable[[Handler], Handler]:
+        """Declare a DELETE route."""
+        return self._declare("DELETE", path, allow, rate, Options(**options))
+
+    def _declare(
+        self, method: str, path: str, allow: Access | Role | Iterable[Role], rate: Rate, options: Options
+    ) -> Callable[[Handler], Handler]:
+        permitted = allow_of(allow)
+
+        def declare(handler: Handler) -> Handler:
+            if not inspect.getdoc(handler):
+                raise TypeError(
+                    f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
+                )
+            values = {name: value for name, value in vars(options).items() if name not in {"root", "idempotency"}}
+            self.routes.append(
+                Route(
+                    service=self.service,
+                    method=method,
+                    path=path if options.root else API_PREFIX + path,
+                    handler=handler,
+                    allow=permitted,
+                    rate=rate,
+                    idempotency=options.idempotency or _default_idempotency(method, permitted, handler),
+                    **values,
+                )
+            )
+            return handler
+
+        return declare
+
+
+def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempotency:
+    """A POST by a known caller in one transaction takes a key; nothing else can."""
+    possible = (
+        method == "POST"
+        and allow.access not in {Access.PUBLIC, Access.SERVICE}
+        and "tx" in inspect.signature(handler).parameters
+    )
+    return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
+
+
+def source_line(route: Route) -> str:
+    """File and line of a route's handler, for messages."""
+    code = route.handler.__code__
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
