@@ -84,7 +84,7 @@ class StreamsExhausted(Unavailable):
     """This process carries as many event streams as it can."""
 
 
-class DeliveryRefused(Exception):  # noqa: N818 - named for the fact
+class DeliveryRefused(Exception):
     """A sender did not take a message; `permanent` when no repetition will help.
 
     `error_class` names the kind of failure for operators: never an address, never content.

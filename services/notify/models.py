@@ -63,7 +63,8 @@ email = Table(
     timestamp("settled_at", nullable=True),
     CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in EmailStatus)})", name="status_known"),
     CheckConstraint(
-        "status = 'QUEUED' OR (recipient_sealed IS NULL AND variables_sealed IS NULL AND settled_at IS NOT NULL)", name="settled_is_wiped"
+        "status = 'QUEUED' OR (recipient_sealed IS NULL AND variables_sealed IS NULL AND settled_at IS NOT NULL)",
+        name="settled_is_wiped",
     ),
     Index("ix_email_due", "due_at", postgresql_where=text("status = 'QUEUED'")),
 )

@@ -17,7 +17,9 @@ class Settings(ServiceSettings):
     notify_private_key: Secret = Field(
         description="X25519 private key, base64, that opens personal values; older ones may follow after a space"
     )
-    mail_folder: Path | None = Field(default=None, description="Where e-mails are written as .eml files; without it, only the log tells")
+    mail_folder: Path | None = Field(
+        default=None, description="Where e-mails are written as .eml files; without it, only the log tells"
+    )
 
     @property
     def private_keys(self) -> list[str]:

@@ -50,13 +50,17 @@ _RENAME_PERSON = (
     .values(display_name_sealed=bindparam("name"), updated_at=bindparam("moment"))
 )
 _CHANGE_LOCALE = (
-    update(person).where(person.c.user_id == bindparam("id")).values(locale=bindparam("language"), updated_at=bindparam("moment"))
+    update(person)
+    .where(person.c.user_id == bindparam("id"))
+    .values(locale=bindparam("language"), updated_at=bindparam("moment"))
 )
 
 _NEXT_POSITION = (
     insert(notice_sequence)
     .values(user_id=bindparam("user_id"), last_position=literal(1))
-    .on_conflict_do_update(index_elements=[notice_sequence.c.user_id], set_={"last_position": notice_sequence.c.last_position + 1})
+    .on_conflict_do_update(
+        index_elements=[notice_sequence.c.user_id], set_={"last_position": notice_sequence.c.last_position + 1}
+    )
     .returning(notice_sequence.c.last_position)
 )
 _WRITE_NOTICE = insert(notice)
@@ -65,12 +69,21 @@ _READ = (
     .where(notice.c.id == bindparam("notice_id"), notice.c.user_id == bindparam("reader"), notice.c.read_at.is_(None))
     .values(read_at=bindparam("moment"))
 )
-_READ_ALL = update(notice).where(notice.c.user_id == bindparam("reader"), notice.c.read_at.is_(None)).values(read_at=bindparam("moment"))
+_READ_ALL = (
+    update(notice)
+    .where(notice.c.user_id == bindparam("reader"), notice.c.read_at.is_(None))
+    .values(read_at=bindparam("moment"))
+)
 
 _QUEUE_EMAIL = (
-    insert(email).values(status=EmailStatus.QUEUED, attempts=0).on_conflict_do_nothing(index_elements=[email.c.id]).returning(email.c.id)
+    insert(email)
+    .values(status=EmailStatus.QUEUED, attempts=0)
+    .on_conflict_do_nothing(index_elements=[email.c.id])
+    .returning(email.c.id)
 )
-_CLAIM_EMAIL = update(email).where(email.c.id == bindparam("email_id")).values(attempts=bindparam("number"), due_at=bindparam("next"))
+_CLAIM_EMAIL = (
+    update(email).where(email.c.id == bindparam("email_id")).values(attempts=bindparam("number"), due_at=bindparam("next"))
+)
 _SETTLE_EMAIL = (
     update(email)
     .where(email.c.id == bindparam("email_id"), email.c.status == EmailStatus.QUEUED, email.c.attempts == bindparam("number"))
@@ -253,4 +266,6 @@ def _settle(tx: Transaction, claimed: _Claimed, refusal: DeliveryRefused | None)
         log.info("email.sent", **about)
     else:
         log.error("email.given_up", **about, error_class=reason)
-        tx.publish(DeliveryFailed(notification_id=claimed.row.id, channel="EMAIL", attempts=claimed.attempt, error_class=reason))
+        tx.publish(
+            DeliveryFailed(notification_id=claimed.row.id, channel="EMAIL", attempts=claimed.attempt, error_class=reason)
+        )

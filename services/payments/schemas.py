@@ -8,6 +8,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
+
 from libs.common.http import Input, PageQuery, View
 from libs.common.money import Currency, Money
 from services.payments.domain import PaymentFilter, PaymentStatus, decimal_amount, first_moment, last_moment, spreadsheet_text

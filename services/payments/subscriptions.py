@@ -3,18 +3,13 @@
 from libs.common.db import Transaction
 from libs.common.events import on
 from services.payments import use_cases
+from services.payments.use_cases import Work
 from services.tasks.events import TaskValidated
 
 
 @on(TaskValidated, ordered=True)
 def pay_for_validated_task(event: TaskValidated, tx: Transaction) -> None:
     """A validated task opens what is owed and earns its Lumens, each once."""
-    use_cases.open_payable(
-        tx,
-        task_id=event.task_id,
-        film_id=event.film_id,
-        contributor_id=event.contributor_id,
-        amount=event.price,
-        titles=(event.task_title, event.film_title),
-    )
+    work = Work(event.task_id, event.film_id, event.contributor_id, event.task_title, event.film_title)
+    use_cases.open_payable(tx, work, event.price)
     use_cases.reward_lumens(tx, task_id=event.task_id, contributor_id=event.contributor_id, lumens=event.lumens)

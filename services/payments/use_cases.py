@@ -1,5 +1,6 @@
 """What payments does: open what is owed, and book Lumens."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -57,29 +58,37 @@ _POSTED = func.payments.post_transfer(
 _POST_TRANSFER = select(_POSTED.c.entry_id, _POSTED.c.account_id, _POSTED.c.amount, _POSTED.c.balance_after)
 
 
-def open_payable(tx: Transaction, *, task_id: UUID, film_id: UUID, contributor_id: UUID, amount: Money, titles: tuple[str, str]) -> UUID | None:
-    """Open what a validated task leaves to be paid, once a task; `titles` are the task's and the film's.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Validated work that may leave something to pay."""
+
+    task_id: UUID
+    film_id: UUID
+    contributor_id: UUID
+    task_title: str
+    film_title: str
+
+
+def open_payable(tx: Transaction, work: Work, amount: Money) -> UUID | None:
+    """Open what a validated task leaves to be paid, once a task.
 
     Returns the payment's id, or None when nothing is owed or it is open already.
     """
     if not is_owed(amount):
         return None
-    task_title, film_title = titles
     values = {
         "id": new_id(),
-        "task_id": task_id,
-        "film_id": film_id,
-        "contributor_id": contributor_id,
+        **asdict(work),
         "amount_amount": amount.amount,
         "amount_currency": amount.currency,
-        "task_title": task_title,
-        "film_title": film_title,
         "created_at": tx.now,
         "updated_at": tx.now,
     }
     payment_id: UUID | None = tx.scalar(_OPEN_PAYMENT, values)
     if payment_id is not None:
-        tx.publish(PaymentCreated(payment_id=payment_id, task_id=task_id, contributor_id=contributor_id, amount=amount))
+        tx.publish(
+            PaymentCreated(payment_id=payment_id, task_id=work.task_id, contributor_id=work.contributor_id, amount=amount)
+        )
     return payment_id
 
 
@@ -140,6 +149,8 @@ def _refusal(error: IntegrityError) -> InsufficientLumens | TransferAlreadyBooke
         case "ck_account_balance_floor":
             return InsufficientLumens("There are not enough Lumens on the account; ask for fewer.")
         case "uq_transfer_reference_kind_reference_id":
-            return TransferAlreadyBooked("This was booked before with other amounts; book the difference under a reference of its own.")
+            return TransferAlreadyBooked(
+                "This was booked before with other amounts; book the difference under its own reference."
+            )
         case _:
             return None

@@ -49,7 +49,9 @@ def frame(event: str, view: BaseModel, event_id: object = None) -> bytes:
 class Stream(Iterator[bytes]):
     """One listener: an iterator of chunks that blocks until there is something to say."""
 
-    def __init__(self, database: Database, subject: Subject, admitted: Callable[[], bool], release: Callable[["Stream"], None]) -> None:
+    def __init__(
+        self, database: Database, subject: Subject, admitted: Callable[[], bool], release: Callable[["Stream"], None]
+    ) -> None:
         self.user_id = subject.id
         self._database = database
         self._expires_at = subject.expires_at
@@ -163,7 +165,9 @@ class Hub:
         with self._lock:
             own = self._streams.setdefault(stream.user_id, set())
             if len(own) >= STREAMS_PER_USER_MAX:
-                raise TooManyStreams(f"You have {STREAMS_PER_USER_MAX} event streams open; close one first.", retry_after=HEARTBEAT_SECONDS)
+                raise TooManyStreams(
+                    f"You have {STREAMS_PER_USER_MAX} event streams open; close one first.", retry_after=HEARTBEAT_SECONDS
+                )
             if self._open >= STREAMS_PER_PROCESS_MAX:
                 raise StreamsExhausted("No more event streams fit here; try again in a moment.")
             own.add(stream)

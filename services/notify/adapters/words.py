@@ -26,7 +26,9 @@ class FileTemplates:
         """The words of an e-mail. Raises DeliveryRefused (permanent) when there is no such template or a variable is missing."""
         base = f"{template.lower()}/{locale}"
         try:
-            subject, text, html = (self._environment.get_template(base + kind).render(variables) for kind in (".subject", ".txt", ".html"))
+            subject, text, html = (
+                self._environment.get_template(base + kind).render(variables) for kind in (".subject", ".txt", ".html")
+            )
         except TemplateNotFound:
             raise DeliveryRefused("TemplateUnknown", permanent=True) from None
         except UndefinedError:

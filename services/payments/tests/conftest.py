@@ -1,56 +1,29 @@
-import sys, types
-try:
-    import libs.common.audit
-except ImportError:
-    from libs.common.events import Event as _E
-    m = types.ModuleType("libs.common.audit")
-    class AuditEvent(_E):
-        audit_id: __import__("uuid").UUID
-    m.AuditEvent = AuditEvent
-    sys.modules["libs.common.audit"] = m
-import os
-from contextlib import contextmanager
+"""Payments on a database of its own."""
+
+from collections.abc import Callable
+
 import pytest
-from sqlalchemy import create_engine, text
-from libs.common.db import Database, migrate, provision
-from services.payments.models import metadata
+from sqlalchemy import text
 
-ADMIN = "postgresql://admin@127.0.0.1:15999/pay_try"
+from libs.common.db.database import single_connection_engine
+from libs.common.testing import Harness, service_harness
+from services.payments.app import service
 
-class Out:
-    def __init__(self): self.events = []
-    def append(self, tx, fact): self.events.append(fact); return __import__("uuid").uuid4()
-
-class Harness:
-    def __init__(self):
-        with create_engine("postgresql+psycopg2://admin@127.0.0.1:15999/postgres", isolation_level="AUTOCOMMIT").connect() as c:
-            c.execute(text("drop database if exists pay_try with (force)")); c.execute(text("create database pay_try"))
-        provision(ADMIN,"payments","owner","runtime")
-        migrate("payments", ADMIN.replace("admin@","lumiere_payments_owner:owner@"), metadata)
-        self.out = Out()
-        self.database = Database(ADMIN.replace("admin@","lumiere_payments:runtime@"), metadata, outbox=self.out)
-        self.admin = create_engine(ADMIN.replace("postgresql:","postgresql+psycopg2:"))
-    def transaction(self): return self.database.transaction()
-    def empty(self):
-        self.out.events.clear()
-        with self.admin.begin() as c:
-            c.execute(text("set local session_replication_role = replica"))
-            c.execute(text("truncate payments.payment, payments.entry, payments.transfer, payments.account"))
-
-@pytest.fixture(scope="session")
-def _session(): return Harness()
-
-@pytest.fixture
-def harness(_session):
-    _session.empty()
-    return _session
+harness = service_harness(service)
 
 
 @pytest.fixture
-def owner_transaction(harness):
-    def run(statement):
-        with harness.admin.begin() as c:
-            c.execute(text("set local search_path = payments"))
-            c.execute(text("set local role lumiere_payments_owner"))
-            c.execute(text(statement)); c.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+def owner_transaction(harness: Harness) -> Callable[[str], None]:
+    """Runs one statement as the role that owns the tables, its constraints checked at once."""
+
+    def run(statement: str) -> None:
+        engine = single_connection_engine(harness.owner_url)
+        with engine.connect() as connection:
+            connection.execute(text("SET search_path = payments"))
+            connection.execute(text("BEGIN"))
+            connection.execute(text(statement))
+            connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+            connection.execute(text("COMMIT"))
+        engine.dispose()
+
     return run

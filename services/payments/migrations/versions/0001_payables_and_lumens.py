@@ -24,9 +24,7 @@ def upgrade() -> None:
     kernel_upgrade(op, SCHEMA)
     _create_payment()
     _create_book()
-    for statement in (REFUSE_CHANGE, ACCOUNT_GUARD, ACCOUNT_MATCHES_ENTRIES, ENTRY_BALANCES, TRANSFER_HAS_LEGS, OPEN_ACCOUNT, POST_TRANSFER):
-        op.execute(statement)
-    for statement in TRIGGERS:
+    for statement in (*GUARDS, OPEN_ACCOUNT, POST_TRANSFER, *TRIGGERS):
         op.execute(statement)
 
 
@@ -117,8 +115,9 @@ BEGIN
         IF NEW.balance <> 0 OR NEW.version <> 0 THEN
             RAISE EXCEPTION 'An account opens with nothing on it' USING ERRCODE = 'restrict_violation';
         END IF;
-    ELSIF (NEW.id, NEW.kind, NEW.owner_id, NEW.floor, NEW.opened_at) IS DISTINCT FROM (OLD.id, OLD.kind, OLD.owner_id, OLD.floor, OLD.opened_at)
-          OR NEW.version <> OLD.version + 1 THEN
+    ELSIF NEW.version <> OLD.version + 1
+       OR (NEW.id, NEW.kind, NEW.owner_id, NEW.floor, NEW.opened_at)
+          IS DISTINCT FROM (OLD.id, OLD.kind, OLD.owner_id, OLD.floor, OLD.opened_at) THEN
         RAISE EXCEPTION 'Only booking moves an account, one entry at a time' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
@@ -130,9 +129,11 @@ CREATE FUNCTION payments.account_matches_entries() RETURNS trigger LANGUAGE plpg
 BEGIN
     IF NOT EXISTS (
         SELECT FROM payments.entry e
-        WHERE e.account_id = NEW.id AND e.account_version = NEW.version AND e.balance_after = NEW.balance AND e.amount = NEW.balance - OLD.balance
+        WHERE e.account_id = NEW.id AND e.account_version = NEW.version
+          AND e.balance_after = NEW.balance AND e.amount = NEW.balance - OLD.balance
     ) THEN
-        RAISE EXCEPTION 'The balance of account % differs from its entries', NEW.id USING ERRCODE = 'integrity_constraint_violation';
+        RAISE EXCEPTION 'The balance of account % differs from its entries', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
 END $$
@@ -142,10 +143,14 @@ ENTRY_BALANCES = """
 CREATE FUNCTION payments.entry_balances() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (SELECT sum(e.amount) FROM payments.entry e WHERE e.transfer_id = NEW.transfer_id) <> 0 THEN
-        RAISE EXCEPTION 'The legs of transfer % do not sum to zero', NEW.transfer_id USING ERRCODE = 'integrity_constraint_violation';
+        RAISE EXCEPTION 'The legs of transfer % do not sum to zero', NEW.transfer_id
+            USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    -- An account that has reached this version went through it: its own guard moves the version by one, each with a matching entry.
-    IF NOT EXISTS (SELECT FROM payments.account a WHERE a.id = NEW.account_id AND a.version >= NEW.account_version AND NEW.account_version > 0) THEN
+    -- An account at this version or beyond went through it with an entry: its guards see to that, and entries are unique.
+    IF NOT EXISTS (
+        SELECT FROM payments.account a
+        WHERE a.id = NEW.account_id AND a.version >= NEW.account_version AND NEW.account_version > 0
+    ) THEN
         RAISE EXCEPTION 'Entry % is ahead of its account', NEW.id USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
@@ -169,12 +174,14 @@ DECLARE
     found_id uuid;
 BEGIN
     -- Nearly always it is there already; a reader's look takes no lock.
-    SELECT a.id INTO found_id FROM payments.account a WHERE a.kind = wanted_kind AND a.owner_id IS NOT DISTINCT FROM wanted_owner;
+    SELECT a.id INTO found_id FROM payments.account a
+    WHERE a.kind = wanted_kind AND (a.owner_id = wanted_owner OR a.owner_id IS NULL AND wanted_owner IS NULL);
     IF found_id IS NULL THEN
         INSERT INTO payments.account (id, kind, owner_id, floor, balance, version, opened_at)
         VALUES (new_id, wanted_kind, wanted_owner, lowest, 0, 0, moment)
         ON CONFLICT (kind, owner_id) DO NOTHING;
-        SELECT a.id INTO STRICT found_id FROM payments.account a WHERE a.kind = wanted_kind AND a.owner_id IS NOT DISTINCT FROM wanted_owner;
+        SELECT a.id INTO STRICT found_id FROM payments.account a
+        WHERE a.kind = wanted_kind AND (a.owner_id = wanted_owner OR a.owner_id IS NULL AND wanted_owner IS NULL);
     END IF;
     RETURN found_id;
 END $$
@@ -190,8 +197,10 @@ DECLARE
     locked integer;
     earlier uuid;
 BEGIN
-    IF cardinality(accounts) < 2 OR cardinality(accounts) <> cardinality(amounts) OR cardinality(accounts) <> cardinality(entry_ids) THEN
-        RAISE EXCEPTION 'A transfer has two legs or more, each with an account, an amount and an id' USING ERRCODE = 'invalid_parameter_value';
+    IF cardinality(accounts) < 2
+       OR (cardinality(amounts), cardinality(entry_ids)) <> (cardinality(accounts), cardinality(accounts)) THEN
+        RAISE EXCEPTION 'A transfer has two legs or more, each with an account, an amount and an id'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     -- Always in the order of ids, so that two bookings never wait for each other.
     PERFORM FROM payments.account a WHERE a.id = ANY (accounts) ORDER BY a.id FOR NO KEY UPDATE;
@@ -228,13 +237,17 @@ BEGIN
 END $$
 """
 
+GUARDS = (REFUSE_CHANGE, ACCOUNT_GUARD, ACCOUNT_MATCHES_ENTRIES, ENTRY_BALANCES, TRANSFER_HAS_LEGS)
+
 TRIGGERS = (
-    *(
-        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.{table} FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()"
-        for table in ("transfer", "entry")
-    ),
-    "CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON payments.account FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()",
-    "CREATE TRIGGER guarded BEFORE INSERT OR UPDATE ON payments.account FOR EACH ROW EXECUTE FUNCTION payments.guard_account()",
+    """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.transfer
+       FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()""",
+    """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.entry
+       FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()""",
+    """CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON payments.account
+       FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()""",
+    """CREATE TRIGGER guarded BEFORE INSERT OR UPDATE ON payments.account
+       FOR EACH ROW EXECUTE FUNCTION payments.guard_account()""",
     """CREATE CONSTRAINT TRIGGER matches_entries AFTER UPDATE ON payments.account DEFERRABLE INITIALLY DEFERRED
        FOR EACH ROW EXECUTE FUNCTION payments.account_matches_entries()""",
     """CREATE CONSTRAINT TRIGGER legs_sum_to_zero AFTER INSERT ON payments.entry DEFERRABLE INITIALLY DEFERRED
