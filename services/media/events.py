@@ -1,10 +1,9 @@
 """What the media service tells the others: what became of each upload. Additive only; one golden file each."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from libs.common.audit import AuditEvent
+
 from libs.common.events import Event
 
 
