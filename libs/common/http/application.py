@@ -101,8 +101,6 @@ def _mount(app: Flask, runtime: Runtime, route: Route) -> None:
         provide_automatic_options=False,
     )
 
-    return parameter_kinds(route)
-
 
 def _mount_kernel(app: Flask, runtime: Runtime) -> None:
     health = runtime.health

@@ -1,0 +1,45 @@
+"""The HTTP door: routes with their policy, strict inputs, problem documents."""
+
+from libs.common.errors import Fault, Invalid
+from libs.common.http.cursor import decode_cursor, encode_cursor
+from libs.common.http.models import (
+    Accepted,
+    Created,
+    Document,
+    IfMatch,
+    Input,
+    NoContent,
+    Page,
+    PageQuery,
+    RawBody,
+    Redirect,
+    RequestInfo,
+    Streaming,
+    Tagged,
+    View,
+    page_of,
+)
+from libs.common.http.routes import Routes
+
+__all__ = [
+    "Accepted",
+    "Created",
+    "Document",
+    "Fault",
+    "IfMatch",
+    "Input",
+    "Invalid",
+    "NoContent",
+    "Page",
+    "PageQuery",
+    "RawBody",
+    "Redirect",
+    "RequestInfo",
+    "Routes",
+    "Streaming",
+    "Tagged",
+    "View",
+    "decode_cursor",
+    "encode_cursor",
+    "page_of",
+]

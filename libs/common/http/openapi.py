@@ -1,0 +1,170 @@
+"""The OpenAPI 3.1 document of a service, generated from its routes and models."""
+
+import inspect
+import typing
+from collections.abc import Iterable
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from libs.common.auth.policy import Access, Idempotency
+from libs.common.errors import PROBLEM_MEDIA_TYPE
+from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds
+from libs.common.http.idempotency import HEADER
+from libs.common.http.manifest import path_template
+from libs.common.http.models import Accepted, Created, Document, IfMatch, NoContent, Redirect, Streaming, Tagged
+from libs.common.http.routes import JSON, Route
+
+_REFERENCE = "#/components/schemas/{model}"
+_PROBLEM = {
+    "type": "object",
+    "description": "A problem document (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def openapi(service: str, version: str, routes: Iterable[Route]) -> dict[str, Any]:
+    """The document of one service; the gateway merges those of all."""
+    listed = [(route, analyse(route)) for route in routes if route.allow.access is not Access.SERVICE]
+    schemas, names = _schemas(listed)
+    paths: dict[str, dict[str, Any]] = {}
+    for route, signature in sorted(listed, key=lambda each: (each[0].path, each[0].method)):
+        paths.setdefault(path_template(route.path), {})[route.method.lower()] = _operation(route, signature, names)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Lumière {service}", "version": version},
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": _PROBLEM, **schemas},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT (RFC 9068)"}},
+        },
+    }
+
+
+_Names = dict[tuple[type[BaseModel], JsonSchemaMode], dict[str, Any]]
+
+
+def _schemas(listed: Iterable[tuple[Route, Signature]]) -> tuple[dict[str, Any], _Names]:
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+    for _, signature in listed:
+        models += [(model, "validation") for model in _models_in(signature.body_type)]
+        models += [(model, "serialization") for model in _models_in(_view_of(signature.answer))]
+    mapping, definitions = models_json_schema(sorted(set(models), key=str), ref_template=_REFERENCE)
+    return definitions.get("$defs", {}), typing.cast(_Names, mapping)
+
+
+def _models_in(kind: Any) -> list[type[BaseModel]]:
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return [kind]
+    return [model for argument in get_args(kind) for model in _models_in(argument)]
+
+
+def _view_of(answer: Any) -> Any:
+    return get_args(answer)[0] if get_origin(answer) in {Created, Accepted, Tagged} else answer
+
+
+def _operation(route: Route, signature: Signature, names: _Names) -> dict[str, Any]:
+    summary, _, description = (inspect.getdoc(route.handler) or "").partition("\n")
+    operation: dict[str, Any] = {
+        "operationId": route.operation,
+        "tags": [route.service],
+        "summary": summary,
+        "parameters": _parameters(route, signature),
+        "responses": _responses(route, signature, names),
+        "security": [] if route.allow.access is Access.PUBLIC else [{"bearer": []}],
+        "x-roles": route.allow.manifest(),
+        "x-rate-class": str(route.rate),
+    }
+    if description.strip():
+        operation["description"] = description.strip()
+    if body := _request_body(route, signature, names):
+        operation["requestBody"] = body
+    return operation
+
+
+def _request_body(route: Route, signature: Signature, names: _Names) -> dict[str, Any] | None:
+    if signature.body is not None:
+        return {"required": True, "content": {JSON: {"schema": _schema(signature.body_type, "validation", names)}}}
+    if signature.raw:
+        return {"required": True, "content": {media_type: {} for media_type in route.consumes}}
+    return None
+
+
+def _schema(kind: Any, mode: JsonSchemaMode, names: _Names) -> dict[str, Any]:
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return names[kind, mode]
+    schema = TypeAdapter(kind).json_schema(mode=mode, ref_template=_REFERENCE)
+    schema.pop("$defs", None)
+    return schema
+
+
+def _parameters(route: Route, signature: Signature) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": _path_schema(kind)}
+        for name, kind in parameter_kinds(route).items()
+    ]
+    if signature.query is not None:
+        schema = TypeAdapter(signature.query).json_schema()
+        required = schema.get("required", [])
+        for name, each in schema.get("properties", {}).items():
+            parameters.append({"name": name, "in": "query", "required": name in required, "schema": each})
+    if route.idempotency is not Idempotency.REFUSED:
+        required = route.idempotency is Idempotency.REQUIRED
+        key = {"type": "string", "minLength": 8, "maxLength": 255}
+        parameters.append({"name": HEADER, "in": "header", "required": required, "schema": key})
+    if signature.wants(IfMatch):
+        parameters.append({"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}})
+    return parameters
+
+
+def _path_schema(kind: str) -> dict[str, Any]:
+    if kind == "uuid":
+        return {"type": "string", "format": "uuid"}
+    if kind == "int":
+        return {"type": "integer"}
+    return {"type": "string", "pattern": f"^{PATH_PATTERNS[kind]}$"}
+
+
+def _responses(route: Route, signature: Signature, names: _Names) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    members = get_args(signature.answer) if get_origin(signature.answer) is typing.Union else (signature.answer,)
+    for answer in members:
+        status, body = _success(route, answer, names)
+        responses[status] = body
+    problem = {
+        "description": "A problem",
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    return {**responses, "4XX": problem, "5XX": problem}
+
+
+def _success(route: Route, answer: Any, names: _Names) -> tuple[str, dict[str, Any]]:
+    origin = get_origin(answer) or answer
+    if origin is NoContent:
+        return "204", {"description": "Done"}
+    if origin is Redirect:
+        return "3XX", {"description": "See the Location header"}
+    if origin in {Document, Streaming}:
+        return str(route.status), {"description": "The document", "content": {"*/*": {}}}
+    status = {Created: 201, Accepted: 202}.get(origin, route.status)
+    view = _view_of(answer)
+    if view is None or not _models_in(view):
+        return str(status), {"description": "OK"}
+    return str(status), {"description": "OK", "content": {JSON: {"schema": _schema(view, "serialization", names)}}}
