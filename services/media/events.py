@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from libs.common.audit import AuditEvent
-
 from libs.common.events import Event
 
 

@@ -138,9 +138,7 @@ def receive_upload(database: Database, storage: ReceivingStorage, media_id: UUID
         with database.transaction() as tx:
             _receive(tx, media_id, key, receipt)
     except BaseException:
-        storage.delete(key)
-        with database.transaction() as tx:
-            tx.execute(_RELEASE, {"upload_id": media_id, "key": key, "now": tx.now})
+        _release(database, storage, media_id, key)
         raise
     return receipt
 
@@ -165,6 +163,14 @@ def _receive(tx: Transaction, media_id: UUID, key: StorageKey, receipt: Receipt)
     values = {"upload_id": media_id, "key": key, "now": tx.now, "received": receipt.size, "digest": receipt.sha256}
     if tx.first(_RECEIVE, values) is None:
         raise rules.refuse_claim(queries.upload_by_id(tx, media_id))
+
+
+def _release(database: Database, storage: Storage, media_id: UUID, key: StorageKey) -> None:
+    """Free the address. The bytes go too, unless the row has taken them after all: a commit may succeed unheard."""
+    with database.transaction() as tx:
+        tx.execute(_RELEASE, {"upload_id": media_id, "key": key, "now": tx.now})
+        if not queries.keys_in_use(tx, [key]):
+            _delete_after_commit(tx, storage, key)
 
 
 def _chunks(database: Database, media_id: UUID, key: StorageKey, read: Callable[[int], bytes]) -> Iterator[bytes]:

@@ -1,9 +1,12 @@
 """Byte ranges of a download (RFC 9110 section 14)."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from libs.common.errors import RangeNotSatisfiable
+from services.media.domain.storage import CHUNK_BYTES
 
 # A 20-digit position is past any file; longer ones are refused before they become integers.
 _ONE_RANGE = re.compile(r"bytes=\s*(\d{0,20})-(\d{0,20})\s*", re.ASCII | re.IGNORECASE)
@@ -63,3 +66,22 @@ def _last(length: int, size: int) -> Slice:
     if length == 0 or size == 0:
         raise RangeOutsideFile(size)
     return Slice(max(size - length, 0), size, whole=False)
+
+
+class FileSlice:
+    """The bytes of a slice in pieces; closes the file when all are sent or the client is gone."""
+
+    def __init__(self, file: BinaryIO, part: Slice) -> None:
+        self._file = file
+        self._part = part
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(self._part.start)
+        left = self._part.length
+        while left and (piece := self._file.read(min(left, CHUNK_BYTES))):
+            left -= len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Let go of the file; the web server calls this at the end of the answer, whatever the end was."""
+        self._file.close()
