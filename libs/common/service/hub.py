@@ -7,7 +7,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from libs.common.service.web import _Drains
 
 
-class DrainingGeventWorker(_Drains, GeventWorker):  # type: ignore[misc]
+class DrainingGeventWorker(_Drains, GeventWorker):
     """Greenlets: one process holds many open streams."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:

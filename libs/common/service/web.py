@@ -46,7 +46,7 @@ class DrainingThreadWorker(_Drains, ThreadWorker):
         self.begin_drain(lambda: ThreadWorker.handle_exit(self, sig, frame))
 
 
-class WebApplication(BaseApplication):  # type: ignore[misc]
+class WebApplication(BaseApplication):
     """Gunicorn's view of one web process."""
 
     def __init__(self, assemble: Callable[[], Assembled], settings: ServiceSettings, worker_class: str) -> None:

@@ -154,7 +154,7 @@ class Harness:
         )
 
     def deliver(self, event: Event | Envelope, times: int = 1, subscription: str | None = None) -> Envelope:
-        """Deliver an event to every subscription of the service that binds it, through inbox and gate, several times if asked."""
+        """Deliver to every subscription that binds the event, through inbox and gate, several times if asked."""
         envelope = event if isinstance(event, Envelope) else self.envelope(event)
         queues = [each for each in self.service.declared_subscriptions.queues if each.name == (subscription or each.name)]
         bound = [each for each in queues if each.source in {envelope.aggregate_type, "every.event"}]
@@ -210,7 +210,7 @@ class Harness:
         engine = single_connection_engine(self.superuser_url)
         with engine.connect() as connection:
             found = [
-                (table, [dict(row._mapping) for row in connection.execute(select(table))])
+                (table, [dict(row) for row in connection.execute(select(table)).mappings()])
                 for table in self.service.metadata.sorted_tables
             ]
         engine.dispose()
@@ -222,12 +222,12 @@ def service_harness(service: Service, environ: Mapping[str, str] | None = None) 
     made: list[Harness] = []
 
     @pytest.fixture
-    def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
+    def harness(request: pytest.FixtureRequest) -> Harness:
         if not made:
             made.append(Harness(service, environ or {}))
             request.config.add_cleanup(made[0].drop)
         made[0].clean()
-        yield made[0]
+        return made[0]
 
     return harness
 
