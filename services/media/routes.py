@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import BinaryIO
+from urllib.parse import quote
 from uuid import UUID
 
 from werkzeug.http import dump_options_header
@@ -101,10 +102,19 @@ def _file_answer(upload: Upload, file: BinaryIO, headers: Mapping[str, str]) -> 
         raise
     answered = {
         "Accept-Ranges": "bytes",
-        "Content-Disposition": dump_options_header("attachment", {"filename": upload.declared.filename}),
+        "Content-Disposition": _attachment(upload.declared.filename),
         "Content-Length": str(part.length),
         "Content-Security-Policy": "sandbox",
         "ETag": tag,
         **({} if part.whole else {"Content-Range": part.content_range(upload.declared.size)}),
     }
     return Streaming(FileSlice(file, part), upload.declared.content_type, answered, status=200 if part.whole else 206)
+
+
+def _attachment(filename: str) -> str:
+    """Content-Disposition with the name in UTF-8 and, for old clients, what of it is ASCII (RFC 6266 appendix D)."""
+    ascii_name = filename.encode("ascii", "replace").decode().replace("?", "_")
+    names = {"filename": ascii_name}
+    if ascii_name != filename:
+        names["filename*"] = f"UTF-8''{quote(filename, safe='')}"
+    return dump_options_header("attachment", names)

@@ -69,19 +69,26 @@ def _last(length: int, size: int) -> Slice:
 
 
 class FileSlice:
-    """The bytes of a slice in pieces; closes the file when all are sent or the client is gone."""
+    """The bytes of a slice in pieces. Closes the file when all are sent, the client is gone, or nobody asks for them."""
 
     def __init__(self, file: BinaryIO, part: Slice) -> None:
         self._file = file
         self._part = part
 
     def __iter__(self) -> Iterator[bytes]:
-        self._file.seek(self._part.start)
-        left = self._part.length
-        while left and (piece := self._file.read(min(left, CHUNK_BYTES))):
-            left -= len(piece)
-            yield piece
+        try:
+            self._file.seek(self._part.start)
+            left = self._part.length
+            while left and (piece := self._file.read(min(left, CHUNK_BYTES))):
+                left -= len(piece)
+                yield piece
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Let go of the file; the web server calls this at the end of the answer, whatever the end was."""
         self._file.close()
+
+    def __del__(self) -> None:
+        # The answer to a HEAD request is dropped without being read or closed.
+        self.close()

@@ -217,8 +217,8 @@ def verdict(upload: Upload, found: Inspection | None) -> Rejection | None:
         Rejection.SIZE_MISMATCH: found.size != declared.size,
         Rejection.CHECKSUM_MISMATCH: declared.sha256 is not None and found.sha256 != declared.sha256,
         Rejection.CORRUPTED: upload.receipt is not None and found.sha256 != upload.receipt.sha256,
-        Rejection.AMBIGUOUS_CONTENT: not found.is_unambiguous,
         Rejection.TYPE_MISMATCH: not found.is_declared_type,
+        Rejection.AMBIGUOUS_CONTENT: not found.is_unambiguous,
     }
     return next((reason for reason, holds in faults.items() if holds), None)
 

@@ -19,6 +19,13 @@ def path_of(url: str) -> str:
     return f"{parts.path}?{parts.query}"
 
 
+def body_of(answer: TestResponse) -> dict[str, Any]:
+    """The JSON object of an answer."""
+    body = answer.get_json()
+    assert isinstance(body, dict), answer.text
+    return body
+
+
 @dataclass
 class Uploader:
     """One person with a token."""
@@ -47,7 +54,7 @@ class Uploader:
         """An announced upload."""
         answer = self.announce(data, **changes)
         assert answer.status_code == 201, answer.text
-        opened: dict[str, Any] = answer.json
+        opened: dict[str, Any] = body_of(answer)
         return opened
 
     def send(self, opened: dict[str, Any], data: bytes = PNG, **changes: Any) -> TestResponse:
@@ -64,8 +71,8 @@ class Uploader:
         opened = self.opened(data, **changes)
         assert self.send(opened, data).status_code == 200
         answer = self.complete(opened)
-        assert answer.json["status"] == "READY", answer.text
-        return {**opened, **answer.json}
+        assert body_of(answer)["status"] == "READY", answer.text
+        return {**opened, **body_of(answer)}
 
     def files(self) -> list[Path]:
         """Everything in storage, whole or partial."""

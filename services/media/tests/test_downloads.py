@@ -11,7 +11,7 @@ from libs.common.auth.policy import Role
 from libs.common.ids import new_id
 from libs.common.testing import Harness
 from services.media.domain.addresses import DOWNLOAD_ADDRESS_SECONDS
-from services.media.tests.client import Uploader, path_of
+from services.media.tests.client import Uploader, body_of, path_of
 from services.media.tests.samples import PNG
 
 
@@ -32,7 +32,7 @@ def test_the_owner_reads_the_file_back(uploader: Uploader) -> None:
     assert got.headers["Content-Type"] == "image/png"
     assert got.headers["Content-Length"] == str(len(PNG))
     assert got.headers["X-Content-Type-Options"] == "nosniff"
-    assert got.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''Sc%C3%A8ne")
+    assert got.headers["Content-Disposition"].endswith("filename*=UTF-8''Sc%C3%A8ne%201%20%C2%AB%20lune%20%C2%BB.png")
     assert got.headers["Accept-Ranges"] == "bytes"
     assert got.headers["ETag"] == f'"{ready["sha256"]}"'
     assert got.headers["Cache-Control"] == "no-store"
@@ -97,7 +97,7 @@ def test_others_find_nothing(uploader: Uploader, harness: Harness) -> None:
 def test_an_administrator_reads_what_was_handed_in_and_leaves_a_record(uploader: Uploader, harness: Harness) -> None:
     media_id = uploader.uploaded()["media_id"]
     reviewer = harness.client(Role.ADMIN)
-    assert reviewer.get(f"/api/v1/media/{media_id}").json["owner_id"] == str(uploader.subject.id)
+    assert body_of(reviewer.get(f"/api/v1/media/{media_id}"))["owner_id"] == str(uploader.subject.id)
     answer = reviewer.get(f"/api/v1/media/{media_id}/content")
     assert fetch(uploader, path_of(answer.headers["Location"])).data == PNG
     (record,) = harness.published("media.audit.recorded")
@@ -107,11 +107,15 @@ def test_an_administrator_reads_what_was_handed_in_and_leaves_a_record(uploader:
 def test_what_is_known_of_a_file_carries_an_entity_tag(uploader: Uploader) -> None:
     opened = uploader.opened()
     before = uploader.http.get(f"/api/v1/media/{opened['media_id']}")
-    assert (before.json["status"], before.json["sha256"], before.json["filename"]) == ("PENDING", None, "storyboard.png")
+    assert (body_of(before)["status"], body_of(before)["sha256"], body_of(before)["filename"]) == (
+        "PENDING",
+        None,
+        "storyboard.png",
+    )
     uploader.send(opened)
     uploader.complete(opened)
     after = uploader.http.get(f"/api/v1/media/{opened['media_id']}")
-    assert (after.json["status"], after.json["mime"]) == ("READY", "image/png")
+    assert (body_of(after)["status"], body_of(after)["mime"]) == ("READY", "image/png")
     assert after.headers["ETag"] != before.headers["ETag"]
 
 
@@ -119,7 +123,7 @@ def test_nothing_is_read_before_it_passed_its_checks(uploader: Uploader) -> None
     opened = uploader.opened()
     uploader.send(opened)
     refused = uploader.http.get(f"/api/v1/media/{opened['media_id']}/content")
-    assert (refused.status_code, refused.json["type"]) == (409, "https://lumiere.film/problems/media-not-ready")
+    assert (refused.status_code, body_of(refused)["type"]) == (409, "https://lumiere.film/problems/media-not-ready")
 
 
 @pytest.mark.parametrize(("role", "reason", "audits"), [(None, "OWNER", 0), (Role.ADMIN, "ADMINISTRATOR", 1)])
