@@ -4,21 +4,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Row, SmallInteger, and_, bindparam, func, select, true
+from sqlalchemy import BigInteger, Row, Select, SmallInteger, and_, bindparam, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from libs.common.db import Reader
 from services.ledger.domain.merkle import Node
 from services.ledger.models import checkpoint, leaf, node, sequenced
 
-LATEST_CHECKPOINT = (
-    select(checkpoint.c.size, checkpoint.c.root_hash, checkpoint.c.note).order_by(checkpoint.c.size.desc()).limit(1)
-)
+_LATEST_CHECKPOINT = select(checkpoint.c.size, checkpoint.c.note).order_by(checkpoint.c.size.desc()).limit(1)
 
-_WANTED = func.unnest(
-    bindparam("levels", type_=ARRAY(SmallInteger)),
-    bindparam("numbers", type_=ARRAY(BigInteger)),
-).table_valued("level", "number", name="wanted")
+_WANTED = (
+    func.unnest(
+        bindparam("levels", type_=ARRAY(SmallInteger)),
+        bindparam("numbers", type_=ARRAY(BigInteger)),
+    )
+    .table_valued("level", "number", name="wanted")
+    .render_derived()
+)
 _NODES = select(node.c.level, node.c.number, node.c.hash).join(
     _WANTED, and_(node.c.level == _WANTED.c.level, node.c.number == _WANTED.c.number)
 )
@@ -59,15 +61,15 @@ _LISTED = (
     .limit(bindparam("rows"))
 )
 _FILTERS = {"type": sequenced.c.type == bindparam("type"), "entity_id": sequenced.c.entity_id == bindparam("entity_id")}
-_LISTED_BY = {
+_LISTED_BY: dict[tuple[str, ...], Select[Any]] = {
     names: _LISTED.where(and_(true(), *(_FILTERS[name] for name in names)))
     for names in ((), ("type",), ("entity_id",), ("type", "entity_id"))
 }
 
 
 def latest_checkpoint(db: Reader) -> Row[Any] | None:
-    """The newest signed tree head: `size`, `root_hash`, `note`."""
-    return db.first(LATEST_CHECKPOINT)
+    """The newest signed tree head: `size`, `note`."""
+    return db.first(_LATEST_CHECKPOINT)
 
 
 def hashes_of(db: Reader, nodes: Iterable[Node]) -> dict[Node, bytes]:

@@ -2,9 +2,10 @@
 
 import json
 from base64 import b64encode
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common.db import Reader, Transaction
@@ -23,10 +24,17 @@ GROUP_MAX = 1024
 """Leaves that one checkpoint takes in at most: a backlog is sealed in groups, so that none holds the lock for long."""
 RETRY_AFTER_SECONDS = 1
 
+_ADD_SEQUENCED, _ADD_NODE, _ADD_CHECKPOINT = insert(sequenced), insert(node), insert(checkpoint)
 _SEQUENCER_LOCK = select(func.pg_advisory_xact_lock(func.hashtext("lumiere.ledger.sequencer")))
 
-_ADD_LEAF = insert(leaf).on_conflict_do_nothing(index_elements=["event_id"])
-_ADD_PENDING = insert(pending_leaf)
+_ADDED = (
+    insert(leaf)
+    .values({column.name: bindparam(column.name, type_=column.type) for column in leaf.c})
+    .on_conflict_do_nothing(index_elements=["event_id"])
+    .returning(leaf.c.event_id)
+    .cte("added")
+)
+_ADD_LEAF = insert(pending_leaf).from_select(["event_id"], select(_ADDED.c.event_id))
 _OLDEST = select(pending_leaf.c.event_id).order_by(pending_leaf.c.event_id).limit(bindparam("group"))
 _TAKEN = delete(pending_leaf).where(pending_leaf.c.event_id.in_(_OLDEST)).returning(pending_leaf.c.event_id).cte("taken")
 _TAKE_PENDING = (
@@ -76,7 +84,6 @@ def record_event(tx: Transaction, envelope: Envelope) -> bool:
         if queries.leaf_hash_of(tx, envelope.id) != row["leaf_hash"]:
             raise Permanent(f"event {envelope.id} is in the log already, with another content")
         return False
-    tx.execute(_ADD_PENDING, {"event_id": envelope.id})
     tx.notify(LEAF_CHANNEL)
     return True
 
@@ -95,39 +102,36 @@ def seal(tx: Transaction, signer: NoteSigner) -> int:
     edge = queries.hashes_of(tx, merkle.frontier(size))
     made = merkle.grow(size, edge, [bytes(row.leaf_hash) for row in taken])
     if taken:
-        tx.execute(
-            insert(sequenced),
-            [
-                {
-                    "leaf_index": index,
-                    "previous_index": index - 1 if index else None,
-                    "event_id": row.event_id,
-                    "type": row.type,
-                    "entity_id": row.entity_id,
-                }
-                for index, row in enumerate(taken, start=size)
-            ],
-        )
-        tx.execute(insert(node), [{"level": each.level, "number": each.number, "hash": value} for each, value in made.items()])
+        tx.execute(_ADD_SEQUENCED, [_place(row, index) for index, row in enumerate(taken, start=size)])
+        tx.execute(_ADD_NODE, [{"level": each.level, "number": each.number, "hash": value} for each, value in made.items()])
     _sign(tx, signer, size + len(taken), {**edge, **made})
     if len(taken) == GROUP_MAX:
         tx.notify(LEAF_CHANNEL)
     return len(taken)
 
 
+def _place(row: Row[Any], index: int) -> dict[str, Any]:
+    previous = index - 1 if index else None
+    return {
+        "leaf_index": index,
+        "previous_index": previous,
+        "event_id": row.event_id,
+        "type": row.type,
+        "entity_id": row.entity_id,
+    }
+
+
 def _sign(tx: Transaction, signer: NoteSigner, size: int, hashes: dict[Node, bytes]) -> None:
     root_hash = merkle.root(size, hashes)
     note = signer.sign(notes.checkpoint_text(signer.name, size, root_hash))
-    tx.execute(insert(checkpoint), {"size": size, "root_hash": root_hash, "note": note, "signed_at": tx.now})
+    tx.execute(_ADD_CHECKPOINT, {"size": size, "root_hash": root_hash, "note": note, "signed_at": tx.now})
 
 
 def current_checkpoint(db: Reader) -> tuple[int, str]:
     """Size and signed note of the newest checkpoint. Raises Unavailable before the first is signed."""
     latest = queries.latest_checkpoint(db)
     if latest is None:
-        raise Unavailable(
-            "The log has not signed its first checkpoint yet; ask again in a moment.", retry_after=RETRY_AFTER_SECONDS
-        )
+        raise Unavailable("The log has signed no checkpoint yet; ask again in a moment.", retry_after=RETRY_AFTER_SECONDS)
     return latest.size, latest.note
 
 
