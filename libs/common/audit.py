@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 import rfc8785
 from sqlalchemy import insert
 
@@ -52,14 +53,10 @@ class Auditor:
             "occurred_at": tx.now,
         }
         session_id = UUID(current.session_id) if current.session_id else None
-        row = {
-            **common,
-            "id": audit_id,
-            "session_id": session_id,
-            "request_id": current.request_id,
-            "details": entry["details"],
-        }
+        details = orjson.loads(orjson.dumps(entry["details"], default=str))
+        identity = {"id": audit_id, "session_id": session_id, "request_id": current.request_id}
+        row = {**common, **identity, "details": details}
         tx.execute(self._insert, row)
-        digest = hashlib.sha256(rfc8785.dumps(entry["details"])).hexdigest()
+        digest = hashlib.sha256(rfc8785.dumps(details)).hexdigest()
         tx.publish(self._event(audit_id=audit_id, details_sha256=digest, **common))
         return audit_id

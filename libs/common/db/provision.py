@@ -9,17 +9,21 @@ _LOCK = text("SELECT pg_advisory_lock(hashtext('lumiere.provision'))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('lumiere.provision'))")
 
 
-def owner_role(service: str) -> str:
+ROLE_PREFIX = "lumiere"
+_OWNER_SUFFIX = "_owner"
+
+
+def owner_role(service: str, prefix: str = ROLE_PREFIX) -> str:
     """The role that owns the schema and runs migrations."""
-    return f"lumiere_{service}_owner"
+    return runtime_role(service, prefix) + _OWNER_SUFFIX
 
 
-def runtime_role(service: str) -> str:
+def runtime_role(service: str, prefix: str = ROLE_PREFIX) -> str:
     """The role that the running service connects as."""
-    return f"lumiere_{service}"
+    return f"{prefix}_{service}"
 
 
-def provision(admin_url: str, service: str, owner_password: str, runtime_password: str) -> None:
+def provision(admin_url: str, service: str, owner_password: str, runtime_password: str, *, prefix: str = ROLE_PREFIX) -> None:
     """Create, or bring up to date, the schema and both roles of a service in the database of `admin_url`.
 
     Safe to repeat and to race.
@@ -28,9 +32,9 @@ def provision(admin_url: str, service: str, owner_password: str, runtime_passwor
     with engine.connect() as connection:
         connection.execute(_LOCK)
         try:
-            _ensure_role(connection, owner_role(service), owner_password)
-            _ensure_role(connection, runtime_role(service), runtime_password)
-            _ensure_schema(connection, service)
+            _ensure_role(connection, owner_role(service, prefix), owner_password)
+            _ensure_role(connection, runtime_role(service, prefix), runtime_password)
+            _ensure_schema(connection, service, prefix)
         finally:
             connection.execute(_UNLOCK)
     engine.dispose()
@@ -47,11 +51,11 @@ def _ensure_role(connection: Connection, role: str, password: str) -> None:
     )
 
 
-def _ensure_schema(connection: Connection, service: str) -> None:
+def _ensure_schema(connection: Connection, service: str, prefix: str) -> None:
     names = {
         "schema": sql.Identifier(service),
-        "owner": sql.Identifier(owner_role(service)),
-        "runtime": sql.Identifier(runtime_role(service)),
+        "owner": sql.Identifier(owner_role(service, prefix)),
+        "runtime": sql.Identifier(runtime_role(service, prefix)),
         "database": sql.Identifier(str(connection.scalar(text("SELECT current_database()")))),
     }
     for statement in (
@@ -68,7 +72,10 @@ def _ensure_schema(connection: Connection, service: str) -> None:
 
 def grant_runtime(connection: Connection, service: str, metadata: MetaData) -> None:
     """Give the runtime role its rights: no DDL, no TRUNCATE, and no UPDATE or DELETE where rows are append-only."""
-    role = sql.Identifier(runtime_role(service))
+    owner = str(connection.scalar(text("SELECT current_user")))
+    if not owner.endswith(_OWNER_SUFFIX):
+        raise PermissionError(f"Migrate as the migration role (…{_OWNER_SUFFIX}), not as {owner}: set MIGRATION_DATABASE_URL.")
+    role = sql.Identifier(owner.removesuffix(_OWNER_SUFFIX))
     for table in metadata.sorted_tables:
         rights = "SELECT, INSERT" if table.info.get("append_only") else "SELECT, INSERT, UPDATE, DELETE"
         name = sql.Identifier(service, table.name)

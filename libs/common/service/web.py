@@ -1,0 +1,97 @@
+"""The web process: gunicorn with threads, or with gevent for event streams. Drains before it stops."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+
+from libs.common.config import ServiceSettings
+from libs.common.http.health import Health
+from libs.common.service.assembly import Assembled
+from libs.common.service.synchroniser import Synchroniser
+from libs.common.telemetry import logger
+
+KEEPALIVE_SECONDS = 75  # longer than the gateway keeps idle connections, so that it is never the one surprised
+GRACE_SECONDS = 25
+
+log = logger(__name__)
+
+
+class _Drains:
+    """On SIGTERM: not ready first, so that the gateway notices; then finish what is in hand."""
+
+    app: Any
+    alive: bool
+
+    def begin_drain(self, stop: Callable[[], None]) -> None:
+        application: WebApplication = self.app
+        if application.health.draining.is_set():
+            return
+        application.health.draining.set()
+        log.info("web.draining", seconds=application.settings.drain_seconds)
+        timer = threading.Timer(application.settings.drain_seconds, stop)
+        timer.daemon = True
+        timer.start()
+
+
+class DrainingThreadWorker(_Drains, ThreadWorker):
+    """Threads: one process serves several requests at once."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM."""
+        self.begin_drain(lambda: ThreadWorker.handle_exit(self, sig, frame))
+
+
+class WebApplication(BaseApplication):
+    """Gunicorn's view of one web process."""
+
+    def __init__(self, assemble: Callable[[], Assembled], settings: ServiceSettings, worker_class: str) -> None:
+        self.settings = settings
+        self.health = Health({})
+        self._assemble = assemble
+        self._worker_class = worker_class
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn up; one process a replica, so that memory, caches and metrics need no sharing."""
+        settings = self.settings
+        values = {
+            "bind": f"{settings.host}:{settings.port}",
+            "workers": 1,
+            "threads": settings.web_threads,
+            "worker_class": self._worker_class,
+            "worker_connections": 10_000,
+            "keepalive": KEEPALIVE_SECONDS,
+            "timeout": 60,
+            "graceful_timeout": int(settings.drain_seconds) + GRACE_SECONDS,
+            "control_socket_disable": True,
+            "loglevel": "warning",
+            "accesslog": None,
+            "proc_name": "lumiere",
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """The WSGI application; called in the worker, after the fork."""
+        assembled = self._assemble()
+        synchroniser = Synchroniser(assembled)
+        self.health = Health({**assembled.checks(), **synchroniser.checks()})
+        application = assembled.application(self.health)
+        synchroniser.start()
+        log.info("web.started", port=self.settings.port)
+        return application
+
+
+def run_web(assemble: Callable[[], Assembled], settings: ServiceSettings) -> int:
+    """Serve until told to stop."""
+    streaming = "stream" in sys.argv
+    module = "libs.common.service.hub" if streaming else __name__
+    worker_class = f"{module}.{'DrainingGeventWorker' if streaming else 'DrainingThreadWorker'}"
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    WebApplication(assemble, settings, worker_class).run()
+    return 0

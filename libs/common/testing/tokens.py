@@ -1,0 +1,75 @@
+"""Mints access tokens with a key of the tests' own."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from libs.common import clock
+from libs.common.auth.policy import Role, Subject
+from libs.common.auth.tokens import ALGORITHM, LIFETIME_SECONDS, TOKEN_TYPE, Claims, KeySource
+from libs.common.ids import new_id
+
+KEY_ID = "test-key"
+
+
+class TestKeys:
+    """The tests' own key, and whatever keys the service itself has."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.key = ECKey.generate_key("P-256")
+        self.beside: KeySource | None = None
+
+    def find(self, key_id: str) -> ECKey | None:
+        """The key with this id."""
+        if key_id == KEY_ID:
+            return self.key
+        return self.beside.find(key_id) if self.beside else None
+
+
+def claims_for(subject: Subject, issuer: str, audience: str, **changes: Any) -> dict[str, Any]:
+    """The claims of a token for this subject; `changes` make hostile variations."""
+    now = int(clock.epoch())
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "aud": audience,
+        "sub": str(subject.id),
+        "client_id": subject.client_id,
+        "sid": str(subject.session_id),
+        "jti": str(subject.token_id),
+        "iat": now,
+        "nbf": now,
+        "exp": now + LIFETIME_SECONDS,
+        "roles": " ".join(sorted(subject.roles)),
+        "auth_time": int(subject.authenticated_at.timestamp()),
+        "amr": list(subject.methods),
+    }
+    return {**claims, **changes}
+
+
+def mint(keys: TestKeys, claims: Mapping[str, Any], **header: Any) -> str:
+    """A signed access token."""
+    return jwt.encode({"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": KEY_ID, **header}, dict(claims), keys.key)
+
+
+def a_subject(*roles: Role, id: UUID | None = None, session_id: UUID | None = None) -> Subject:  # noqa: A002 — the claim's name
+    """Somebody with these roles."""
+    claims = Claims(
+        iss="",
+        aud="",
+        sub=id or new_id(),
+        client_id="tests",
+        sid=session_id or new_id(),
+        jti=new_id(),
+        iat=0,
+        nbf=0,
+        exp=int(clock.epoch()) + LIFETIME_SECONDS,
+        roles=" ".join(roles),
+        auth_time=int(clock.epoch()),
+        amr=("pwd",),
+    )
+    return claims.subject()
