@@ -1,0 +1,20 @@
+"""The only package that speaks AMQP: a session consumes and publishes with confirms, a pipelined publisher serves the relay.
+
+Neither is thread-safe: each belongs to the thread that opened it. Every failure is a `BrokerUnavailable` whose text never
+holds the address, since that carries the password.
+"""
+
+from libs.common.events.broker.failure import BrokerUnavailable
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
+from libs.common.events.broker.session import Received, Session, declare, open_session, reachable
+
+__all__ = [
+    "BrokerUnavailable",
+    "Outgoing",
+    "PipelinedPublisher",
+    "Received",
+    "Session",
+    "declare",
+    "open_session",
+    "reachable",
+]

@@ -1,0 +1,13 @@
+"""The one failure that leaves this package, and the limits that lead to it."""
+
+from typing import Final
+
+HEARTBEAT_SECONDS: Final = 30
+CONNECT_TIMEOUT_SECONDS: Final = 5
+CONFIRM_TIMEOUT_SECONDS: Final = 5
+PERSISTENT: Final = 2
+"""AMQP delivery mode: written to disk."""
+
+
+class BrokerUnavailable(Exception):  # noqa: N818 - named for the fact
+    """The broker is away, refuses, or did not confirm in time."""

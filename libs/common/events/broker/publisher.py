@@ -1,0 +1,201 @@
+"""A connection through pika that publishes a whole batch and then waits for all its confirms: eight times one at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pika  # type: ignore[import-untyped]
+from pika.exceptions import AMQPError  # type: ignore[import-untyped]
+
+from libs.common import clock
+from libs.common.events.broker.failure import (
+    CONNECT_TIMEOUT_SECONDS,
+    HEARTBEAT_SECONDS,
+    PERSISTENT,
+    BrokerUnavailable,
+)
+from libs.common.events.envelope import MEDIA_TYPE
+from libs.common.events.topology import EVENTS_EXCHANGE
+
+CLOSE_TIMEOUT_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One event to publish; its type is the routing key."""
+
+    event_id: str
+    type: str
+    body: bytes
+
+
+class PipelinedPublisher:
+    """Publishes to the event exchange. Its thread runs the connection's event loop whenever it waits for something.
+
+    Only `wake` may be called from other threads.
+    """
+
+    def __init__(self, url: str, service: str) -> None:
+        self._parameters = pika.URLParameters(url)
+        self._parameters.heartbeat = HEARTBEAT_SECONDS
+        self._parameters.socket_timeout = CONNECT_TIMEOUT_SECONDS
+        self._parameters.stack_timeout = CONNECT_TIMEOUT_SECONDS
+        self._parameters.client_properties = {"connection_name": f"{service} relay"}
+        self._service = service
+        self._connection: Any = None
+        self._channel: Any = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._confirming = False
+        self._closed_because: str | None = None
+        self._nacked = False
+        self._woken = False
+        self._published = 0
+        self._unconfirmed: set[int] = set()
+        self._oldest_unconfirmed = 1
+        self.blocked = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._confirming and self._closed_because is None
+
+    def open(self) -> None:
+        """Connect and switch to publisher confirms. Raises BrokerUnavailable."""
+        self._reset()
+        try:
+            self._connection = pika.SelectConnection(
+                self._parameters,
+                on_open_callback=self._on_open,
+                on_open_error_callback=self._on_closed,
+                on_close_callback=self._on_closed,
+            )
+        except (AMQPError, OSError) as error:
+            raise BrokerUnavailable(f"connect: {type(error).__name__}") from error
+        self._connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
+        self._connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
+        if not self._run(CONNECT_TIMEOUT_SECONDS, lambda: self._confirming):
+            reason = self._closed_because or "timed out"
+            self.sever()
+            raise BrokerUnavailable(f"connect: {reason}")
+
+    def publish(self, events: Sequence[Outgoing], *, timeout_seconds: float) -> None:
+        """Publish all and wait until the broker has all.
+
+        Raises BrokerUnavailable when it does not confirm in time, refuses one, or goes away; then any of them may have arrived.
+        """
+        if not self.is_open:
+            raise BrokerUnavailable(f"publish: {self._closed_because or 'not connected'}")
+        try:
+            for event in events:
+                self._send(event)
+        except AMQPError as error:
+            raise BrokerUnavailable(f"publish: {type(error).__name__}") from error
+        confirmed = self._run(timeout_seconds, lambda: not self._unconfirmed or self._nacked)
+        if self._nacked:
+            raise BrokerUnavailable("publish: refused by a queue")
+        if not confirmed:
+            blocked = "blocked" if self.blocked else "not confirmed in time"
+            raise BrokerUnavailable(f"publish: {self._closed_because or blocked}")
+
+    def wait(self, seconds: float) -> None:
+        """Keep the connection alive until woken or the time is up. Raises BrokerUnavailable when it is lost."""
+        self._run(seconds, lambda: self._woken)
+        self._woken = False
+        if not self.is_open:
+            raise BrokerUnavailable(f"connection lost: {self._closed_because or 'unknown'}")
+
+    def wake(self) -> None:
+        """End the present or next `wait`; safe from any thread."""
+        connection = self._connection
+        if connection is not None:
+            connection.ioloop.add_callback_threadsafe(self._on_wake)
+
+    def close(self) -> None:
+        """Say goodbye."""
+        if self.is_open:
+            self._connection.close()
+            self._run(CLOSE_TIMEOUT_SECONDS, lambda: False)
+        self.sever()
+
+    def sever(self) -> None:
+        """Close the socket at once."""
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is None:
+            return
+        self._confirming = False
+        if not connection.is_closed and self._closed_because is None:
+            # pika has no public way to drop a connection whose other side does not answer.
+            connection._adapter_disconnect_stream()  # noqa: SLF001
+        self._turn(connection.ioloop, CLOSE_TIMEOUT_SECONDS, lambda: self._closed_because is not None)
+        connection.ioloop.close()
+
+    def _send(self, event: Outgoing) -> None:
+        self._published += 1
+        self._unconfirmed.add(self._published)
+        properties = pika.BasicProperties(
+            content_type=MEDIA_TYPE,
+            content_encoding="utf-8",
+            delivery_mode=PERSISTENT,
+            message_id=event.event_id,
+            type=event.type,
+            app_id=self._service,
+        )
+        self._channel.basic_publish(EVENTS_EXCHANGE, event.type, event.body, properties)
+
+    def _run(self, seconds: float, done: Callable[[], bool]) -> bool:
+        return self._turn(self._connection.ioloop, seconds, lambda: self._closed_because is not None or done()) and done()
+
+    @staticmethod
+    def _turn(loop: Any, seconds: float, done: Callable[[], bool]) -> bool:
+        """Run the loop until `done` or the time is up; every callback stops the loop, so that `done` is asked again."""
+        deadline = clock.monotonic() + seconds
+        while not done():
+            remaining = deadline - clock.monotonic()
+            if remaining <= 0:
+                return False
+            timer = loop.call_later(remaining, loop.stop)
+            loop.start()
+            loop.remove_timeout(timer)
+        return True
+
+    def _on_open(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._on_closed)
+        channel.confirm_delivery(self._on_settled, callback=self._on_confirming)
+
+    def _on_confirming(self, _frame: Any) -> None:
+        self._confirming = True
+        self._stop()
+
+    def _on_settled(self, frame: Any) -> None:
+        method = frame.method
+        self._nacked = self._nacked or isinstance(method, pika.spec.Basic.Nack)
+        if method.multiple:
+            self._unconfirmed.difference_update(range(self._oldest_unconfirmed, method.delivery_tag + 1))
+            self._oldest_unconfirmed = method.delivery_tag + 1
+        else:
+            self._unconfirmed.discard(method.delivery_tag)
+        if self._nacked or not self._unconfirmed:
+            self._oldest_unconfirmed = self._published + 1
+            self._stop()
+
+    def _on_closed(self, _source: Any, reason: Any) -> None:
+        if self._closed_because is None:
+            code, text = getattr(reason, "reply_code", None), getattr(reason, "reply_text", "")
+            self._closed_because = f"{code} {text}" if code else type(reason).__name__
+        self._stop()
+
+    def _on_wake(self) -> None:
+        self._woken = True
+        self._stop()
+
+    def _set_blocked(self, blocked: bool) -> None:
+        self.blocked = blocked
+
+    def _stop(self) -> None:
+        if self._connection is not None:
+            self._connection.ioloop.stop()

@@ -1,0 +1,216 @@
+"""One connection through kombu: consume, settle, publish with confirm, declare."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import kombu as untyped_kombu
+from amqp.exceptions import AMQPError, MessageNacked, NotFound  # type: ignore[import-untyped]
+from kombu.exceptions import KombuError
+
+from libs.common import clock
+from libs.common.events.broker.failure import (
+    CONFIRM_TIMEOUT_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    HEARTBEAT_SECONDS,
+    PERSISTENT,
+    BrokerUnavailable,
+)
+from libs.common.events.envelope import MEDIA_TYPE
+from libs.common.events.topology import EVENTS_EXCHANGE, Exchange, Queue, Topology, platform_topology
+
+READ_TIMEOUT_SECONDS: Final = 15
+HEARTBEAT_CHECK_SECONDS: Final = 1.0
+
+kombu: Any = untyped_kombu  # it says that it is typed, but is not
+_FAILURES = (OSError, AMQPError, MessageNacked, KombuError)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One delivery, to be settled by its tag."""
+
+    body: bytes
+    headers: Mapping[str, Any]
+    routing_key: str
+    tag: int
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        raise BrokerUnavailable(f"{doing}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    code = getattr(error, "reply_code", None)
+    text = str(getattr(error, "reply_text", "") or type(error).__name__)
+    return f"{code} {text}" if code else text
+
+
+class Session:
+    """One connection that consumes queues and publishes with confirms."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = kombu.Connection(
+            url,
+            heartbeat=HEARTBEAT_SECONDS,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            transport_options={
+                "confirm_publish": True,
+                "read_timeout": READ_TIMEOUT_SECONDS,
+                "write_timeout": READ_TIMEOUT_SECONDS,
+            },
+        )
+        self._received: list[Received] = []
+        self._consumer: Any = None
+        self._checked_at = clock.monotonic()
+        with _translated("connect"):
+            self._connection.connect()
+            self._channel: Any = self._connection.channel()
+            self._publishing: Any = self._connection.channel()
+
+    def declare(self, topology: Topology) -> None:
+        """Create what is missing of the topology. Raises BrokerUnavailable where it exists with other arguments (406)."""
+        with _translated("declare"):
+            self._ensure_platform()
+            channel = self._connection.channel()
+            _declare(channel, topology)
+            channel.close()
+
+    def _ensure_platform(self) -> None:
+        """The shared exchanges come with the broker's definitions; only an administrator may create them here."""
+        channel = self._connection.channel()
+        try:
+            channel.exchange_declare(EVENTS_EXCHANGE, "topic", passive=True, durable=True, auto_delete=False)
+        except NotFound:
+            channel = self._connection.channel()
+            _declare(channel, platform_topology())
+        channel.close()
+
+    def consume(self, queue: str, *, prefetch: int) -> None:
+        """Start deliveries of one queue, at most `prefetch` unsettled."""
+        with _translated("consume"):
+            self._consumer = kombu.Consumer(
+                self._channel,
+                queues=[kombu.Queue(queue, no_declare=True)],
+                on_message=self._keep,
+                auto_declare=False,
+                prefetch_count=prefetch,
+            )
+            self._consumer.consume()
+
+    def _keep(self, message: Any) -> None:
+        body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+        info = message.delivery_info
+        self._received.append(Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"]))
+
+    def receive(self, limit: int, *, wait_seconds: float, idle_seconds: float) -> list[Received]:
+        """Up to `limit` deliveries: waits for the first, then takes what follows without a pause."""
+        with _translated("receive"):
+            self._beat()
+            while len(self._received) < limit:
+                try:
+                    self._connection.drain_events(timeout=idle_seconds if self._received else wait_seconds)
+                except TimeoutError:
+                    break
+        batch, self._received = self._received[:limit], self._received[limit:]
+        return batch
+
+    def _beat(self) -> None:
+        if clock.monotonic() - self._checked_at >= HEARTBEAT_CHECK_SECONDS:
+            self._checked_at = clock.monotonic()
+            self._connection.heartbeat_check(rate=2)
+
+    def settle_until(self, tag: int) -> None:
+        """Acknowledge every delivery up to this tag."""
+        with _translated("acknowledge"):
+            self._channel.basic_ack(tag, multiple=True)
+
+    def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any]) -> None:
+        """Publish one persistent message and wait until the broker has it.
+
+        Raises BrokerUnavailable also when no queue took it.
+        """
+        with _translated("publish"):
+            message = self._publishing.prepare_message(
+                body,
+                content_type=MEDIA_TYPE,
+                content_encoding="utf-8",
+                headers=dict(headers),
+                properties={"delivery_mode": PERSISTENT},
+            )
+            self._publishing.basic_publish(
+                message,
+                exchange=exchange,
+                routing_key=routing_key,
+                mandatory=True,
+                timeout=CONFIRM_TIMEOUT_SECONDS,
+                confirm_timeout=CONFIRM_TIMEOUT_SECONDS,
+            )
+
+    def close(self) -> None:
+        """Say goodbye; what was delivered and not settled goes back to its queue."""
+        with suppress(*_FAILURES):
+            if self._consumer is not None:
+                self._consumer.cancel()
+            self._connection.release()
+        self.sever()
+
+    def sever(self) -> None:
+        """Close the socket at once. A connection that is merely forgotten would keep its prefetched deliveries for ever."""
+        with suppress(*_FAILURES):
+            self._connection.collect()
+
+
+@contextmanager
+def open_session(url: str) -> Iterator[Session]:
+    """A session that is closed properly after success and severed after any failure."""
+    session = Session(url)
+    try:
+        yield session
+    except BaseException:
+        session.sever()
+        raise
+    session.close()
+
+
+def declare(url: str, topology: Topology) -> None:
+    """Create queues before anything is published to them, so that no event is missed."""
+    with open_session(url) as session:
+        session.declare(topology)
+
+
+def reachable(url: str) -> bool:
+    """Whether the broker lets us in now."""
+    try:
+        with open_session(url):
+            return True
+    except BrokerUnavailable:
+        return False
+
+
+def _declare(channel: Any, topology: Topology) -> None:
+    for exchange in topology.exchanges:
+        _declare_exchange(channel, exchange)
+    for queue in topology.queues:
+        _declare_queue(channel, queue)
+    for binding in topology.bindings:
+        channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
+
+
+def _declare_exchange(channel: Any, exchange: Exchange) -> None:
+    channel.exchange_declare(exchange.name, exchange.kind, durable=True, auto_delete=False, arguments=dict(exchange.arguments))
+
+
+def _declare_queue(channel: Any, queue: Queue) -> None:
+    channel.queue_declare(
+        queue.name,
+        durable=not queue.exclusive,
+        exclusive=queue.exclusive,
+        auto_delete=queue.exclusive,
+        arguments=dict(queue.arguments),
+    )

@@ -1,0 +1,189 @@
+"""From a queue into a service: batches in one transaction, each message alone when the batch fails, retries, dead letters."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from libs.common import clock
+from libs.common.db import Database
+from libs.common.events import metrics
+from libs.common.events.backoff import Backoff
+from libs.common.events.broker import BrokerUnavailable, Received, Session, open_session
+from libs.common.events.envelope import Envelope, MalformedEvent
+from libs.common.events.failures import DatabaseGone, Failure, classify, is_database_gone
+from libs.common.events.inbox import Outcome, Resources, apply, gate_of
+from libs.common.events.subscriptions import Subscription
+from libs.common.events.topology import RETRY_DELAYS_MS, service_exchange, subscription_topology
+from libs.common.telemetry import logger
+
+PREFETCH: Final = 200
+BATCH_EVENTS: Final = 100
+BATCH_IDLE_SECONDS: Final = 0.005
+WAIT_SECONDS: Final = 0.5
+DUE_SCAN_SECONDS: Final = 5.0
+"""How often parked events are looked at whose turn came without a message: after a crash, or an operator's drop."""
+
+ATTEMPTS: Final = "x-attempts"
+REASON: Final = "x-reason"
+ERROR: Final = "x-error"
+FAILED_AT: Final = "x-failed-at"
+EVENT_TYPE: Final = "x-event-type"
+EVENT_ID: Final = "x-event-id"
+TRACEPARENT: Final = "traceparent"
+
+log = logger(__name__)
+
+
+class Consumer:
+    """Works off one subscription's queue; any number of them may run side by side."""
+
+    def __init__(self, database: Database, amqp_url: str, subscription: Subscription, resources: Resources) -> None:
+        self._database = database
+        self._amqp_url = amqp_url
+        self._subscription = subscription
+        self._resources = resources
+        self._exchange = service_exchange(subscription.consumer)
+        self._gate = gate_of(database.metadata)
+        self._backoff = Backoff()
+        self._scanned_at = 0.0
+        self.consuming = threading.Event()
+        """Set while deliveries are being received."""
+
+    def run(self, stopping: threading.Event) -> None:
+        """Consume until stopping; the batch in hand is finished, what was only prefetched goes back to the queue."""
+        while not stopping.is_set():
+            try:
+                # Every lost connection counts as a delivery of what was prefetched: none is opened while the database is away.
+                self._due()
+                with open_session(self._amqp_url) as session:
+                    self._consume(session, stopping)
+            except (BrokerUnavailable, DatabaseGone) as error:
+                log.warning("consumer.interrupted", subscription=self._subscription.name, reason=str(error))
+                self._backoff.wait(stopping)
+            finally:
+                self.consuming.clear()
+
+    def _consume(self, session: Session, stopping: threading.Event) -> None:
+        session.declare(subscription_topology(self._subscription))
+        session.consume(self._subscription.queue, prefetch=PREFETCH)
+        self.consuming.set()
+        while not stopping.is_set():
+            batch = session.receive(BATCH_EVENTS, wait_seconds=WAIT_SECONDS, idle_seconds=BATCH_IDLE_SECONDS)
+            if batch:
+                self._settle(session, batch)
+                self._backoff.reset()
+            self._scan(session)
+
+    def _settle(self, session: Session, batch: Sequence[Received]) -> None:
+        """Apply the batch, or else each message by itself; then everything in it is acknowledged at once."""
+        if not self._applied_together(batch):
+            for received in batch:
+                self._settle_alone(session, received)
+        session.settle_until(batch[-1].tag)
+
+    def _applied_together(self, batch: Sequence[Received]) -> bool:
+        try:
+            self._apply([Envelope.decode(received.body) for received in batch], successors=True)
+        except Exception as error:  # noqa: BLE001 - any handler may raise anything; each message is then tried alone
+            _raise_when_database_gone(error)
+            return False
+        return True
+
+    def _settle_alone(self, session: Session, received: Received) -> None:
+        envelope: Envelope | None = None
+        try:
+            envelope = Envelope.decode(received.body)
+            self._apply([envelope], successors=False)
+        except Exception as error:  # noqa: BLE001 - see above
+            _raise_when_database_gone(error)
+            self._put_aside(session, received.body, received.headers, error)
+        if envelope is not None and self._subscription.ordered:
+            self._apply_successors(session, envelope.subject)
+
+    def _apply(self, envelopes: Sequence[Envelope], *, successors: bool) -> None:
+        outcomes = apply(self._database, self._subscription, envelopes, self._resources, successors=successors)
+        for outcome in Outcome:
+            count = outcomes.count(outcome)
+            if count:
+                metrics.CONSUMED.labels(self._subscription.name, outcome.value).inc(count)
+
+    def _apply_successors(self, session: Session, aggregate: str | None) -> None:
+        """Apply parked events whose turn has come, one at a time, so that a bad one is to blame alone."""
+        while due := self._due(aggregate):
+            try:
+                self._apply(due, successors=False)
+            except Exception as error:  # noqa: BLE001 - see above
+                _raise_when_database_gone(error)
+                self._put_aside(session, due[0].encode(), {}, error)
+                self._take(due[0])
+
+    def _due(self, aggregate: str | None = None) -> list[Envelope]:
+        with _database_gone(), self._database.reader() as reader:
+            return self._gate.due(reader, self._subscription.name, aggregate)
+
+    def _take(self, envelope: Envelope) -> None:
+        with _database_gone(), self._database.transaction() as tx:
+            self._gate.take(tx, self._subscription.name, envelope)
+
+    def _scan(self, session: Session) -> None:
+        if self._subscription.ordered and clock.monotonic() - self._scanned_at > DUE_SCAN_SECONDS:
+            self._scanned_at = clock.monotonic()
+            self._apply_successors(session, None)
+
+    def _put_aside(self, session: Session, body: bytes, headers: Mapping[str, Any], error: Exception) -> None:
+        """Send a failed message to the retry ladder or to the dead-letter queue; confirmed before it is acknowledged here."""
+        failure = classify(error)
+        attempts = _attempts(headers) + 1
+        name = self._subscription.name
+        described = _describe(body, failure, attempts)
+        if failure.permanent or attempts > len(RETRY_DELAYS_MS):
+            session.publish(self._exchange, self._subscription.dead_letter_queue, body, described)
+            metrics.DEAD_LETTERED.labels(name, failure.error).inc()
+            log.error("event.dead_lettered", subscription=name, exc_info=error, **_for_log(described))
+        else:
+            session.publish(self._exchange, self._subscription.retry_queue(attempts - 1), body, described)
+            metrics.RETRIED.labels(name).inc()
+            log.warning("event.retried", subscription=name, **_for_log(described))
+
+
+@contextmanager
+def _database_gone() -> Iterator[None]:
+    """The consumer's own statements blame no message: any error of theirs is the database's."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise DatabaseGone(type(error).__name__) from error
+
+
+def _raise_when_database_gone(error: Exception) -> None:
+    if isinstance(error, DatabaseGone):
+        raise error
+    if is_database_gone(error):
+        raise DatabaseGone(type(error).__name__) from error
+
+
+def _attempts(headers: Mapping[str, Any]) -> int:
+    count = headers.get(ATTEMPTS, 0)
+    return count if isinstance(count, int) and count > 0 else 0
+
+
+def _describe(body: bytes, failure: Failure, attempts: int) -> dict[str, Any]:
+    headers: dict[str, Any] = {
+        ATTEMPTS: attempts,
+        REASON: failure.reason,
+        ERROR: failure.error,
+        FAILED_AT: clock.now().isoformat(),
+    }
+    try:
+        envelope = Envelope.decode(body)
+    except MalformedEvent:
+        return headers
+    headers |= {EVENT_TYPE: envelope.type, EVENT_ID: str(envelope.id)}
+    return headers | ({TRACEPARENT: envelope.traceparent} if envelope.traceparent else {})
+
+
+def _for_log(headers: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("x-").replace("-", "_"): value for name, value in headers.items()}
