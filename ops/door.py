@@ -1,7 +1,40 @@
 """What the gateway has seen of the targets file."""
 
-from ops.plan import Plan
+from collections.abc import Collection
+from time import monotonic, sleep
+
+from gateway.folder import Folder
+from gateway.haproxy import Haproxy, HaproxyAway
+
+from ops.errors import OperationError
+from ops.layout import Layout
+
+SEEN_SECONDS = 15.0
+POLL_SECONDS = 0.1
+STATE_COLUMNS = 19
+ADDRESS_COLUMN, PORT_COLUMN = 4, 18
 
 
-def await_gateway(plan: Plan) -> None:
-    """Wait until the gateway works with the targets as they are written now. Raises OperationError when it does not in time."""
+def await_gateway(layout: Layout, present: Collection[str], absent: Collection[str]) -> None:
+    """Wait until the gateway sends requests to all of `present` and none of `absent` (host:port). Raises OperationError."""
+    haproxy = Haproxy(Folder(layout.gateway_folder))
+    deadline = monotonic() + SEEN_SECONDS
+    while True:
+        known = _addresses(haproxy)
+        if set(present) <= known and not set(absent) & known:
+            return
+        if monotonic() > deadline:
+            raise OperationError(
+                f"The gateway did not take over the changed replicas within {SEEN_SECONDS:.0f} s. "
+                "`make logs SERVICE=gateway` says why; `make up` brings everything back to the kept scale."
+            )
+        sleep(POLL_SECONDS)
+
+
+def _addresses(haproxy: Haproxy) -> set[str]:
+    """The addresses of all servers in the running worker; none while it is away."""
+    try:
+        rows = [line.split() for line in haproxy.command("show servers state").splitlines()]
+    except HaproxyAway:
+        return set()
+    return {f"{row[ADDRESS_COLUMN]}:{row[PORT_COLUMN]}" for row in rows if len(row) >= STATE_COLUMNS and row[0].isdecimal()}

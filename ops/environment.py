@@ -3,11 +3,13 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from nacl.public import PrivateKey
 from sqlalchemy import make_url
 
 from libs.common.db.provision import owner_role, runtime_role
+from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
@@ -16,7 +18,6 @@ from ops.supervisor import clean_environment
 from ops.vault import Vault
 
 AUDIENCE = "lumiere"
-GATEWAY = "gateway"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Backing:
         url = make_url(self.admin_url()).set(username=role, password=self.database_password(role))
         return url.render_as_string(hide_password=False)
 
+    def definitions(self) -> dict[str, Any]:
+        """What the private broker loads when it starts: shared exchanges, and a user with few rights for each service."""
+        services = list(self.layout.services)
+        return definitions(services, {name: self.broker.password(name) for name in (*services, GATEWAY, OPERATOR)})
+
     def amqp_url(self, user: str) -> str:
         """The broker as `user`; an outside broker is used exactly as it was given."""
         given = self.layout.settings.amqp_url
@@ -99,7 +105,6 @@ class Environments:
     def gateway(self) -> dict[str, str]:
         """The environment of both gateway processes."""
         return self._common(GATEWAY) | {
-            "PORT": str(self.layout.gateway_control_port),
             "LUMIERE_PORT": str(self.layout.settings.lumiere_port),
             "GATEWAY_SECRET_FILE": self._secret("GATEWAY_SECRET"),
             "GATEWAY_TARGETS": str(self.layout.targets),

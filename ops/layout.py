@@ -77,7 +77,7 @@ class Layout:
     @cached_property
     def sockets(self) -> Path:
         """A folder whose path is short enough for Unix sockets: in the state folder, else below the temporary folder."""
-        longest = len(os.fsencode(self.run / "gateway" / "supervisor.sock"))
+        longest = len(os.fsencode(self.run / "supervisor.sock"))
         return (
             self.run if longest <= SOCKET_PATH_MAX else Path(tempfile.gettempdir()) / f"lumiere-{os.geteuid()}-{self.identity}"
         )
@@ -90,7 +90,7 @@ class Layout:
     @property
     def gateway_folder(self) -> Path:
         """The gateway's compiled configuration and admin socket."""
-        return self.sockets / "gateway"
+        return self.state / "gateway"
 
     @property
     def targets(self) -> Path:
@@ -136,15 +136,10 @@ class Layout:
         """Private Erlang port mapper."""
         return self.port(4)
 
-    @property
-    def gateway_control_port(self) -> int:
-        """The Python side of the gateway."""
-        return self.port(5)
-
     @cached_property
     def services(self) -> dict[str, tuple[str, ...]]:
         """Every folder below `services/` with the kinds of process it runs, from its policy manifest."""
-        folders = sorted(path.parent for path in (self.root / "services").glob("*/__init__.py"))
+        folders = sorted(path.parent for path in (self.root / "services").glob("*/app.py"))
         return {folder.name: _processes(folder / "policy.json") for folder in folders}
 
     def replica_port(self, replica: Replica) -> int:

@@ -25,7 +25,6 @@ from ops.ports import PortUse, require_free
 from ops.postgres import answers, create_database
 from ops.programs import Program
 from ops.supervisor import Supervisor
-from ops.topology import topology
 
 READY_SECONDS = 90.0
 MIGRATE_AT_ONCE = 3
@@ -121,7 +120,7 @@ class Platform:
             where = " (outside the clone, which the postgres user cannot reach)" if plan.postgres.moved else ""
             err.print(f"Postgres keeps its data in {plan.postgres.data}{where}")
         if plan.backing.private_broker:
-            plan.broker.configure(topology(plan.broker, list(self.layout.services)))
+            plan.broker.configure(plan.backing.definitions())
         if self.supervisor.pid() is None:
             (self.layout.logs / "supervisor.log").unlink(missing_ok=True)
             supervisors.write_configuration(self.layout, supervisors.configuration(self.layout, plan.servers()))
@@ -167,15 +166,16 @@ class Platform:
             leaving = set(before.replicas) - set(after.replicas)
             coming = set(after.replicas) - set(before.replicas)
             self._require_ports(after)
-            if leaving and after.write_targets([replica for replica in before.replicas if replica not in leaving]):
+            staying = [replica for replica in before.replicas if replica not in leaving]
+            if after.write_targets(staying):
                 with step("The gateway has let go of the replicas that leave"):
-                    await_gateway(after)
+                    await_gateway(self.layout, after.addresses(staying), after.addresses(leaving))
             with step(f"{len(coming)} replicas more, {len(leaving)} fewer"):
                 self.supervisor.apply(supervisors.configuration(self.layout, after.everything()))
                 doctor.wait(after.everything(), READY_SECONDS)
             if after.write_targets():
                 with step("The gateway sends requests to all replicas"):
-                    await_gateway(after)
+                    await_gateway(self.layout, after.addresses(after.replicas), ())
             self._keep_scale(after.scale)
         return Started(self.layout.origin, monotonic() - begun, len(after.everything()), bool(leaving or coming))
 

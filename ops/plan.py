@@ -68,6 +68,10 @@ class Plan:
                 found.setdefault(replica.service, {}).setdefault(replica.kind, []).append(address)
         return found
 
+    def addresses(self, replicas: Iterable[Replica]) -> set[str]:
+        """The addresses among them that the gateway sends requests to."""
+        return {address for kinds in self.targets(replicas).values() for found in kinds.values() for address in found}
+
     def write_targets(self, replicas: Iterable[Replica] | None = None) -> bool:
         """Write the targets file; returns whether it changed. The file appears whole or not at all."""
         text = json.dumps(self.targets(replicas), indent=1, sort_keys=True) + "\n"
@@ -98,7 +102,6 @@ class Plan:
                 command=(*GUARD, sys.executable, "-m", "gateway", "control"),
                 directory=self.layout.root,
                 environment=environment,
-                port=self.layout.gateway_control_port,
                 priority=DOOR - 10,
             ),
             Program(

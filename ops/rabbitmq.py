@@ -3,8 +3,6 @@
 Debian's wrappers insist on root or the rabbitmq user, so the server's own script is called with a clean environment.
 """
 
-import base64
-import hashlib
 import json
 import os
 import socket
@@ -20,12 +18,10 @@ from ops.programs import SERVERS, Program
 from ops.vault import Vault
 
 LIBRARIES = Path("/usr/lib/rabbitmq/lib")
-OPERATOR = "operator"
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME = b"\x01"
 EPMD_NAMES_REQUEST = b"\x00\x01n"
 PROBE_SECONDS = 2
-SALT_BYTES = 4
 # Schedulers that spin while idle would take the laptop's cores from everybody else.
 NODE_ARGUMENTS = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 
@@ -50,19 +46,19 @@ class RabbitMQ:
         """The user's password; generated when it is new."""
         return self.vault.ensure(f"AMQP_PASSWORD_{user.upper()}")
 
-    def configure(self, topology: dict[str, Any]) -> None:
-        """Write the node's files. `topology` is a definitions document without users' passwords; users are added here."""
+    def configure(self, definitions: dict[str, Any]) -> None:
+        """Write the node's files. `definitions` is what the broker loads when it starts."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in ("mnesia", "log"):
             (self.home / folder).mkdir(exist_ok=True)
-        definitions = self.home / "definitions.json"
-        draft = definitions.with_suffix(".draft")
+        loaded = self.home / "definitions.json"
+        draft = loaded.with_suffix(".draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(topology, file, indent=1, sort_keys=True)
-        draft.replace(definitions)
+            json.dump(definitions, file, indent=1, sort_keys=True)
+        draft.replace(loaded)
         (self.home / "enabled_plugins").write_text("[rabbitmq_management].\n", encoding="ascii")
-        (self.home / "rabbitmq.conf").write_text(self._configuration(definitions), encoding="utf-8")
+        (self.home / "rabbitmq.conf").write_text(self._configuration(loaded), encoding="utf-8")
 
     def _configuration(self, definitions: Path) -> str:
         return "\n".join(
@@ -143,12 +139,6 @@ def server_script() -> Path:
 
 def _version(script: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in script.parent.parent.name.rpartition("-")[2].split(".") if part.isdecimal())
-
-
-def password_hash(password: str, salt: bytes | None = None) -> str:
-    """RabbitMQ's salted SHA-256 form of a password, as its definitions files hold it."""
-    salt = os.urandom(SALT_BYTES) if salt is None else salt
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode("ascii")
 
 
 def broker_answers(port: int, host: str = "127.0.0.1") -> bool:
