@@ -3,9 +3,6 @@
 from collections.abc import Collection
 from time import monotonic, sleep
 
-from gateway.folder import Folder
-from gateway.haproxy import Haproxy, HaproxyAway
-
 from ops.errors import OperationError
 from ops.layout import Layout
 
@@ -17,11 +14,21 @@ ADDRESS_COLUMN, PORT_COLUMN = 4, 18
 
 def await_gateway(layout: Layout, present: Collection[str], absent: Collection[str]) -> None:
     """Wait until the gateway sends requests to all of `present` and none of `absent` (host:port). Raises OperationError."""
+    from gateway.folder import Folder
+    from gateway.haproxy import Haproxy, HaproxyAway
+
     haproxy = Haproxy(Folder(layout.gateway_folder))
+
+    def known() -> set[str]:
+        try:
+            return addresses(haproxy.command("show servers state"))
+        except HaproxyAway:
+            return set()
+
     deadline = monotonic() + SEEN_SECONDS
     while True:
-        known = _addresses(haproxy)
-        if set(present) <= known and not set(absent) & known:
+        serving = known()
+        if set(present) <= serving and not set(absent) & serving:
             return
         if monotonic() > deadline:
             raise OperationError(
@@ -31,10 +38,7 @@ def await_gateway(layout: Layout, present: Collection[str], absent: Collection[s
         sleep(POLL_SECONDS)
 
 
-def _addresses(haproxy: Haproxy) -> set[str]:
-    """The addresses of all servers in the running worker; none while it is away."""
-    try:
-        rows = [line.split() for line in haproxy.command("show servers state").splitlines()]
-    except HaproxyAway:
-        return set()
+def addresses(servers_state: str) -> set[str]:
+    """The addresses of all servers in an answer to `show servers state` (HAProxy management guide, section 9.3)."""
+    rows = (line.split() for line in servers_state.splitlines())
     return {f"{row[ADDRESS_COLUMN]}:{row[PORT_COLUMN]}" for row in rows if len(row) >= STATE_COLUMNS and row[0].isdecimal()}

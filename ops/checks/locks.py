@@ -51,9 +51,7 @@ def _lock_faults(lock: Path, requirements: list[Requirement]) -> list[str]:
         if version is None:
             found.append(f"{lock.name}: {requirement.name} of pyproject.toml is not pinned; run `make lock`")
         elif not requirement.specifier.contains(version, prereleases=True):
-            found.append(
-                f"{lock.name}: {requirement.name} is pinned to {version}, wanted is {requirement.specifier}"
-            )
+            found.append(f"{lock.name}: {requirement.name} is pinned to {version}, wanted is {requirement.specifier}")
     return found + [f"{lock.name}: {name} is needed by {by} and not pinned" for name, by in _unpinned_dependencies(pinned)]
 
 
