@@ -132,7 +132,8 @@ def delete_note(note_id: UUID, subject: Subject, tx: Transaction) -> NoContent:
 @routes.post("/payouts", allow=SIGNED_IN, idempotency=Idempotency.REQUIRED)
 def pay_out(body: NoteInput, tx: Transaction) -> Created[NoteView]:
     """Something that moves money."""
-    return create_note(body, tx)
+    made: Created[NoteView] = create_note(body, tx)
+    return made
 
 
 @routes.get("/greeting", allow=PUBLIC)

@@ -49,7 +49,13 @@ def test_a_secret_under_32_characters_is_refused(length: int) -> None:
 
 @pytest.mark.parametrize(
     "placeholder",
-    ["change-me-change-me-change-me-change-me", "x" * 40, "your-secret-goes-here-0123456789-abcdef", "replace-me" * 5, "placeholder" * 4],
+    [
+        "change-me-change-me-change-me-change-me",
+        "x" * 40,
+        "your-secret-goes-here-0123456789-abcdef",
+        "replace-me" * 5,
+        "placeholder" * 4,
+    ],
 )
 def test_a_placeholder_is_refused_as_a_secret(placeholder: str) -> None:
     with pytest.raises(ConfigurationError, match="placeholder"):

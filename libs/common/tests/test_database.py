@@ -70,7 +70,7 @@ def test_a_notification_arrives_after_the_commit_on_the_schema_s_own_channel(sam
     ],
 )
 def test_the_runtime_role_cannot(sample: Sample, statement: str) -> None:
-    with pytest.raises(ProgrammingError, match="permission denied|must be owner"), sample.database.transaction() as tx:
+    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), sample.database.transaction() as tx:
         tx.execute(text(statement))
 
 
@@ -93,7 +93,9 @@ def test_a_runtime_role_does_not_see_another_schema(sample: Sample) -> None:
 
 
 def test_the_runtime_role_is_nobody_s_superior(sample: Sample) -> None:
-    question = text("SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = :name")
+    question = text(
+        "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolreplication FROM pg_roles WHERE rolname = :name"
+    )
     for role in (f"{PREFIX}_sample", f"{PREFIX}_sample_owner"):
         with sample.database.reader() as db:
             assert tuple(db.one(question, {"name": role})) == (False,) * 5

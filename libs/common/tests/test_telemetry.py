@@ -16,14 +16,22 @@ from libs.common.telemetry.traces import collect_spans, new_traceparent, span
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
 
-@pytest.mark.parametrize("name", ["password", "new_password", "AUTH_SECRET", "access_token", "otp", "Authorization", "email", "recipient"])
+@pytest.mark.parametrize(
+    "name", ["password", "new_password", "AUTH_SECRET", "access_token", "otp", "Authorization", "email", "recipient"]
+)
 def test_a_member_with_a_telling_name_is_redacted(name: str) -> None:
     assert redact({name: "value"}) == {name: REDACTED}
 
 
 @pytest.mark.parametrize(
     "text",
-    [f"got {TOKEN} here", "mail to ada@example.org now", "amqp://user:hunter2@host/", "Bearer abcdefgh12345678", f"/verify?token={random_token()}"],
+    [
+        f"got {TOKEN} here",
+        "mail to ada@example.org now",
+        "amqp://user:hunter2@host/",
+        "Bearer abcdefgh12345678",
+        f"/verify?token={random_token()}",
+    ],
 )
 def test_what_looks_like_a_secret_is_redacted_wherever_it_stands(text: str) -> None:
     cleaned = redact_text(text)
@@ -33,7 +41,11 @@ def test_what_looks_like_a_secret_is_redacted_wherever_it_stands(text: str) -> N
     assert "token=[token]" in cleaned or "?token" not in text
 
 
-@given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10
+    )
+)
 def test_redaction_never_fails_and_never_keeps_a_token(value: object) -> None:
     assert TOKEN not in json.dumps(redact({"deep": [value, TOKEN, {"x": TOKEN}]}))
 
@@ -52,7 +64,10 @@ def test_a_log_line_is_one_json_object_with_the_identifiers_of_the_work(capsys: 
 
 
 def test_an_error_report_carries_no_request_content() -> None:
-    event = {"request": {"data": "x", "headers": {"a": "b"}, "url": f"http://h/?token={random_token()}"}, "user": {"email": "a@b.org"}}
+    event = {
+        "request": {"data": "x", "headers": {"a": "b"}, "url": f"http://h/?token={random_token()}"},
+        "user": {"email": "a@b.org"},
+    }
 
     cleaned = scrub(event)
 

@@ -1,13 +1,15 @@
 """Access tokens: what is accepted, and everything that is not."""
 
 import base64
+import hmac
 import json
+from typing import Any
 from uuid import UUID
 
 import pytest
 import time_machine
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey
 
 from libs.common import clock
 from libs.common.auth import PublishedKeys, Revocations, Role, Subject, TokenVerifier
@@ -28,7 +30,7 @@ class Door:
         self.verifier = TokenVerifier(ISSUER, "lumiere", self.keys, self.revocations)
         self.subject = a_subject(Role.ARTIST, Role.VIEWER)
 
-    def token(self, header: dict[str, object] | None = None, **claims: object) -> str:
+    def token(self, header: dict[str, object] | None = None, **claims: Any) -> str:
         return mint(self.keys, claims_for(self.subject, ISSUER, "lumiere", **claims), **(header or {}))
 
     def verify(self, token: str) -> Subject:
@@ -70,7 +72,7 @@ def test_a_good_token_gives_its_subject_again_and_again(door: Door) -> None:
         {"auth_time": 2**60},
     ],
 )
-def test_a_token_with_wrong_claims_is_refused(door: Door, change: dict[str, object]) -> None:
+def test_a_token_with_wrong_claims_is_refused(door: Door, change: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
         door.verify(door.token(**change))
 
@@ -84,7 +86,7 @@ def test_a_token_with_wrong_claims_is_refused(door: Door, change: dict[str, obje
         {"kid": "../../etc/passwd"},
         {"jku": "http://evil/"},
         {"jwk": {"kty": "oct", "k": "AA"}},
-        {"crit": ["exp"]},
+        {"x5u": "http://evil/"},
     ],
 )
 def test_a_token_with_another_header_is_refused(door: Door, header: dict[str, object]) -> None:
@@ -97,7 +99,9 @@ def test_a_token_without_signature_or_with_a_symmetric_one_is_refused(door: Door
     public = door.keys.key.as_pem(private=False)
     head = {"typ": "at+jwt", "kid": "test-key"}
     none = f"{b64({'alg': 'none', **head})}.{b64(claims)}."
-    symmetric = jwt.encode({"alg": "HS256", **head}, claims, OctKey.import_key(public))
+    signed = f"{b64({'alg': 'HS256', **head})}.{b64(claims)}"
+    tag = hmac.digest(public, signed.encode(), "sha256")
+    symmetric = f"{signed}.{base64.urlsafe_b64encode(tag).rstrip(b'=').decode()}"
     stranger = jwt.encode({"alg": "ES256", **head}, claims, ECKey.generate_key("P-256"))
 
     for token in (none, none + "AAAA", symmetric, stranger):
@@ -109,7 +113,16 @@ def test_every_edit_and_every_truncation_of_a_token_is_refused(door: Door) -> No
     token = door.token()
     header, payload, signature = token.split(".")
     forged = b64({**json.loads(base64.urlsafe_b64decode(payload + "==")), "roles": "ADMIN"})
-    variants = [f"{header}.{forged}.{signature}", token + "=", token + "A", token[:-1], f"{header}..{signature}", f"{token}.x", "", ".."]
+    variants = [
+        f"{header}.{forged}.{signature}",
+        token + "=",
+        token + "A",
+        token[:-1],
+        f"{header}..{signature}",
+        f"{token}.x",
+        "",
+        "..",
+    ]
     variants += [token[:length] for length in range(0, len(token), 37)]
 
     for variant in variants:
