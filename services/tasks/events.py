@@ -3,10 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
 from libs.common.audit import AuditEvent
-from libs.common.events import Event
+from libs.common.events import Event, EventPart
 from libs.common.money import Money
 
 
@@ -90,10 +88,8 @@ class TaskReleased(Event, type="tasks.task.released", version=1, aggregate="task
     """ABANDONED, EXPIRED, REASSIGNED or EXHAUSTED (no attempt left)."""
 
 
-class SubmittedMedia(BaseModel):
+class SubmittedMedia(EventPart):
     """One delivered object and the SHA-256 of its bytes in hexadecimal."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     media_id: UUID
     sha256: str
@@ -142,6 +138,13 @@ class TaskValidated(Event, type="tasks.task.validated", version=1, aggregate="ta
     points: int
     task_title: str
     film_title: str
+
+
+class TaskCancelled(Event, type="tasks.task.cancelled", version=1, aggregate="task_id"):
+    """An administrator dropped a task that nobody had claimed; nothing waits for it any more."""
+
+    task_id: UUID
+    film_id: UUID
 
 
 class AuditRecorded(AuditEvent, type="tasks.audit.recorded", version=1, aggregate="audit_id"):

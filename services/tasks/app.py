@@ -1,0 +1,27 @@
+"""The composition root of production: the only place that knows concretes."""
+
+from libs.common.db import Database
+from libs.common.service import Resources, Service
+from services.tasks import events, jobs, routes, subscriptions
+from services.tasks.adapters.reviewer import MockReviewer
+from services.tasks.domain.review import Reviewer
+from services.tasks.domain.rules import Rules
+from services.tasks.models import metadata
+from services.tasks.settings import Settings
+
+
+def build(settings: Settings, _database: Database) -> Resources:
+    """What routes and jobs ask for by type."""
+    return {Rules: settings.rules, Reviewer: MockReviewer()}
+
+
+service = Service(
+    "tasks",
+    settings=Settings,
+    metadata=metadata,
+    routes=[routes],
+    subscriptions=[subscriptions],
+    jobs=[jobs],
+    events=[events],
+    resources=build,
+)

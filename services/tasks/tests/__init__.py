@@ -1,0 +1,1 @@
+"""Tests of film production, on a real database."""
