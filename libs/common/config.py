@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 SECRET_LENGTH_MIN = 32
 PLACEHOLDER = re.compile(r"change[-_ ]?me|placeholder|example|your[-_ ]|replace|<.*>|^x+$|^(.)\1*$|todo", re.IGNORECASE)
 
-Environment = Literal["development", "production"]
+Environment = Literal["development", "test", "production"]
 
 
 class ConfigurationError(Exception):

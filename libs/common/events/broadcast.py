@@ -40,8 +40,7 @@ class Broadcast:
         self._on_connected = on_connected
         self._handlers: dict[str, list[Handler]] = {}
         for handler in handlers:
-            if handler.event is not None:
-                self._handlers.setdefault(handler.event.event_type, []).append(handler)
+            self._handlers.setdefault(handler.topic, []).append(handler)
         self._backoff = Backoff()
         self.receiving = threading.Event()
         """Set while broadcasts arrive."""

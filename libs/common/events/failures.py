@@ -17,7 +17,7 @@ REASON_LENGTH_MAX: Final = 500
 _DATABASE_GONE: Final = ("08", "57P", "53", "25P")
 
 
-class DatabaseGone(Exception):  # noqa: N818 - named for the fact
+class DatabaseGone(Exception):
     """The database does not answer: no message is to blame, so none is settled."""
 
 

@@ -17,7 +17,7 @@ CHANNEL: Final = "outbox"
 EVENT_BYTES_MAX: Final = 262_144
 
 
-class EventTooLarge(ValueError):  # noqa: N818 - named for the fact
+class EventTooLarge(ValueError):
     """An event is over the limit: publish a reference to the content instead."""
 
 

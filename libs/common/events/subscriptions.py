@@ -67,6 +67,11 @@ class Handler:
     def name(self) -> str:
         return f"{self.function.__module__}.{self.function.__name__}"
 
+    @property
+    def topic(self) -> str:
+        """The event type that it wants; empty for every event."""
+        return self.event.event_type if self.event is not None else ""
+
     def call(self, envelope: Envelope, *, tx: object = None, resources: Mapping[type, object]) -> object:
         """Call with what the parameters name: `event`, `envelope`, `tx`, and resources by annotation.
 
@@ -84,6 +89,18 @@ class Handler:
         """Parameters that nothing provides."""
         known = {"envelope", "tx"} | ({"event"} if self.event is not None else set())
         return [name for name, annotation in self.parameters.items() if name not in known and annotation not in resources]
+
+
+@dataclass(frozen=True)
+class EnvelopeHandler(Handler):
+    """Handles the bare envelopes of one event type; for the kernel, which knows no service's classes."""
+
+    event_type: str
+
+    @property
+    def topic(self) -> str:
+        """The event type that it wants."""
+        return self.event_type
 
 
 @dataclass(frozen=True)

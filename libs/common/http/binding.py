@@ -155,7 +155,7 @@ def _read_body(route: Route, signature: Signature, request: Request) -> bytes:
     _within(route, request)
     if "*/*" not in route.consumes and request.mimetype not in route.consumes:
         raise UnsupportedMediaType(f"Send the body as {' or '.join(route.consumes)}.")
-    return b"" if route.stream else request.get_data(cache=False)
+    return b"" if route.stream else request.get_data()
 
 
 def _within(route: Route, request: Request) -> None:

@@ -23,7 +23,7 @@ def decode_cursor(text: str, types: tuple[type, ...]) -> tuple[Any, ...]:
         if not isinstance(values, list) or len(values) != len(types):
             raise ValueError(text)
         return tuple(_convert(value, kind) for value, kind in zip(values, types, strict=True))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, AttributeError, binascii.Error):
         fault = Fault("/query/cursor", "is not a cursor of this list; begin again without one")
         raise Invalid([fault]) from None
 

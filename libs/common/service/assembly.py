@@ -13,7 +13,7 @@ from libs.common.audit import AuditEvent, Auditor
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import KeySource, PublishedKeys, TokenVerifier
 from libs.common.config import ServiceSettings
-from libs.common.db import Database, kernel_tables
+from libs.common.db import Database, KernelTables, kernel_tables
 from libs.common.events import Event, Recipient
 from libs.common.events.outbox import Outbox
 from libs.common.events.subscriptions import Subscriptions, collect
@@ -21,6 +21,7 @@ from libs.common.http.application import Runtime, create_application
 from libs.common.http.health import Check, Health
 from libs.common.http.routes import Route, Routes
 from libs.common.jobs import Job, collect_jobs
+from libs.common.service import upkeep
 
 FETCH_TIMEOUT_SECONDS = 3
 
@@ -68,8 +69,8 @@ class Service:
 
     @cached_property
     def declared_jobs(self) -> tuple[Job, ...]:
-        """The service's due work."""
-        return collect_jobs(self.jobs)
+        """The service's due work, and the kernel's own."""
+        return collect_jobs([*self.jobs, upkeep])
 
     @cached_property
     def declared_events(self) -> list[type[Event]]:
@@ -114,6 +115,7 @@ class Assembled:
         self.revocations = Revocations()
         self.resources: Resources = {
             Database: self.database,
+            KernelTables: tables,
             Revocations: self.revocations,
             **service.resources(settings, self.database),
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from libs.common.config import ConfigurationError, load
+from libs.common.config import ConfigurationError, ServiceSettings, load
 from libs.common.db import migrate
 from libs.common.events.envelope import schema_address
 from libs.common.http.manifest import manifest
@@ -56,7 +56,7 @@ def _start(service: Service, name: str, arguments: Sequence[str]) -> int:
     return _process(name)(lambda: service.assemble(settings, name), settings)
 
 
-def _process(name: str) -> Callable[[Callable[[], Assembled], Any], int]:
+def _process(name: str) -> Callable[[Callable[[], Assembled], ServiceSettings], int]:
     if name == "worker":
         from libs.common.service.worker import run_worker
 

@@ -9,5 +9,5 @@ PERSISTENT: Final = 2
 """AMQP delivery mode: written to disk."""
 
 
-class BrokerUnavailable(Exception):  # noqa: N818 - named for the fact
+class BrokerUnavailable(Exception):
     """The broker is away, refuses, or did not confirm in time."""

@@ -1,0 +1,63 @@
+# Every target says what it does: `make` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+LUMIERE := .venv/bin/lumiere
+RUN := .venv/bin/python
+
+$(LUMIERE): requirements/dev.lock pyproject.toml ops/bootstrap.py
+	@$(PYTHON) ops/bootstrap.py environment
+
+.PHONY: help packages up demo status logs down clean test test-all test-faults check format lock manifests bench
+
+help:  ## List the targets
+	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+packages:
+	@$(PYTHON) ops/bootstrap.py packages $(if $(DATABASE_URL),--external-database) $(if $(AMQP_URL),--external-broker)
+
+up: packages $(LUMIERE)  ## Start the platform, or verify that it is well (SCALE="tasks=2 tasks-worker=2")
+	@$(LUMIERE) up $(if $(SCALE),--scale "$(SCALE)")
+
+demo: packages $(LUMIERE)  ## Run the whole story through the gateway; starts the platform if it is down
+	@$(LUMIERE) demo
+
+status: $(LUMIERE)  ## Name every process, its health and port
+	@$(LUMIERE) status
+
+logs: $(LUMIERE)  ## Follow the logs (SERVICE=tasks for one service)
+	@$(LUMIERE) logs $(SERVICE)
+
+down: $(LUMIERE)  ## Stop everything
+	@$(LUMIERE) down
+
+clean: $(LUMIERE)  ## Stop everything and remove its data
+	@$(LUMIERE) clean
+
+test: packages $(LUMIERE)  ## Run the tests with a short fault run; starts the servers it needs
+	@$(RUN) -m pytest -m "not long"
+
+test-all: packages $(LUMIERE)  ## Run every suite, the long ones too
+	@$(RUN) -m pytest
+
+test-faults: packages $(LUMIERE)  ## Kill processes and inject failures, the long run
+	@$(RUN) -m pytest -m faults
+
+check: $(LUMIERE)  ## Lint, types, import contracts, secrets, locks, drift of generated files
+	@$(RUN) -m ops.checks
+
+format: $(LUMIERE)  ## Format the code and mend what the linter can mend
+	@$(RUN) -m ruff check --fix --quiet . || true
+	@$(RUN) -m ruff format .
+
+lock: $(LUMIERE)  ## Write requirements/*.lock anew from pyproject.toml
+	@$(RUN) -m ops.checks.locks --write
+
+manifests: $(LUMIERE)  ## Write the policy manifests and the generated documents anew
+	@$(RUN) -m ops.manifests
+
+bench: $(LUMIERE)  ## Measure what the documents claim
+	@$(RUN) -m bench

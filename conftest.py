@@ -1,0 +1,33 @@
+"""Servers for the whole test run, and a platform for journeys. Both are stopped by whoever started them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from libs.common.config import process_environment
+from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, private_servers
+
+BACKING = ("DATABASE_URL", "AMQP_URL")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start Postgres and RabbitMQ unless they are given, or no collected test needs them."""
+    given = process_environment()
+    if all(given.get(name) for name in BACKING) or session.config.option.collectonly or not needs_servers(session.items):
+        return
+    stack = ExitStack()
+    # Registered before any harness registers its own clean-up, so it runs after all of them.
+    session.config.add_cleanup(stack.close)
+    servers = stack.enter_context(private_servers(TEST_FOLDER / "servers"))
+    changes = stack.enter_context(pytest.MonkeyPatch.context())
+    for name in BACKING:
+        if not given.get(name):
+            changes.setenv(name, servers[name])
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[LivePlatform]:
+    """A whole platform behind its gateway, with state and ports of its own."""
+    with live_platform(TEST_FOLDER / "platform") as live:
+        yield live

@@ -1,0 +1,179 @@
+"""Which process is told what. A secret goes as the path of a file, and only to the process that needs it."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nacl.public import PrivateKey
+from sqlalchemy import make_url
+
+from libs.common.db.provision import owner_role, runtime_role
+from libs.common.events.topology import GATEWAY, OPERATOR, definitions
+from ops.layout import Layout, Replica
+from ops.postgres import DATABASE, Postgres
+from ops.rabbitmq import RabbitMQ
+from ops.settings import passed_on
+from ops.supervisor import clean_environment
+from ops.vault import Vault
+
+AUDIENCE = "lumiere"
+
+
+@dataclass(frozen=True)
+class Backing:
+    """The two servers that everything stands on, private ones or the operator's."""
+
+    layout: Layout
+    vault: Vault
+    postgres: Postgres
+    broker: RabbitMQ
+
+    @property
+    def private_database(self) -> bool:
+        """Whether Postgres is ours to run."""
+        return self.layout.settings.database_url is None
+
+    @property
+    def private_broker(self) -> bool:
+        """Whether RabbitMQ is ours to run."""
+        return self.layout.settings.amqp_url is None
+
+    def admin_url(self) -> str:
+        """The administrative address of the database that holds the services' schemas."""
+        given = self.layout.settings.database_url
+        if given is None:
+            return self.postgres.admin_url(DATABASE)
+        url = make_url(given.get_secret_value()).set(drivername="postgresql")
+        # The maintenance database is for administration, not for schemas of ours.
+        chosen = url.set(database=DATABASE) if url.database in (None, "", "postgres") else url
+        return chosen.render_as_string(hide_password=False)
+
+    @property
+    def database_name(self) -> str:
+        """The database that holds the services' schemas."""
+        return str(make_url(self.admin_url()).database)
+
+    def maintenance_url(self) -> str:
+        """An administrative address of a database that exists on a new server."""
+        given = self.layout.settings.database_url
+        return self.postgres.admin_url("postgres") if given is None else given.get_secret_value()
+
+    def database_password(self, role: str) -> str:
+        """The password of a migration or runtime role."""
+        return self.vault.ensure(f"DATABASE_PASSWORD_{role.upper()}")
+
+    def database_url(self, role: str) -> str:
+        """The services' database as `role`."""
+        url = make_url(self.admin_url()).set(username=role, password=self.database_password(role))
+        return url.render_as_string(hide_password=False)
+
+    def definitions(self) -> dict[str, Any]:
+        """What the private broker loads when it starts: shared exchanges, and a user with few rights for each service."""
+        services = list(self.layout.services)
+        return definitions(services, {name: self.broker.password(name) for name in (*services, GATEWAY, OPERATOR)})
+
+    def amqp_url(self, user: str) -> str:
+        """The broker as `user`; an outside broker is used exactly as it was given."""
+        given = self.layout.settings.amqp_url
+        return self.broker.url(user) if given is None else given.get_secret_value()
+
+
+class Environments:
+    """Composes the environment of every process."""
+
+    def __init__(self, backing: Backing, revision: str) -> None:
+        self.backing = backing
+        self.layout = backing.layout
+        self.vault = backing.vault
+        self.revision = revision
+
+    def replica(self, replica: Replica) -> dict[str, str]:
+        """The environment of one service process."""
+        return self.service(replica.service) | {"PORT": str(self.layout.replica_port(replica))}
+
+    def service(self, service: str) -> dict[str, str]:
+        """What every process of a service has in common; the runtime role only."""
+        database = self.vault.write(f"DATABASE_URL_{service.upper()}", self.backing.database_url(runtime_role(service)))
+        return self._common(service) | {"DATABASE_URL_FILE": str(database)} | self._own(service)
+
+    def migration(self, service: str) -> dict[str, str]:
+        """The environment of `migrate`: the service's own, and the role that may change the schema."""
+        url = self.vault.write(f"MIGRATION_DATABASE_URL_{service.upper()}", self.backing.database_url(owner_role(service)))
+        return self.service(service) | {"MIGRATION_DATABASE_URL_FILE": str(url)}
+
+    def gateway(self) -> dict[str, str]:
+        """The environment of both gateway processes."""
+        return self._common(GATEWAY) | {
+            "LUMIERE_PORT": str(self.layout.settings.lumiere_port),
+            "GATEWAY_SECRET_FILE": self._secret("GATEWAY_SECRET"),
+            "GATEWAY_TARGETS": str(self.layout.targets),
+            "GATEWAY_FOLDER": str(self.layout.gateway_folder),
+        }
+
+    def _common(self, user: str) -> dict[str, str]:
+        auth = Replica("auth", "web", 1)
+        amqp = self.vault.write(f"AMQP_URL_{user.upper()}", self.backing.amqp_url(user))
+        handed = {f"{name}_FILE": str(self.vault.write(name, value)) for name, value in passed_on().items()}
+        return (
+            clean_environment()
+            | handed
+            | {
+                "PYTHONUNBUFFERED": "1",
+                "LUMIERE_ENV": self.layout.settings.lumiere_env,
+                "LUMIERE_ORIGIN": self.layout.origin,
+                "LUMIERE_REVISION": self.revision,
+                "AUDIENCE": AUDIENCE,
+                "HOST": "127.0.0.1",
+                "AMQP_URL_FILE": str(amqp),
+                "AUTH_URL": f"http://127.0.0.1:{self.layout.replica_port(auth)}",
+                "REVOCATION_LIST_TOKEN_FILE": self._secret("REVOCATION_LIST_TOKEN"),
+                "NOTIFY_PUBLIC_KEY": notify_public_key(self.vault),
+            }
+        )
+
+    def _own(self, service: str) -> dict[str, str]:
+        additions: dict[str, Callable[[], dict[str, str]]] = {
+            "auth": lambda: {"AUTH_SECRET_FILE": self._secret("AUTH_SECRET")},
+            "notify": lambda: {
+                "NOTIFY_PRIVATE_KEY_FILE": str(self.vault.path("NOTIFY_PRIVATE_KEY")),
+                "MAIL_FOLDER": str(self.layout.mail),
+            },
+            "media": lambda: {
+                "STORAGE_SECRET_FILE": self._secret("STORAGE_SECRET"),
+                "STORAGE_FOLDER": str(self.layout.state / "storage"),
+            },
+            "ledger": lambda: {"LOG_SIGNING_KEY_FILE": self._log_key(), "LOG_ORIGIN": self.log_origin},
+        }
+        return additions.get(service, dict)()
+
+    @property
+    def log_origin(self) -> str:
+        """The name of this platform's transparency log; two platforms never share one."""
+        return f"lumiere.film/log/{self.layout.identity}"
+
+    def _secret(self, name: str) -> str:
+        self.vault.ensure(name)
+        return str(self.vault.path(name))
+
+    def _log_key(self) -> str:
+        self.vault.ensure("LOG_SIGNING_KEY", lambda: generate_log_key(self.log_origin))
+        return str(self.vault.path("LOG_SIGNING_KEY"))
+
+
+def notify_public_key(vault: Vault) -> str:
+    """The X25519 public key of notify, base64; the pair is generated when it is new."""
+    private = vault.ensure("NOTIFY_PRIVATE_KEY", lambda: base64.b64encode(bytes(PrivateKey.generate())).decode("ascii"))
+    return base64.b64encode(bytes(PrivateKey(base64.b64decode(private)).public_key)).decode("ascii")
+
+
+def generate_log_key(origin: str) -> str:
+    """A new Ed25519 signing key in the encoding of C2SP signed-note: `PRIVATE+KEY+<name>+<key id>+<base64(0x01 ‖ seed)>`."""
+    import hashlib
+
+    from nacl.signing import SigningKey
+
+    key = SigningKey.generate()
+    algorithm = b"\x01"
+    digest = hashlib.sha256(origin.encode() + b"\n" + algorithm + bytes(key.verify_key)).digest()
+    return f"PRIVATE+KEY+{origin}+{digest[:4].hex()}+{base64.b64encode(algorithm + bytes(key)).decode('ascii')}"

@@ -1,0 +1,101 @@
+"""Test support: the servers and the platform that a test run needs, started by it and stopped by it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from libs.common.config import load
+from libs.common.events.topology import OPERATOR
+from ops.layout import INFRASTRUCTURE_PORTS, Layout
+from ops.lifecycle import Platform
+from ops.plan import Plan
+from ops.ports import free_range, is_free
+from ops.settings import ROOT, PlatformSettings
+
+SERVERS_FROM, PLATFORM_FROM, GATEWAY_FROM = 24_000, 26_000, 29_500
+PLATFORM_PORTS = 400
+PORT_BASE_FILE = "port-base"
+TEST_FOLDER = ROOT / ".local" / "test"
+OUR_PACKAGES = frozenset({"libs", "services", "gateway", "tests"})
+
+
+@dataclass(frozen=True, slots=True)
+class LivePlatform:
+    """A whole platform behind its gateway, for journeys."""
+
+    origin: str
+    mail: Path
+    state: Path
+    layout: Layout
+    operations: Platform
+
+
+def needs_servers(items: Iterable[pytest.Item]) -> bool:
+    """Whether a collected test uses a fixture of this repository: those that use none are pure and need no server."""
+    return any(_is_ours(item, name) for item in items for name in getattr(item, "fixturenames", ()))
+
+
+def _is_ours(item: pytest.Item, name: str) -> bool:
+    information = getattr(item, "_fixtureinfo")  # noqa: B009 - private in pytest, and without a public equal
+    modules = (str(definition.func.__module__) for definition in information.name2fixturedefs.get(name, ()))
+    return any(module.partition(".")[0] in OUR_PACKAGES for module in modules)
+
+
+@contextmanager
+def private_servers(folder: Path) -> Iterator[dict[str, str]]:
+    """Postgres and RabbitMQ of the tests' own; yields the variables that name them. What runs already is left running."""
+    servers, reused = _running_servers(folder), True
+    if servers is None:
+        servers, reused = _new_servers(folder), False
+    plan = Plan(servers.layout, durable=False)
+    try:
+        servers.up()
+        yield {"DATABASE_URL": plan.backing.maintenance_url(), "AMQP_URL": plan.backing.amqp_url(OPERATOR)}
+    finally:
+        if not reused:
+            servers.down()
+
+
+def _running_servers(folder: Path) -> Platform | None:
+    kept = folder / PORT_BASE_FILE
+    if not kept.exists():
+        return None
+    servers = _servers(folder, int(kept.read_text(encoding="ascii")))
+    return servers if servers.supervisor.pid() is not None else None
+
+
+def _new_servers(folder: Path) -> Platform:
+    base = free_range(SERVERS_FROM, INFRASTRUCTURE_PORTS, step=100)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PORT_BASE_FILE).write_text(str(base), encoding="ascii")
+    return _servers(folder, base)
+
+
+def _servers(folder: Path, base: int) -> Platform:
+    return Platform(_layout(folder, base), durable=False, servers_only=True)
+
+
+@contextmanager
+def live_platform(folder: Path) -> Iterator[LivePlatform]:
+    """A platform of the tests' own: own state, own ports. It is stopped and its state deleted at the end."""
+    base = free_range(PLATFORM_FROM, PLATFORM_PORTS)
+    gateway = next(port for port in range(GATEWAY_FROM, GATEWAY_FROM + 500) if is_free(port))
+    layout = _layout(folder, base, gateway)
+    operations = Platform(layout, durable=False)
+    operations.clean()
+    try:
+        operations.up()
+        yield LivePlatform(layout.origin, layout.mail, layout.state, layout, operations)
+    finally:
+        operations.down()
+
+
+def _layout(folder: Path, base: int, gateway: int = 8080) -> Layout:
+    # An empty environment: what the developer's own platform uses is not the tests' concern.
+    settings = load(
+        PlatformSettings, {"LUMIERE_HOME": str(folder), "LUMIERE_PORT_BASE": str(base), "LUMIERE_PORT": str(gateway)}
+    )
+    return Layout(settings)

@@ -1,0 +1,1 @@
+"""The slow and the outside: password hashing in threads, keys in the table, the operator's command line."""

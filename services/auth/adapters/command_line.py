@@ -1,0 +1,68 @@
+"""The operator's door: commands run beside the service, by whoever may start its processes."""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from typing import TextIO, cast
+from uuid import UUID
+
+from libs.common.auth.policy import Role
+from libs.common.errors import Problem
+from libs.common.service import Assembled
+from libs.common.telemetry import context
+from services.auth.domain.accounts import Address, Locale, display_name, normal_address
+from services.auth.domain.passwords import PasswordHasher, normal_password
+from services.auth.use_cases.registration import Registration, create_administrator
+
+DONE, REFUSED, USAGE = 0, 1, 2
+
+
+def admin_create(assembled: Assembled, arguments: Sequence[str]) -> int:
+    """Make one of the first administrators: `admin-create EMAIL`, the password as the first line of standard input."""
+    options = _options(arguments)
+    try:
+        registration = Registration(
+            Address(_named("e-mail address", normal_address, options.email)),
+            _named("password", normal_password, sys.stdin.readline().rstrip("\r\n")),
+            _named("display name", display_name, options.display_name),
+            Role.ADMIN,
+            Locale(options.locale),
+        )
+    except ValueError as fault:
+        return _say(sys.stderr, f"{fault}\n", USAGE)
+    outcome = _create(assembled, registration)
+    if isinstance(outcome, Problem):
+        return _say(sys.stderr, f"{outcome.detail}\n", REFUSED)
+    return _say(sys.stdout, f"Administrator {outcome} can sign in.\n", DONE)
+
+
+class _Options:
+    email: str
+    display_name: str
+    locale: str
+
+
+def _options(arguments: Sequence[str]) -> _Options:
+    parser = ArgumentParser(prog="admin-create", description=admin_create.__doc__)
+    parser.add_argument("email", metavar="EMAIL")
+    parser.add_argument("--display-name", default="Administrator")
+    parser.add_argument("--locale", default=Locale.FR.value, choices=[each.value for each in Locale])
+    return parser.parse_args(list(arguments), namespace=_Options())
+
+
+def _create(assembled: Assembled, registration: Registration) -> UUID | Problem:
+    hasher = cast(PasswordHasher, assembled.resources[PasswordHasher])
+    with context.bound(actor="operator"):
+        return create_administrator(assembled.database, registration, hasher)
+
+
+def _named(name: str, check: Callable[[str], str], text: str) -> str:
+    try:
+        return check(text)
+    except ValueError as fault:
+        raise ValueError(f"The {name} {fault}.") from None
+
+
+def _say(stream: TextIO, text: str, code: int) -> int:
+    stream.write(text)
+    return code

@@ -1,0 +1,63 @@
+"""The signing key of this process, as the table says, and the public keys for everyone."""
+
+import threading
+from typing import Any
+
+from joserfc.jwk import ECKey
+
+from libs.common import clock, ids
+from libs.common.db import Database
+from services.auth import queries
+from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.sessions import REVOCATION_ALLOWANCE
+from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, Grant, claims, sign, unseal_signing_key
+from services.auth.use_cases.keys import ensure_active_key
+
+KEY_AGE_SECONDS = 30
+"""A replica reads at least so often which key signs; a key is published for longer than this before it becomes active."""
+
+
+class SigningKeys:
+    """Signs access tokens with the active key; makes the first key when there is none."""
+
+    def __init__(self, database: Database, secret: MasterSecret, *, issuer: str, audience: str) -> None:
+        """Read nothing yet: the first token or key set does."""
+        self._database = database
+        self._secret = secret
+        self._issuer = issuer
+        self._audience = audience
+        self._lock = threading.Lock()
+        self._key: ECKey | None = None
+        self._read_at = 0.0
+
+    def issue(self, grant: Grant) -> str:
+        """Return a signed access token."""
+        return sign(claims(grant, self._issuer, self._audience, ids.new_id()), self._signing_key())
+
+    def public(self) -> dict[str, Any]:
+        """Return the JSON Web Key Set (RFC 7517) of keys that living tokens may be signed with."""
+        self._signing_key()
+        with self._database.reader() as db:
+            return {"keys": queries.verification_keys(db, clock.now() - ACCESS_TOKEN_LIFE - REVOCATION_ALLOWANCE)}
+
+    def forget(self) -> None:
+        """Read the table again before the next token."""
+        with self._lock:
+            self._key = None
+
+    def _signing_key(self) -> ECKey:
+        with self._lock:
+            if self._key is None or clock.monotonic() - self._read_at > KEY_AGE_SECONDS:
+                self._key = self._read()
+                self._read_at = clock.monotonic()
+            return self._key
+
+    def _read(self) -> ECKey:
+        with self._database.reader() as db:
+            row = queries.active_key(db)
+        if row is None:
+            with self._database.transaction() as tx:
+                row = ensure_active_key(tx, self._secret)
+        if self._key is not None and self._key.kid == row.id:
+            return self._key
+        return unseal_signing_key(row.id, bytes(row.private_sealed), self._secret)

@@ -1,0 +1,52 @@
+"""The composition root of auth: the only place that knows concretes."""
+
+from libs.common.auth.tokens import KeySource, PublishedKeys
+from libs.common.db import Database
+from libs.common.service import Resources, RevocationSource, Service
+from services.auth import events, jobs, routes
+from services.auth.adapters.command_line import admin_create
+from services.auth.adapters.keys import SigningKeys
+from services.auth.adapters.passwords import BcryptHasher
+from services.auth.adapters.revocations import OwnRevocations
+from services.auth.domain.accounts import Links
+from services.auth.domain.passwords import PasswordHasher
+from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.tokens import KeySet, TokenIssuer
+from services.auth.models import metadata
+from services.auth.settings import Settings
+
+OWN_KEYS_INTERVAL_SECONDS = 0.05
+"""An unknown key id costs one read of one's own table, at most so often."""
+
+
+def build(settings: Settings, database: Database) -> Resources:
+    """Make what routes and jobs ask for."""
+    secret = MasterSecret(settings.auth_secret.get_secret_value())
+    keys = SigningKeys(database, secret, issuer=settings.lumiere_origin, audience=settings.audience)
+    return {
+        MasterSecret: secret,
+        PasswordHasher: BcryptHasher(
+            secret,
+            settings.bcrypt_rounds,
+            threads=settings.password_threads,
+            queue=settings.password_queue,
+            wait_seconds=settings.password_wait_seconds,
+        ),
+        TokenIssuer: keys,
+        KeySet: keys,
+        KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
+        RevocationSource: OwnRevocations(database),
+        Links: Links(settings.lumiere_origin),
+    }
+
+
+service = Service(
+    "auth",
+    settings=Settings,
+    metadata=metadata,
+    routes=[routes],
+    jobs=[jobs],
+    events=[events],
+    resources=build,
+    commands={"admin-create": admin_create},
+)

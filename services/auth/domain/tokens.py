@@ -1,0 +1,151 @@
+"""Access tokens (RFC 9068 but for the `roles` string), one-time tokens by mail, and signing keys."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol, TypedDict
+from uuid import UUID
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from libs.common.errors import BadRequest
+from services.auth.domain.secrets import MasterSecret, seal, unseal
+
+ACCESS_TOKEN_LIFE = timedelta(minutes=15)
+VERIFICATION_LIFE = timedelta(hours=24)
+RESET_LIFE = timedelta(hours=1)
+ALGORITHM = "ES256"
+TOKEN_TYPE = "at+jwt"  # noqa: S105  the media type of RFC 9068, not a secret
+CLIENT_ID = "lumiere"
+"""The platform's own clients: everybody who signs in with a password here."""
+
+
+class KeyState(StrEnum):
+    """A signing key's life: offered to verifiers, then signing, then only verifying; or withdrawn at once."""
+
+    PUBLISHED = "PUBLISHED"
+    ACTIVE = "ACTIVE"
+    RETIRED = "RETIRED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+class Purpose(StrEnum):
+    """What a one-time token that travels by mail is for."""
+
+    VERIFY_EMAIL = "VERIFY_EMAIL"
+    RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105  the name of a purpose
+
+
+class Template(StrEnum):
+    """E-mails that auth asks notify to send."""
+
+    VERIFY_EMAIL = "VERIFY_EMAIL"
+    ADDRESS_IN_USE = "ADDRESS_IN_USE"
+    RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105  the name of a template
+
+
+class TokenRefused(BadRequest):
+    """The one-time token is unknown, used, replaced by a newer one, or past its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an access token says of its bearer."""
+
+    user_id: UUID
+    session_id: UUID
+    roles: str
+    authenticated_at: datetime
+    methods: tuple[str, ...]
+    issued_at: datetime
+
+
+class TokenIssuer(Protocol):
+    """Signs access tokens with the active key."""
+
+    def issue(self, grant: Grant) -> str:
+        """Return the signed token."""
+        ...
+
+
+class KeySet(Protocol):
+    """The public keys with which tokens can be verified."""
+
+    def public(self) -> dict[str, Any]:
+        """Return the JSON Web Key Set (RFC 7517)."""
+        ...
+
+
+def issue_time(now: datetime, not_before: datetime | None) -> datetime:
+    """Return the `iat` of a token issued now: whole seconds, and never before the instant from which the user's tokens count.
+
+    Revocation voids tokens with `iat < not_before`; where two machines' clocks disagree, the later instant holds.
+    """
+    second = now.replace(microsecond=0)
+    return second if not_before is None else max(second, not_before)
+
+
+class Claims(TypedDict):
+    """An access token's payload."""
+
+    iss: str
+    aud: str
+    sub: str
+    client_id: str
+    sid: str
+    jti: str
+    iat: int
+    nbf: int
+    exp: int
+    roles: str
+    auth_time: int
+    amr: list[str]
+
+
+def claims(grant: Grant, issuer: str, audience: str, token_id: UUID) -> Claims:
+    """Return the payload of an access token: times in seconds since 1970, identifiers as text."""
+    issued_at = int(grant.issued_at.timestamp())
+    return Claims(
+        iss=issuer,
+        aud=audience,
+        sub=str(grant.user_id),
+        client_id=CLIENT_ID,
+        sid=str(grant.session_id),
+        jti=str(token_id),
+        iat=issued_at,
+        nbf=issued_at,
+        exp=issued_at + int(ACCESS_TOKEN_LIFE.total_seconds()),
+        roles=grant.roles,
+        auth_time=int(grant.authenticated_at.timestamp()),
+        amr=list(grant.methods),
+    )
+
+
+def sign(payload: Claims, key: ECKey) -> str:
+    """Return the compact signed token (RFC 7515) under this key."""
+    return jwt.encode({"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": key.kid}, dict(payload), key, algorithms=[ALGORITHM])
+
+
+def new_signing_key() -> ECKey:
+    """Return a fresh P-256 key pair named by its thumbprint (RFC 7638)."""
+    key = ECKey.generate_key("P-256", parameters={"use": "sig", "alg": ALGORITHM}, private=True)
+    key.ensure_kid()
+    return key
+
+
+def seal_signing_key(key: ECKey, secret: MasterSecret) -> bytes:
+    """Return the private key sealed for the table; bound to its name."""
+    text = json.dumps(key.as_dict(private=True)).encode()
+    return seal(secret.derive("signing keys"), text, str(key.kid).encode())
+
+
+def unseal_signing_key(key_id: str, sealed: bytes, secret: MasterSecret) -> ECKey:
+    """Return the private key that `seal_signing_key` sealed."""
+    return ECKey.import_key(json.loads(unseal(secret.derive("signing keys"), sealed, key_id.encode())))
+
+
+def epoch(instant: datetime) -> int:
+    """Return whole seconds since 1970."""
+    return int(instant.astimezone(UTC).timestamp())

@@ -1,0 +1,188 @@
+"""What clients send and what they are answered. Nothing is coerced, nothing unknown is taken, every fault is told at once."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from libs.common.auth.policy import Role
+from libs.common.http import Input, PageQuery, View
+from services.auth.domain.accounts import (
+    ADDRESS_MAXIMUM,
+    BIO_MAXIMUM,
+    DISPLAY_NAME_MAXIMUM,
+    DISPLAY_NAME_MINIMUM,
+    Address,
+    Locale,
+    Status,
+    bio,
+    display_name,
+    normal_address,
+    role_at_registration,
+)
+from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM, normal_password
+
+TOKEN_MAXIMUM = 200
+
+
+def _acceptable(password: SecretStr) -> SecretStr:
+    return SecretStr(normal_password(password.get_secret_value()))
+
+
+EmailAddress = Annotated[
+    Address, AfterValidator(normal_address), Field(max_length=ADDRESS_MAXIMUM, json_schema_extra={"format": "email"})
+]
+NewPassword = Annotated[
+    SecretStr,
+    AfterValidator(_acceptable),
+    Field(
+        description=f"{PASSWORD_MINIMUM} to {PASSWORD_MAXIMUM} characters", json_schema_extra={"minLength": PASSWORD_MINIMUM}
+    ),
+]
+GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=4 * PASSWORD_MAXIMUM)]
+DisplayName = Annotated[
+    str,
+    AfterValidator(display_name),
+    Field(json_schema_extra={"minLength": DISPLAY_NAME_MINIMUM, "maxLength": DISPLAY_NAME_MAXIMUM}),
+]
+Bio = Annotated[str, AfterValidator(bio), Field(json_schema_extra={"maxLength": BIO_MAXIMUM})]
+Token = Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_MAXIMUM)]
+
+
+class Register(Input):
+    """A newcomer."""
+
+    email: EmailAddress
+    password: NewPassword
+    display_name: DisplayName
+    role: Annotated[Role, AfterValidator(role_at_registration)] = Role.CONTRIBUTOR
+    locale: Locale = Locale.FR
+
+
+class Taken(View):
+    """The request was taken; what comes of it is told by mail alone."""
+
+    detail: str
+
+
+class OneTimeToken(Input):
+    """The token from a mail."""
+
+    token: Token
+
+
+class Login(Input):
+    """Who signs in."""
+
+    email: EmailAddress
+    password: GivenPassword
+    otp: Annotated[str, Field(pattern=r"^[0-9]{6,8}$")] | None = Field(
+        default=None, description="Second factor; without meaning for accounts that have none"
+    )
+
+
+class Tokens(View):
+    """Tokens of a session (RFC 6749, section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the scheme's name
+    expires_in: int = Field(description="Seconds until the access token expires")
+    refresh_token: str
+    session_id: UUID
+
+
+class Refresh(Input):
+    """A refresh token to exchange."""
+
+    refresh_token: Token
+
+
+class Forgot(Input):
+    """Who forgot the password."""
+
+    email: EmailAddress
+
+
+class Reset(Input):
+    """A new password with the token from a mail."""
+
+    token: Token
+    password: NewPassword
+
+
+class ChangePassword(Input):
+    """A new password with the current one."""
+
+    current_password: GivenPassword
+    new_password: NewPassword
+
+
+class SessionView(View):
+    """A session of one's own."""
+
+    id: UUID
+    device: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class Profile(View):
+    """What a person says of themselves, and what the platform says of them."""
+
+    id: UUID
+    email: str
+    display_name: str
+    bio: str | None
+    locale: Locale
+    role: Role
+    status: Status
+    verified: bool
+    created_at: datetime
+
+
+class ChangeProfile(Input):
+    """Members to change; those left out stay, and a null bio is removed."""
+
+    display_name: DisplayName | None = None
+    bio: Bio | None = None
+    locale: Locale | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must name at least one of display_name, bio, locale")
+        if any(getattr(self, name) is None for name in self.model_fields_set - {"bio"}):
+            raise ValueError("must not set display_name or locale to null; leave out what stays as it is")
+        return self
+
+
+class AccountsQuery(PageQuery):
+    """Which accounts to list."""
+
+    email: EmailAddress | None = None
+    role: Role | None = None
+    status: Status | None = None
+
+
+class ChangeStanding(Input):
+    """The role or status to give."""
+
+    role: Role | None = None
+    status: Status | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.role is None and self.status is None:
+            raise ValueError("must name role or status")
+        return self
+
+
+class RevocationList(View):
+    """What verifiers must refuse though signed and not expired; times in seconds since 1970."""
+
+    sessions: dict[UUID, int]
+    subjects: dict[UUID, int]
+    as_of: int

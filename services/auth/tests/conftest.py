@@ -1,0 +1,167 @@
+"""Auth under test: a cheap bcrypt, a person's steps as short functions, and a clock that tests may move."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from libs.common import clock
+from libs.common.auth import revocations
+from libs.common.auth.policy import Role
+from libs.common.auth.tokens import KeySource, PublishedKeys
+from libs.common.events import Envelope
+from libs.common.testing import Harness, service_harness
+from services.auth.app import service
+from services.auth.domain.tokens import TokenIssuer
+
+PASSWORD = "a password nobody guesses"
+SETTINGS = {
+    "LUMIERE_ENV": "test",
+    "AUTH_SECRET": "k3Jw-9vQ2_xT7rLm-Zp5sYd8hB4nC6aFg",
+    "BCRYPT_ROUNDS": "4",
+    "PASSWORD_THREADS": "4",
+    "PASSWORD_QUEUE": "60",
+}
+
+bare_harness = service_harness(service, SETTINGS)
+
+
+@pytest.fixture
+def harness(bare_harness: Harness) -> Harness:
+    """The service with clean tables and nothing remembered of the keys of the test before."""
+    bare_harness.resources[TokenIssuer].forget()
+    keys = bare_harness.resources[KeySource]
+    assert isinstance(keys, PublishedKeys)
+    keys.refresh(force=True)
+    return bare_harness
+
+
+@dataclass
+class Person:
+    """Somebody who uses the API as clients do."""
+
+    harness: Harness
+    email: str
+    password: str = PASSWORD
+
+    def post(self, path: str, body: dict[str, Any] | None = None, token: str | None = None) -> TestResponse:
+        return self.call("POST", path, body, token)
+
+    def call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, token: str | None = None, **headers: str
+    ) -> TestResponse:
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        client: FlaskClient = self.harness.client()
+        if body is None:
+            return client.open(f"/api/v1{path}", method=method, headers=headers)
+        return client.open(f"/api/v1{path}", method=method, json=body, headers=headers)
+
+    def register(self, **members: Any) -> TestResponse:
+        body = {"email": self.email, "password": self.password, "display_name": "Ada Lovelace", **members}
+        return self.post("/auth/register", body)
+
+    def mails(self, template: str | None = None) -> list[dict[str, str]]:
+        """The variables of the mails requested for this person, oldest first, as notify opens them."""
+        found = [_opened(self.harness, each) for each in self.harness.published("auth.email.requested")]
+        return [each for each in found if each["recipient"] == self.email.lower() and template in {None, each["template"]}]
+
+    def verify(self) -> TestResponse:
+        return self.post("/auth/verify-email", {"token": self.mails("VERIFY_EMAIL")[-1]["token"]})
+
+    def login(self, password: str | None = None, email: str | None = None) -> TestResponse:
+        return self.post("/auth/login", {"email": email or self.email, "password": password or self.password})
+
+    def refresh(self, token: str) -> TestResponse:
+        return self.post("/auth/refresh", {"refresh_token": token})
+
+    def signed_in(self) -> dict[str, Any]:
+        answer = self.login()
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        document: dict[str, Any] = answer.get_json()
+        return document
+
+    @property
+    def id(self) -> str:
+        profile = self.call("GET", "/profile", token=self.signed_in()["access_token"]).get_json()
+        return str(profile["id"])
+
+
+def _opened(harness: Harness, envelope: Envelope) -> dict[str, str]:
+    from services.auth.events import EmailRequested
+
+    event = envelope.event(EmailRequested)
+    variables = event.variables.open(harness.keyring)
+    return {"recipient": event.recipient.open(harness.keyring), "template": event.template, "locale": event.locale, **variables}
+
+
+@pytest.fixture
+def newcomer(harness: Harness) -> Person:
+    """Somebody who is not registered yet."""
+    return Person(harness, "Ada@Example.org")
+
+
+@pytest.fixture
+def person(newcomer: Person) -> Person:
+    """Somebody whose account is verified."""
+    assert newcomer.register().status_code == 202
+    assert newcomer.verify().status_code == 204
+    return newcomer
+
+
+@pytest.fixture
+def administrator(harness: Harness) -> Person:
+    """An administrator made by the operator."""
+    return make_administrator(harness, "first@example.org")
+
+
+def make_administrator(harness: Harness, email: str) -> Person:
+    """Make an administrator as the operator does."""
+    from libs.common.telemetry import context
+    from services.auth.domain.accounts import Address, Locale
+    from services.auth.domain.passwords import PasswordHasher
+    from services.auth.use_cases.registration import Registration, create_administrator
+
+    registration = Registration(Address(email), PASSWORD, "Administrator", Role.ADMIN, Locale.EN)
+    with context.bound(actor="operator"):
+        outcome = create_administrator(harness.database, registration, harness.resources[PasswordHasher])
+    assert not isinstance(outcome, Exception), outcome
+    return Person(harness, email)
+
+
+@pytest.fixture
+def synchronise(harness: Harness) -> Callable[[], None]:
+    """Let this process read the revocation list, as it does when a broadcast or a poll brings it."""
+
+    def read() -> None:
+        assert revocations.poll(harness.assembled.revocations, harness.assembled.fetch_revocations)
+
+    return read
+
+
+class Time:
+    """The platform's clock, held by a test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, start: datetime) -> None:
+        self.instant = start
+        monkeypatch.setattr(clock, "now", self.now)
+        monkeypatch.setattr(clock, "epoch", self.epoch)
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def epoch(self) -> float:
+        return self.instant.timestamp()
+
+    def passes(self, duration: timedelta) -> None:
+        self.instant += duration
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """A clock that stands still in the middle of a second until the test moves it."""
+    return Time(monkeypatch, clock.now().replace(microsecond=500_000))

@@ -1,0 +1,97 @@
+"""Ask notify for an e-mail; one-time tokens leave sealed and stay behind hashed."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, insert, update
+
+from libs.common import ids
+from libs.common.db import Transaction
+from libs.common.events import Personal
+from services.auth.domain.accounts import Links
+from services.auth.domain.sessions import token_hash
+from services.auth.domain.tokens import RESET_LIFE, VERIFICATION_LIFE, Purpose, Template, TokenRefused
+from services.auth.events import EmailRequested
+from services.auth.models import one_time_token
+
+_keep_token = insert(one_time_token)
+_use_token = (
+    update(one_time_token)
+    .where(
+        one_time_token.c.token_hash == bindparam("hash"),
+        one_time_token.c.purpose == bindparam("for_purpose"),
+        one_time_token.c.used_at.is_(None),
+        one_time_token.c.expires_at > bindparam("now"),
+    )
+    .values(used_at=bindparam("now"))
+    .returning(one_time_token.c.user_id, one_time_token.c.password_hash)
+)
+_void_tokens = (
+    update(one_time_token)
+    .where(one_time_token.c.user_id == bindparam("owner"), one_time_token.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
+
+
+def request_verification(tx: Transaction, account: Any, links: Links, password_hash: str) -> None:
+    """Mail a link that confirms the address and, with it, the password chosen in this registration."""
+    token = _issue(tx, account.id, Purpose.VERIFY_EMAIL, VERIFICATION_LIFE, password_hash)
+    _request(tx, account, Template.VERIFY_EMAIL, VERIFICATION_LIFE, {"link": links.verify_email(token), "token": token})
+
+
+def request_reset(tx: Transaction, account: Any, links: Links) -> None:
+    """Mail a link with which a new password can be set."""
+    token = _issue(tx, account.id, Purpose.RESET_PASSWORD, RESET_LIFE, None)
+    _request(tx, account, Template.RESET_PASSWORD, RESET_LIFE, {"link": links.reset_password(token), "token": token})
+
+
+def tell_address_in_use(tx: Transaction, account: Any, links: Links) -> None:
+    """Tell the owner of an address that somebody tried to register it again."""
+    _request(tx, account, Template.ADDRESS_IN_USE, VERIFICATION_LIFE, {"link": links.login()})
+
+
+def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
+    """Spend a one-time token: whom it was sent to, and the password bound to it. Raises TokenRefused."""
+    row = tx.first(_use_token, {"hash": token_hash(token), "for_purpose": purpose, "now": tx.now})
+    if row is None:
+        raise TokenRefused("The link was used already, was replaced, or is too old. Ask for a new one.")
+    return row
+
+
+def void_tokens(tx: Transaction, user_id: UUID) -> None:
+    """Make every link sent so far worthless."""
+    tx.execute(_void_tokens, {"owner": user_id, "now": tx.now})
+
+
+def _issue(tx: Transaction, user_id: UUID, purpose: Purpose, life: timedelta, password_hash: str | None) -> str:
+    token = ids.random_token()
+    tx.execute(
+        _keep_token,
+        {
+            "id": ids.new_id(),
+            "user_id": user_id,
+            "purpose": purpose,
+            "token_hash": token_hash(token),
+            "password_hash": password_hash,
+            "created_at": tx.now,
+            "expires_at": tx.now + life,
+            "used_at": None,
+        },
+    )
+    return token
+
+
+def _request(tx: Transaction, account: Any, template: Template, life: timedelta, variables: dict[str, str]) -> None:
+    values = {"display_name": account.display_name, **variables}
+    tx.publish(
+        EmailRequested(
+            email_id=ids.new_id(),
+            user_id=account.id,
+            recipient=Personal.of(account.email, about=account.id),
+            template=template,
+            variables=Personal.of(values, about=account.id),
+            locale=account.locale,
+            expires_at=tx.now + life,
+        )
+    )
