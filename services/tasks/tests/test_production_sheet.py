@@ -53,7 +53,7 @@ def test_a_sheet_becomes_drafts_in_its_order() -> None:
         sheet(LINE).replace(b"\r\n", b"\n"),
         b"\xef\xbb\xbf" + sheet(LINE),
         sheet(LINE).rstrip(),
-        sheet(*[f'"{cell}"' if index else f'"{cell}"' for index, cell in enumerate([LINE.replace(",", '","')])]),
+        sheet('"' + LINE.replace(",", '","') + '"'),
     ],
     ids=["lines end in CRLF", "lines end in LF", "byte order mark", "no end of line at the end", "all cells quoted"],
 )
@@ -111,7 +111,9 @@ def test_the_header_is_checked_first(header: str, expected: list[str]) -> None:
     assert pointers(sheet(LINE, header=header)) == expected
 
 
-@pytest.mark.parametrize("price", ["", " 50", "50 ", "-1", "+1", "1e3", "50,00", "50.0", "50.000", "٥٠", "0x10", "1000000.01", "€50"])
+@pytest.mark.parametrize(
+    "price", ["", " 50", "50 ", "-1", "+1", "1e3", "50,00", "50.0", "50.000", "٥٠", "0x10", "1000000.01", "€50"]
+)
 def test_a_price_is_whole_units_or_two_decimals_within_its_limit(price: str) -> None:
     assert faults(sheet(f'The shell,One frame.,IMAGE_GEN,EASY,SCRIPT,"{price}"'))[0][0] == "/lines/2/price"
 
@@ -134,7 +136,7 @@ def test_another_currency_is_refused() -> None:
         (sheet(LINE, '"never closed,x,IMAGE_GEN,EASY,SCRIPT,50'), 3),
         (sheet(LINE, "a\rb,x,IMAGE_GEN,EASY,SCRIPT,50"), 3),
         (sheet(LINE, LINE) + b"\xff", 4),
-        ("\ufeff".join([HEADER, LINE]).encode("utf-16"), 1),
+        (sheet(LINE).decode().encode("utf-16"), 1),
     ],
     ids=["bare quote", "text after a quote", "open quote", "lone carriage return", "not UTF-8", "UTF-16"],
 )
@@ -169,18 +171,20 @@ cells = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\0")
 def test_any_table_is_either_read_or_refused_with_its_faults(rows: list[list[str]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([HEADER.split(","), *rows])
-    try:
-        drafts = read_sheet(text.getvalue().encode())
-    except Invalid as invalid:
-        assert invalid.faults
-        assert all(fault.pointer.startswith("/lines") for fault in invalid.faults)
-    else:
-        assert len(drafts) == len(rows)
+    read, told = outcome(text.getvalue().encode())
+    assert all(pointer.startswith("/lines") for pointer in told)
+    assert told or read == len(rows)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_either_read_or_refused(data: bytes) -> None:
+    read, told = outcome(data)
+    assert told or read
+
+
+def outcome(data: bytes) -> tuple[int, list[str]]:
+    """How many tasks were read, and where the faults are."""
     try:
-        read_sheet(data)
+        return len(read_sheet(data)), []
     except Invalid as invalid:
-        assert invalid.faults
+        return 0, [fault.pointer for fault in invalid.faults]

@@ -75,7 +75,8 @@ def test_one_person_claiming_one_task_twice_in_parallel_holds_one_working_token(
     media_id = studio.upload(ada)
     statuses = [
         ada.client.post(
-            f"/api/v1/tasks/{task['id']}/submissions", json={"lease_token": getattr(answer, "token", ""), "media_ids": [media_id]}
+            f"/api/v1/tasks/{task['id']}/submissions",
+            json={"lease_token": getattr(answer, "token", ""), "media_ids": [media_id]},
         ).status_code
         for answer in answers
     ]
@@ -140,7 +141,9 @@ def test_abandoning_against_submission_leaves_one_of_them(studio: Studio) -> Non
         task, ada = studio.task(), studio.person()
         token, media_id = studio.claim(ada, task), studio.upload(ada)
         before = len(studio.facts())
-        answers = together([submitting(studio.harness, ada, task["id"], token, media_id), abandoning(studio.harness, ada, task["id"])])
+        answers = together(
+            [submitting(studio.harness, ada, task["id"], token, media_id), abandoning(studio.harness, ada, task["id"])]
+        )
         assert len(refused(answers)) == 1
         assert studio.facts()[before:] in (["task.released"], ["task.submitted"])
 

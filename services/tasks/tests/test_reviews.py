@@ -53,7 +53,9 @@ def make_due(studio: Studio) -> None:
         tx.execute(update(submission).where(submission.c.status == "PENDING_AI").values(advisory_due_at=tx.now))
 
 
-@pytest.mark.parametrize(("score", "status"), [(69, "AI_FLAGGED"), (70, "AI_APPROVED"), (71, "AI_APPROVED"), (None, "AI_FLAGGED")])
+@pytest.mark.parametrize(
+    ("score", "status"), [(69, "AI_FLAGGED"), (70, "AI_APPROVED"), (71, "AI_APPROVED"), (None, "AI_FLAGGED")]
+)
 def test_whatever_the_advice_a_person_decides(studio: Studio, score: int | None, status: str) -> None:
     ada, task = studio.person(), studio.task()
     made = studio.submit(ada, task)
@@ -62,7 +64,12 @@ def test_whatever_the_advice_a_person_decides(studio: Studio, score: int | None,
     assert count == 1
     assert studio.admin.get(f"/tasks/{task['id']}")["status"] == "HUMAN_REVIEW"
     (shown,) = studio.admin.get(f"/admin/submissions?status={status}")["items"]
-    assert (shown["id"], shown["score"], shown["mock"], shown["ai_flagged"]) == (made["id"], score, False, status == "AI_FLAGGED")
+    assert (shown["id"], shown["score"], shown["mock"], shown["ai_flagged"]) == (
+        made["id"],
+        score,
+        False,
+        status == "AI_FLAGGED",
+    )
     told = studio.harness.published("tasks.task.reviewed")[0].data
     assert (told["stage"], told["score"], told["attempts_left"]) == ("ADVISORY", score, 2)
     assert told["verdict"] == ("FLAG" if status == "AI_FLAGGED" else "APPROVE")

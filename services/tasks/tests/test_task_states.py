@@ -156,9 +156,7 @@ class OneTask(RuleBasedStateMachine):
         self.take(outcome)
         self.attempts[person] += 1
         assert self.task.attempts == self.attempts[person]
-        self.submission = Submission(
-            id=submission_id, contributor_id=person, status=SubmissionStatus.PENDING_AI, version=1
-        )
+        self.submission = Submission(id=submission_id, contributor_id=person, status=SubmissionStatus.PENDING_AI, version=1)
 
     @precondition(lambda self: self.task.status is TaskStatus.AI_REVIEW)
     @rule(score=st.one_of(st.none(), st.integers(0, 100)))
@@ -298,9 +296,7 @@ def test_a_person_works_on_three_tasks_at_most(active: int, allowed: bool) -> No
 
 @pytest.mark.parametrize(("microseconds", "live"), [(-1, True), (0, True), (1, False)])
 def test_a_lease_lives_until_its_deadline_and_expires_right_after(microseconds: int, live: bool) -> None:
-    claimed = task.claim(
-        a_task(TaskStatus.AVAILABLE), a_claimant(PEOPLE[0]), lease_sha256="x", now=START, max_active=3
-    ).task
+    claimed = task.claim(a_task(TaskStatus.AVAILABLE), a_claimant(PEOPLE[0]), lease_sha256="x", now=START, max_active=3).task
     now = START + timedelta(hours=48, microseconds=microseconds)
     assert succeeds(lambda: task.require_lease(claimed, PEOPLE[0], "x", now)) == live
     assert (task.expire(claimed, now) is None) == live
@@ -324,13 +320,15 @@ def names(facts: Iterable[object]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("attempts", "facts"),
-    [(1, ["SubmissionReviewed", "TaskClaimed"]), (2, ["SubmissionReviewed", "TaskClaimed"]), (3, ["SubmissionReviewed", "TaskReleased"])],
+    [
+        (1, ["SubmissionReviewed", "TaskClaimed"]),
+        (2, ["SubmissionReviewed", "TaskClaimed"]),
+        (3, ["SubmissionReviewed", "TaskReleased"]),
+    ],
 )
 def test_rejected_work_goes_back_to_its_contributor_until_the_third_attempt(attempts: int, facts: list[str]) -> None:
     under_review = replace(a_task(TaskStatus.HUMAN_REVIEW), claimant_id=PEOPLE[0], attempts=attempts)
-    submission = Submission(
-        id=SubmissionId(new_id()), contributor_id=PEOPLE[0], status=SubmissionStatus.AI_FLAGGED, version=2
-    )
+    submission = Submission(id=SubmissionId(new_id()), contributor_id=PEOPLE[0], status=SubmissionStatus.AI_FLAGGED, version=2)
     decision = review.reject(under_review, submission, REVIEWER, lease_sha256="x", now=START)
     assert names(decision.outcome.facts) == facts
     assert decision.barred == (attempts == 3)
