@@ -1,7 +1,5 @@
 """What the media service tells the others: what became of each upload. Additive only; one golden file each."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from libs.common.audit import AuditEvent

@@ -2,10 +2,8 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command, context
-from alembic.config import Config
 from sqlalchemy import MetaData, create_engine, text
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -13,6 +11,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from libs.common.db.database import psycopg2_url
 from libs.common.db.provision import grant_runtime
 from libs.common.db.tables import KernelTables, kernel_tables, new_metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 VERSION_TABLE = "alembic_version"
 LOCK_TIMEOUT_MS = 4_000
@@ -24,13 +25,17 @@ def migrate(service: str, url: str, metadata: MetaData) -> None:
 
     Replicas may race.
     """
+    from alembic import command
+
     config = _config(service)
     config.attributes["url"] = url
     config.attributes["metadata"] = metadata
     command.upgrade(config, "head")
 
 
-def _config(service: str) -> Config:
+def _config(service: str) -> "Config":
+    from alembic.config import Config
+
     package = import_module(f"services.{service}")
     config = Config()
     config.set_main_option("script_location", str(Path(str(package.__file__)).parent / "migrations"))
@@ -39,6 +44,8 @@ def _config(service: str) -> Config:
 
 def run(metadata: MetaData) -> None:
     """The whole of a service's `migrations/env.py`."""
+    from alembic import context
+
     service = str(metadata.schema)
     engine = create_engine(psycopg2_url(context.config.attributes["url"]), poolclass=NullPool)
     with engine.connect() as connection:

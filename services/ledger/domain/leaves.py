@@ -12,6 +12,8 @@ from services.ledger.domain.tiles import ENTRY_BYTES_MAX
 LEFT_OUT = frozenset({"traceparent", "tracestate"})
 LOG_SOURCE = "/services/ledger"
 
+_SEALED = {"commitment", "sealed"}
+
 
 class LeafError(ValueError):
     """The event has no canonical JSON form that fits a leaf; no retry can mend it."""
@@ -20,6 +22,16 @@ class LeafError(ValueError):
 def is_logged(source: str) -> bool:
     """Whether events of this source become leaves. The log does not log itself: a leaf would beget a leaf without end."""
     return source != LOG_SOURCE
+
+
+def archive_form(value: Any) -> Any:
+    """An event as it arrived, without what is sealed for one reader: of a personal value its commitment alone remains."""
+    if isinstance(value, Mapping):
+        kept = {"commitment": value["commitment"]} if value.keys() == _SEALED else value
+        return {name: archive_form(each) for name, each in kept.items()}
+    if isinstance(value, list):
+        return [archive_form(each) for each in value]
+    return value
 
 
 def leaf_of(event: Mapping[str, Any]) -> bytes:

@@ -72,6 +72,14 @@ def test_a_value_without_a_canonical_form_is_refused(value: object) -> None:
         leaves.leaf_of(event(data={"value": value}))
 
 
+def test_what_is_sealed_for_one_reader_is_no_part_of_a_leaf_wherever_it_stands() -> None:
+    sealed = {"commitment": "abc", "sealed": "only notify can open this"}
+    arrived = event(data={"email": sealed, "people": [{"name": sealed}], "note": {"sealed": "kept"}})
+
+    kept = {"email": {"commitment": "abc"}, "people": [{"name": {"commitment": "abc"}}], "note": {"sealed": "kept"}}
+    assert leaves.archive_form(arrived) == event(data=kept)
+
+
 def test_the_log_does_not_log_itself() -> None:
     assert leaves.is_logged("/services/tasks")
     assert not leaves.is_logged("/services/ledger")

@@ -1,0 +1,27 @@
+"""Composition root of the ledger."""
+
+from collections.abc import Mapping
+
+from libs.common.db import Database
+from libs.common.service import Service
+from services.ledger import events, jobs, routes, subscriptions
+from services.ledger.domain.notes import NoteSigner
+from services.ledger.models import metadata
+from services.ledger.settings import Settings
+
+
+def build(settings: Settings, _database: Database) -> Mapping[type, object]:
+    """What routes and jobs ask for by type."""
+    return {NoteSigner: NoteSigner.parse(settings.log_signing_key.get_secret_value())}
+
+
+service = Service(
+    "ledger",
+    settings=Settings,
+    metadata=metadata,
+    routes=[routes],
+    subscriptions=[subscriptions],
+    jobs=[jobs],
+    events=[events],
+    resources=build,
+)

@@ -1,0 +1,73 @@
+"""Tables of the log. Whatever is proved is only ever added: neither the service nor the schema's owner may change a row."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, SmallInteger, Table, Text
+
+from libs.common.db import APPEND_ONLY, id_column, new_metadata, timestamp
+from services.ledger.domain.merkle import HASH_BYTES
+from services.ledger.domain.tiles import ENTRY_BYTES_MAX, LEVEL_MAX
+
+metadata = new_metadata("ledger")
+
+# What arrived, in the form in which it is hashed. An event has one leaf, however often it is delivered.
+leaf = Table(
+    "leaf",
+    metadata,
+    id_column("event_id"),
+    Column("type", Text, nullable=False),
+    Column("entity_id", Text, nullable=False),
+    timestamp("occurred_at"),
+    timestamp("recorded_at"),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    CheckConstraint(f"octet_length(leaf) BETWEEN 1 AND {ENTRY_BYTES_MAX}", name="leaf_fits_an_entry"),
+    CheckConstraint("leaf_hash = sha256('\\x00'::bytea || leaf)", name="leaf_hash_is_of_the_leaf"),
+    info=APPEND_ONLY,
+)
+
+# The queue of leaves without an index. Not part of what is proved: a row goes when its leaf is sequenced, in one transaction.
+pending_leaf = Table(
+    "pending_leaf",
+    metadata,
+    Column("event_id", leaf.c.event_id.type, ForeignKey(leaf.c.event_id), primary_key=True),
+)
+
+# The order of the log. Each index stands on the one before, so the database itself refuses a gap.
+sequenced = Table(
+    "sequenced",
+    metadata,
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("previous_index", BigInteger, ForeignKey("ledger.sequenced.leaf_index"), nullable=True),
+    Column("event_id", leaf.c.event_id.type, ForeignKey(leaf.c.event_id), nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("entity_id", Text, nullable=False),
+    CheckConstraint("leaf_index >= 0 AND (previous_index IS NULL) = (leaf_index = 0)", name="only_the_first_has_none_before"),
+    CheckConstraint("previous_index = leaf_index - 1", name="previous_is_one_less"),
+    Index(None, "type", "leaf_index"),
+    Index(None, "entity_id", "leaf_index"),
+    info=APPEND_ONLY,
+)
+
+# Roots of full subtrees. A full subtree never changes, so each is written once; tiles and proofs are read from here.
+node = Table(
+    "node",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    CheckConstraint(f"level BETWEEN 0 AND {LEVEL_MAX} AND number >= 0", name="lies_in_a_tree"),
+    CheckConstraint(f"octet_length(hash) = {HASH_BYTES}", name="hash_has_its_length"),
+    info=APPEND_ONLY,
+)
+
+# Every tree head that the log ever signed, as it was given out.
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root_hash", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    timestamp("signed_at"),
+    CheckConstraint("size >= 0", name="size_is_a_count"),
+    CheckConstraint(f"octet_length(root_hash) = {HASH_BYTES}", name="root_hash_has_its_length"),
+    info=APPEND_ONLY,
+)

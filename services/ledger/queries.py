@@ -1,0 +1,108 @@
+"""Every SELECT of the ledger, named by its question."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Row, Select, SmallInteger, and_, bindparam, func, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from libs.common.db import Reader
+from services.ledger.domain.merkle import Node
+from services.ledger.models import checkpoint, leaf, node, sequenced
+
+_LATEST_CHECKPOINT = select(checkpoint.c.size, checkpoint.c.note).order_by(checkpoint.c.size.desc()).limit(1)
+
+_WANTED = (
+    func.unnest(
+        bindparam("levels", type_=ARRAY(SmallInteger)),
+        bindparam("numbers", type_=ARRAY(BigInteger)),
+    )
+    .table_valued("level", "number", name="wanted")
+    .render_derived()
+)
+_NODES = select(node.c.level, node.c.number, node.c.hash).join(
+    _WANTED, and_(node.c.level == _WANTED.c.level, node.c.number == _WANTED.c.number)
+)
+
+_HASHES_BETWEEN = (
+    select(node.c.hash)
+    .where(node.c.level == bindparam("level"), node.c.number >= bindparam("start"), node.c.number < bindparam("end"))
+    .order_by(node.c.number)
+)
+
+_LEAVES_BETWEEN = (
+    select(leaf.c.leaf)
+    .join(sequenced, sequenced.c.event_id == leaf.c.event_id)
+    .where(sequenced.c.leaf_index >= bindparam("start"), sequenced.c.leaf_index < bindparam("end"))
+    .order_by(sequenced.c.leaf_index)
+)
+
+_SEALED_LEAF = (
+    select(sequenced.c.leaf_index, leaf.c.leaf)
+    .join(leaf, leaf.c.event_id == sequenced.c.event_id)
+    .where(sequenced.c.event_id == bindparam("event_id"))
+)
+
+_LEAF_HASH = select(leaf.c.leaf_hash).where(leaf.c.event_id == bindparam("event_id"))
+
+_LISTED = (
+    select(
+        sequenced.c.event_id,
+        sequenced.c.type,
+        sequenced.c.entity_id,
+        sequenced.c.leaf_index,
+        leaf.c.occurred_at,
+        leaf.c.leaf_hash,
+    )
+    .join(leaf, leaf.c.event_id == sequenced.c.event_id)
+    .where(sequenced.c.leaf_index < bindparam("before"))
+    .order_by(sequenced.c.leaf_index.desc())
+    .limit(bindparam("rows"))
+)
+_FILTERS = {"type": sequenced.c.type == bindparam("type"), "entity_id": sequenced.c.entity_id == bindparam("entity_id")}
+_LISTED_BY: dict[tuple[str, ...], Select[Any]] = {
+    names: _LISTED.where(and_(true(), *(_FILTERS[name] for name in names)))
+    for names in ((), ("type",), ("entity_id",), ("type", "entity_id"))
+}
+
+
+def latest_checkpoint(db: Reader) -> Row[Any] | None:
+    """The newest signed tree head: `size`, `note`."""
+    return db.first(_LATEST_CHECKPOINT)
+
+
+def hashes_of(db: Reader, nodes: Iterable[Node]) -> dict[Node, bytes]:
+    """The stored hash of each of these nodes."""
+    wanted = sorted(nodes)
+    if not wanted:
+        return {}
+    parameters = {"levels": [each.level for each in wanted], "numbers": [each.number for each in wanted]}
+    return {Node(row.level, row.number): bytes(row.hash) for row in db.all(_NODES, parameters)}
+
+
+def hashes_between(db: Reader, level: int, start: int, end: int) -> list[bytes]:
+    """Stored hashes of one level of the tree, in order."""
+    return [bytes(row.hash) for row in db.all(_HASHES_BETWEEN, {"level": level, "start": start, "end": end})]
+
+
+def leaves_between(db: Reader, start: int, end: int) -> list[bytes]:
+    """Leaves of the log, in order."""
+    return [bytes(row.leaf) for row in db.all(_LEAVES_BETWEEN, {"start": start, "end": end})]
+
+
+def sealed_leaf(db: Reader, event_id: UUID) -> Row[Any] | None:
+    """The leaf of an event and its index, once it has one."""
+    return db.first(_SEALED_LEAF, {"event_id": event_id})
+
+
+def leaf_hash_of(db: Reader, event_id: UUID) -> bytes:
+    """The leaf hash of an event that has arrived."""
+    return bytes(db.one(_LEAF_HASH, {"event_id": event_id}).leaf_hash)
+
+
+def listed(db: Reader, filters: Mapping[str, str | None], before: int, rows: int) -> list[Row[Any]]:
+    """Sealed events, newest first, below an index; by type, by entity, by both or all."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    statement = _LISTED_BY[tuple(name for name in _FILTERS if name in given)]
+    return db.all(statement, {**given, "before": before, "rows": rows})

@@ -1,0 +1,168 @@
+"""What the ledger does: take a leaf in, seal what has arrived, and answer with proofs."""
+
+import json
+from base64 import b64encode
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from libs.common.db import Reader, Transaction
+from libs.common.errors import NotFound, Permanent, Unavailable
+from libs.common.events import Envelope
+from services.ledger import queries
+from services.ledger.domain import merkle, notes, proofs, tiles
+from services.ledger.domain.leaves import LeafError, archive_form, is_logged, leaf_of
+from services.ledger.domain.merkle import Node
+from services.ledger.domain.notes import NoteSigner
+from services.ledger.domain.tiles import Tile
+from services.ledger.models import checkpoint, leaf, node, pending_leaf, sequenced
+
+LEAF_CHANNEL = "leaf"
+GROUP_MAX = 1024
+"""Leaves that one checkpoint takes in at most: a backlog is sealed in groups, so that none holds the lock for long."""
+RETRY_AFTER_SECONDS = 1
+
+_ADD_SEQUENCED, _ADD_NODE, _ADD_CHECKPOINT = insert(sequenced), insert(node), insert(checkpoint)
+_SEQUENCER_LOCK = select(func.pg_advisory_xact_lock(func.hashtext("lumiere.ledger.sequencer")))
+
+_ADDED = (
+    insert(leaf)
+    .values({column.name: bindparam(column.name, type_=column.type) for column in leaf.c})
+    .on_conflict_do_nothing(index_elements=["event_id"])
+    .returning(leaf.c.event_id)
+    .cte("added")
+)
+_ADD_LEAF = insert(pending_leaf).from_select(["event_id"], select(_ADDED.c.event_id))
+_OLDEST = select(pending_leaf.c.event_id).order_by(pending_leaf.c.event_id).limit(bindparam("group"))
+_TAKEN = delete(pending_leaf).where(pending_leaf.c.event_id.in_(_OLDEST)).returning(pending_leaf.c.event_id).cte("taken")
+_TAKE_PENDING = (
+    select(leaf.c.event_id, leaf.c.type, leaf.c.entity_id, leaf.c.leaf_hash)
+    .join(_TAKEN, _TAKEN.c.event_id == leaf.c.event_id)
+    .order_by(leaf.c.event_id)
+)
+
+
+class NotSealed(NotFound):
+    """No proof of this event can be given: it is unknown, or not sealed yet."""
+
+    def headers(self) -> dict[str, str]:
+        """Retry-After in seconds: an event that has just happened is sealed within moments."""
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+class NoSuchTile(NotFound):
+    """The log has no such tile, or not that much of it yet."""
+
+
+class NoSuchTree(NotFound):
+    """The log is not that large yet."""
+
+
+def record_event(tx: Transaction, envelope: Envelope) -> bool:
+    """Take the leaf of an event in; it gets its index when it is sealed. False when there is nothing to add.
+
+    Raises Permanent for an event that no leaf can hold, and for one that bears the id of another.
+    """
+    if not is_logged(envelope.source):
+        return False
+    try:
+        content = leaf_of(archive_form(json.loads(envelope.encode())))
+    except LeafError as error:
+        raise Permanent(str(error)) from None
+    row = {
+        "event_id": envelope.id,
+        "type": envelope.type,
+        "entity_id": envelope.subject,
+        "occurred_at": envelope.time,
+        "recorded_at": tx.now,
+        "leaf": content,
+        "leaf_hash": merkle.hash_leaf(content),
+    }
+    if tx.execute(_ADD_LEAF, row).rowcount == 0:
+        if queries.leaf_hash_of(tx, envelope.id) != row["leaf_hash"]:
+            raise Permanent(f"event {envelope.id} is in the log already, with another content")
+        return False
+    tx.notify(LEAF_CHANNEL)
+    return True
+
+
+def seal(tx: Transaction, signer: NoteSigner) -> int:
+    """Give the waiting leaves their indexes, grow the tree and sign it: all in this transaction. Returns how many were sealed.
+
+    Safe to run at once in several processes: they take turns, and each sees what the one before has committed.
+    """
+    tx.execute(_SEQUENCER_LOCK)
+    latest = queries.latest_checkpoint(tx)
+    size = latest.size if latest else 0
+    taken = tx.all(_TAKE_PENDING, {"group": GROUP_MAX})
+    if not taken and latest:
+        return 0
+    edge = queries.hashes_of(tx, merkle.frontier(size))
+    made = merkle.grow(size, edge, [bytes(row.leaf_hash) for row in taken])
+    if taken:
+        tx.execute(_ADD_SEQUENCED, [_place(row, index) for index, row in enumerate(taken, start=size)])
+        tx.execute(_ADD_NODE, [{"level": each.level, "number": each.number, "hash": value} for each, value in made.items()])
+    _sign(tx, signer, size + len(taken), {**edge, **made})
+    if len(taken) == GROUP_MAX:
+        tx.notify(LEAF_CHANNEL)
+    return len(taken)
+
+
+def _place(row: Row[Any], index: int) -> dict[str, Any]:
+    previous = index - 1 if index else None
+    return {
+        "leaf_index": index,
+        "previous_index": previous,
+        "event_id": row.event_id,
+        "type": row.type,
+        "entity_id": row.entity_id,
+    }
+
+
+def _sign(tx: Transaction, signer: NoteSigner, size: int, hashes: dict[Node, bytes]) -> None:
+    root_hash = merkle.root(size, hashes)
+    note = signer.sign(notes.checkpoint_text(signer.name, size, root_hash))
+    tx.execute(_ADD_CHECKPOINT, {"size": size, "root_hash": root_hash, "note": note, "signed_at": tx.now})
+
+
+def current_checkpoint(db: Reader) -> tuple[int, str]:
+    """Size and signed note of the newest checkpoint. Raises Unavailable before the first is signed."""
+    latest = queries.latest_checkpoint(db)
+    if latest is None:
+        raise Unavailable("The log has signed no checkpoint yet; ask again in a moment.", retry_after=RETRY_AFTER_SECONDS)
+    return latest.size, latest.note
+
+
+def prove_event(db: Reader, event_id: UUID) -> str:
+    """The proof file of an event, in the newest checkpoint. Raises NotSealed."""
+    sealed = queries.sealed_leaf(db, event_id)
+    if sealed is None:
+        raise NotSealed("No sealed event has this id. If it has just happened, it is being sealed: ask again in a second.")
+    size, note = current_checkpoint(db)
+    plan = merkle.inclusion_plan(sealed.leaf_index, size)
+    hashes = merkle.evaluate(plan, queries.hashes_of(db, merkle.nodes_of(plan)))
+    return proofs.proof_file(bytes(sealed.leaf), sealed.leaf_index, hashes, note)
+
+
+def prove_consistency(db: Reader, first: int, second: int) -> list[str]:
+    """The base64 hashes that show the tree of size `first` to be the beginning of that of `second`. Raises NoSuchTree."""
+    size, _ = current_checkpoint(db)
+    if second > size:
+        raise NoSuchTree(f"The log has {size} entries; ask for sizes up to that.")
+    plan = merkle.consistency_plan(first, second)
+    return [b64encode(each).decode() for each in merkle.evaluate(plan, queries.hashes_of(db, merkle.nodes_of(plan)))]
+
+
+def read_tile(db: Reader, path: str) -> tuple[Tile, bytes]:
+    """A tile of hashes or of entries by its address. Raises NoSuchTile."""
+    tile = tiles.parse_path(path)
+    if tile is None:
+        raise NoSuchTile("No tile has this address; see https://c2sp.org/tlog-tiles for how they are written.")
+    size, _ = current_checkpoint(db)
+    if not tile.is_within(size):
+        raise NoSuchTile(f"The log has {size} entries, which do not fill this tile.")
+    if tile.level is None:
+        return tile, tiles.bundle(queries.leaves_between(db, tile.start, tile.end))
+    return tile, b"".join(queries.hashes_between(db, tiles.TILE_HEIGHT * tile.level, tile.start, tile.end))

@@ -1,0 +1,31 @@
+"""Composition root: the only place that knows which storage is used."""
+
+from collections.abc import Mapping
+
+from libs.common.service import Service
+
+from libs.common.db import Database
+from services.media import events, jobs, routes
+from services.media.adapters.local import LocalStorage
+from services.media.domain.addresses import Signer
+from services.media.domain.storage import ReceivingStorage, Storage
+from services.media.models import metadata
+from services.media.settings import Settings
+
+
+def build(settings: Settings, database: Database) -> Mapping[type, object]:  # noqa: ARG001 - the kernel's signature
+    """What routes and jobs ask for by type."""
+    signer = Signer(settings.storage_secret.get_secret_value())
+    storage = LocalStorage(settings.storage_folder, settings.lumiere_origin, signer)
+    return {Storage: storage, ReceivingStorage: storage}
+
+
+service = Service(
+    "media",
+    settings=Settings,
+    metadata=metadata,
+    routes=[routes],
+    jobs=[jobs],
+    events=[events],
+    resources=build,
+)

@@ -1,0 +1,92 @@
+"""What the service asks of whatever keeps the bytes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, NewType, Protocol
+from uuid import UUID
+
+from libs.common.errors import BadRequest, ContentTooLarge, NotFound, Unavailable
+from services.media.domain.addresses import Grant
+
+StorageKey = NewType("StorageKey", str)
+"""Where the bytes are: made by the server from random bits, never from anything a client said."""
+
+CHUNK_BYTES = 256 * 1024
+"""How much of a file is in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a client sends or fetches bytes, and what it must say with the request."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What an address is made for."""
+
+    media_id: UUID
+    size: int
+    media_type: str
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What arrived, measured on the way in."""
+
+    size: int
+    sha256: str
+
+
+class ObjectMissing(NotFound):
+    """The bytes are not where they were put."""
+
+
+class ContentOverrun(ContentTooLarge):
+    """More bytes came than were declared."""
+
+
+class ContentShort(BadRequest):
+    """The bytes ended, or the line broke, before all that were declared had come."""
+
+
+class StorageFull(Unavailable):
+    """There is no room for the bytes now."""
+
+
+class Storage(Protocol):
+    """Keeps bytes under keys. Clients reach it only by signed addresses."""
+
+    def upload_address(self, file: FileFacts, expires_at: datetime) -> Address:
+        """A one-time address that takes exactly this file until then."""
+
+    def download_address(self, key: StorageKey, file: FileFacts, expires_at: datetime) -> Address:
+        """An address that gives this file until then."""
+
+    def open(self, key: StorageKey) -> BinaryIO:
+        """The bytes, to be read and closed by the caller. Raises ObjectMissing."""
+
+    def delete(self, key: StorageKey) -> None:
+        """Remove the bytes; removing what is not there is no error."""
+
+    def idle_since(self, moment: datetime) -> Iterator[StorageKey]:
+        """Every key whose bytes, whole or partial, have not changed since then."""
+
+
+class ReceivingStorage(Storage, Protocol):
+    """A storage without an address of its own: its bytes pass through this service."""
+
+    def check(self, token: str, grant: Grant, now: datetime) -> None:
+        """Pass when the token is of an address made here for this grant. Raises AddressRefused, AddressExpired."""
+
+    def write(self, key: StorageKey, chunks: Iterable[bytes], size: int) -> Receipt:
+        """Keep exactly `size` bytes under a new key, durably, or leave nothing behind.
+
+        Raises ContentOverrun, ContentShort, StorageFull.
+        """

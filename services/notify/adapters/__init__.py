@@ -1,0 +1,1 @@
+"""The outside world of notify: mail, words, sealed storage, open streams."""

@@ -1,0 +1,6 @@
+"""Alembic's entry: the kernel runs the migrations of this service's schema."""
+
+from libs.common.db.migrate import run
+from services.notify.models import metadata
+
+run(metadata)

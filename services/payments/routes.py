@@ -1,0 +1,66 @@
+"""HTTP doors of payments."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from libs.common.auth import SIGNED_IN, Role, Subject
+from libs.common.db import Database, Reader
+from libs.common.http import Page, PageQuery, Routes, Streaming, Tagged, page_of
+from services.payments import queries
+from services.payments.domain import PaymentId
+from services.payments.schemas import EntryView, LumensView, PaymentChoice, PaymentQuery, PaymentView, payments_csv
+
+routes = Routes("payments")
+
+BY_AGE = (datetime, UUID)
+CSV = "text/csv; charset=utf-8"
+
+
+@routes.get("/lumens", allow=SIGNED_IN)
+def lumens(subject: Subject, db: Reader) -> LumensView:
+    """Your Lumens.
+
+    `balance` is all that you own, `held` what is set aside for something not settled yet, `available` the rest.
+    """
+    return LumensView.of(queries.lumens_of(db, subject.id))
+
+
+@routes.get("/lumens/entries", allow=SIGNED_IN)
+def lumen_entries(query: PageQuery, subject: Subject, db: Reader) -> Page[EntryView]:
+    """The movements of your Lumens, newest first, each with the balance it left behind."""
+    position = query.after(int)
+    rows = queries.entries_of(db, subject.id, position[0] if position else None, query.limit + 1)
+    return page_of(rows, query.limit, EntryView.of, lambda row: (row.account_version,))
+
+
+@routes.get("/payments", allow=SIGNED_IN)
+def own_payments(query: PageQuery, subject: Subject, db: Reader) -> Page[PaymentView]:
+    """What you are or were owed, newest first."""
+    rows = queries.payments_of(db, subject.id, query.after(*BY_AGE), query.limit + 1)
+    return page_of(rows, query.limit, PaymentView.of, _position_of)
+
+
+@routes.get("/payments/<payment_id>", allow=SIGNED_IN)
+def own_payment(payment_id: UUID, subject: Subject, db: Reader) -> Tagged[PaymentView]:
+    """One payment of yours."""
+    row = queries.own_payment(db, PaymentId(payment_id), subject.id)
+    return Tagged(PaymentView.of(row), row.version)
+
+
+@routes.get("/admin/payments", allow=Role.ADMIN)
+def all_payments(query: PaymentQuery, db: Reader) -> Page[PaymentView]:
+    """Everybody's payments, newest first; by status and by when they were made."""
+    rows = queries.payments(db, query.filter(), query.after(*BY_AGE), query.limit + 1)
+    return page_of(rows, query.limit, PaymentView.of, _position_of)
+
+
+@routes.get("/admin/payments.csv", allow=Role.ADMIN)
+def payments_as_csv(query: PaymentChoice, database: Database) -> Streaming:
+    """Everybody's payments as a CSV file for spreadsheets; no cell acts as a formula."""
+    chunks = payments_csv(queries.payments_in_pages(database, query.filter()))
+    return Streaming(chunks, CSV, {"Content-Disposition": 'attachment; filename="payments.csv"'})
+
+
+def _position_of(row: Any) -> tuple[datetime, UUID]:
+    return row.created_at, row.id
