@@ -13,6 +13,7 @@ from rich.table import Table
 
 from libs.common.config import ConfigurationError
 from ops import console, logs
+from ops import proof as proofs
 from ops.console import err, out
 from ops.errors import OperationError
 from ops.layout import Layout, scale_of
@@ -217,6 +218,9 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
         console.print_json({"email": email, "answer": answer})
     else:
         out.print(escape(answer) or f"{email} is an administrator.")
+
+
+main.add_command(proofs.command, "proof")
 
 
 if __name__ == "__main__":
