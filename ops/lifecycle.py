@@ -97,23 +97,38 @@ class Platform:
                 doctor.wait(plan.broker.programs(), READY_SECONDS)
         with step(f"{len(plan.replicas)} service processes and the gateway are ready"):
             plan.write_targets()
-            self.supervisor.apply(supervisors.configuration(self.layout, plan.everything()))
+            self._apply(plan.everything())
             self._keep_scale(plan.scale)
             doctor.wait(plan.everything(), READY_SECONDS)
 
     def _require_ports(self, plan: Plan) -> None:
+        """Raise PortTaken unless every port is free or held by a process of this platform, which will make room."""
         running = (
-            set()
-            if self.supervisor.pid() is None
-            else {name for name, state in self.supervisor.processes().items() if state.pid}
+            [] if self.supervisor.pid() is None else [name for name, state in self.supervisor.processes().items() if state.pid]
         )
-        uses = [
+        held = {port for name in running for port in self._kept_ports().get(name, ())}
+        programs = self._programs(plan)
+        require_free(
             PortUse(port, program.name, program.port_variable)
-            for program in self._programs(plan)
-            if program.name not in running
-            for port in ((program.port,) if program.port else ()) + program.other_ports
-        ]
-        require_free(uses)
+            for program in programs
+            for port in program.ports
+            if port not in held
+        )
+
+    def _kept_ports(self) -> dict[str, list[int]]:
+        return json.loads(self._ports_file.read_text(encoding="utf-8")) if self._ports_file.exists() else {}
+
+    def _apply(self, programs: Sequence[Program]) -> None:
+        """Make these programs the ones that run."""
+        text = supervisors.configuration(self.layout, programs)
+        if self.supervisor.pid() is None:
+            (self.layout.logs / "supervisor.log").unlink(missing_ok=True)
+            supervisors.write_configuration(self.layout, text)
+            self.supervisor.launch()
+        else:
+            self.supervisor.apply(text)
+        ports = {program.name: list(program.ports) for program in programs}
+        self._ports_file.write_text(json.dumps(ports), encoding="utf-8")
 
     def _start_servers(self, plan: Plan) -> None:
         if plan.backing.private_database and plan.postgres.create():
@@ -121,13 +136,9 @@ class Platform:
             err.print(f"Postgres keeps its data in {plan.postgres.data}{where}")
         if plan.backing.private_broker:
             plan.broker.configure(plan.backing.definitions())
-        if self.supervisor.pid() is None:
-            (self.layout.logs / "supervisor.log").unlink(missing_ok=True)
-            supervisors.write_configuration(self.layout, supervisors.configuration(self.layout, plan.servers()))
-            self.supervisor.launch()
-        elif not supervisors.contains(self.layout, plan.servers()):
+        if self.supervisor.pid() is None or not supervisors.contains(self.layout, plan.servers()):
             # Services would only lose their servers under their feet: they come back after the migration.
-            self.supervisor.apply(supervisors.configuration(self.layout, plan.servers()))
+            self._apply(plan.servers())
 
     def _prepare_database(self, plan: Plan, doctor: Doctor) -> None:
         with step("Postgres answers"):
@@ -171,7 +182,7 @@ class Platform:
                 with step("The gateway has let go of the replicas that leave"):
                     await_gateway(self.layout, after.addresses(staying), after.addresses(leaving))
             with step(f"{len(coming)} replicas more, {len(leaving)} fewer"):
-                self.supervisor.apply(supervisors.configuration(self.layout, after.everything()))
+                self._apply(after.everything())
                 doctor.wait(after.everything(), READY_SECONDS)
             if after.write_targets():
                 with step("The gateway sends requests to all replicas"):
@@ -254,6 +265,10 @@ class Platform:
                 err.print("Another lumiere command is at work on this platform; waiting for it …")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    @property
+    def _ports_file(self) -> Path:
+        return self.layout.run / "ports.json"
 
     @property
     def _scale_file(self) -> Path:
