@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
 
-from libs.common.db.provision import owner_role, provision, runtime_role
+from sqlalchemy.exc import SQLAlchemyError
+
+from libs.common.db import migrate, owner_role, provision, runtime_role
 from ops import supervisor as supervisors
 from ops.console import err, step
 from ops.door import await_gateway
@@ -27,7 +29,6 @@ from ops.programs import Program
 from ops.supervisor import Supervisor
 
 READY_SECONDS = 90.0
-MIGRATE_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +159,7 @@ class Platform:
             for service in services:
                 passwords = [plan.backing.database_password(role(service)) for role in (owner_role, runtime_role)]
                 provision(plan.backing.admin_url(), service, *passwords)
-            with ThreadPoolExecutor(MIGRATE_AT_ONCE) as pool:
-                for _ in pool.map(lambda service: run_module(plan, service, "migrate"), services):
-                    pass
+                _migrate(plan, service)
         stamp.write_text(wanted, encoding="utf-8")
 
     # ---- scale
@@ -300,6 +299,15 @@ def run_module(plan: Plan, service: str, *arguments: str, given: str | None = No
             details=(done.stderr or done.stdout).strip(),
         )
     return done.stdout
+
+
+def _migrate(plan: Plan, service: str) -> None:
+    """What `python -m services.<name> migrate` does, without a process for each service: most of its time is starting up."""
+    owner = plan.backing.database_url(owner_role(service))
+    try:
+        migrate(service, owner, import_module(f"services.{service}.app").service.metadata)
+    except SQLAlchemyError as error:
+        raise OperationError(f"The schema of {service} could not be brought up to date.", details=str(error)) from error
 
 
 def _stages(names: Sequence[str]) -> list[list[str]]:
