@@ -137,8 +137,8 @@ def _refresh_again(tx: Transaction, token: str) -> Credentials | RefreshRefused:
     if row is None or judgement is Judgement.REFUSED:
         return _refused("unknown_or_expired")
     if judgement is Judgement.REUSED:
-        end_session(tx, row.user_id, row.session_id, EndReason.REFRESH_TOKEN_REUSED)
-        tx.audit("session.refresh_token_reused", "session", row.session_id, outcome="revoked")
+        if _ended(tx, row.user_id, row.session_id, EndReason.REFRESH_TOKEN_REUSED):
+            tx.audit("session.refresh_token_reused", "session", row.session_id, outcome="revoked")
         return _refused("reused", session_id=row.session_id, user_id=row.user_id)
     grant = _renewed(tx, row.session_id)
     if grant is None or row.successor_sealed is None:
@@ -182,10 +182,16 @@ def _keep(tx: Transaction, session_id: UUID, token: str) -> None:
 
 def end_session(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> None:
     """End one session of this person at once. Raises UnknownSession."""
+    if not _ended(tx, user_id, session_id, reason):
+        raise UnknownSession("You have no such session.")
+
+
+def _ended(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
     parameters = {"id_of_session": session_id, "owner": user_id, "now": tx.now, "reason": reason}
     if tx.first(_end, parameters) is None:
-        raise UnknownSession("You have no such session.")
+        return False
     _tell(tx, user_id, session_id, reason)
+    return True
 
 
 def end_all_sessions(tx: Transaction, user_id: UUID, reason: EndReason) -> None:

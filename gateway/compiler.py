@@ -1,0 +1,219 @@
+"""Manifests, settings, keys and targets → HAProxy's configuration and its map files.
+
+A pure function: the same inputs give the same bytes.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from hashlib import sha256
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from gateway import limits, paths
+from gateway.keys import VerificationKey
+from gateway.manifest import GATEWAY, Manifest, ManifestError, Route
+from gateway.problems import ERRORS, error_file, problem
+from libs.common.auth.policy import Access, Rate
+from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
+from libs.common.config import Environment as Profile
+
+ADDRESS_KEY_DAYS = 3
+STREAM_TIMEOUT_SECONDS = 3_600
+ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
+HTTP_PROCESSES = frozenset({"web", "stream"})
+PAGES_SOCKET = "pages.sock"
+
+Targets = Mapping[str, Mapping[str, Sequence[str]]]
+"""service → process → addresses `host:port` of its live replicas."""
+
+
+class TargetError(Exception):
+    """The targets name something that is not an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What of the settings shapes the configuration."""
+
+    issuer: str
+    audience: str
+    profile: Profile
+    host: str
+    port: int
+    secret: bytes
+    trace_sample_percent: int = 10
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One process of one service and its replicas."""
+
+    name: str
+    service: str
+    process: str
+    servers: tuple[tuple[str, str], ...]
+
+    @property
+    def stream(self) -> bool:
+        """Whether it holds thousands of quiet connections rather than a few busy ones."""
+        return self.process == "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Routes with free text below one literal prefix: they alone need regular expressions."""
+
+    number: int
+    prefix: str
+    routes: tuple[tuple[Manifest, Route], ...]
+
+
+def compile_configuration(
+    manifests: Sequence[Manifest], door: Door, keys: Sequence[VerificationKey], targets: Targets, today: date
+) -> dict[str, bytes]:
+    """File name → content. Raises ManifestError, TargetError."""
+    paths.refuse_overlaps(manifests)
+    routes = [(manifest, route) for manifest in manifests for route in manifest.routes if route.exposed]
+    _refuse_reserved(routes)
+    backends = _backends(manifests, targets)
+    areas = _areas(routes)
+    shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
+    files = {
+        "haproxy.cfg": _template(door, keys, backends, areas),
+        "maps/routes.map": _lines(
+            f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
+        ),
+        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape)),
+        "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
+        "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
+        "maps/address_limits.map": _limit_lines(door.profile, "address"),
+        "maps/address_keys.map": _lines(
+            f"{day.isoformat()} {_address_key(door.secret, day.isoformat())}"
+            for day in (today + timedelta(n) for n in range(-1, ADDRESS_KEY_DAYS))
+        ),
+        "maps/keys.map": _lines(f"{key.key_id} {key.algorithm}" for key in keys),
+        "non_canonical.lst": _lines(paths.NON_CANONICAL),
+        "errors/400.http": error_file(400),
+        "errors/408.http": error_file(408),
+        **{f"keys/{key.file}": key.pem for key in keys},
+    }
+    for area in areas:
+        files[f"maps/area_{area.number}.map"] = _lines(
+            f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
+        )
+        files[f"maps/area_{area.number}_methods.map"] = _lines(
+            f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression)
+        )
+    return dict(sorted(files.items()))
+
+
+def _refuse_reserved(routes: Iterable[tuple[Manifest, Route]]) -> None:
+    """Only the gateway's own manifest may use the processes that it answers itself."""
+    faults = [
+        f"{manifest.service}/policy.json: route {route.name} ({route.source}): process {route.process!r} takes no requests"
+        for manifest, route in routes
+        if manifest.service != GATEWAY and route.process not in HTTP_PROCESSES
+    ]
+    if faults:
+        raise ManifestError(faults)
+
+
+def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
+    environment = Environment(
+        loader=PackageLoader("gateway"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=select_autoescape(()),
+    )
+    environment.globals.update(problem=problem)
+    text = environment.get_template("haproxy.cfg.j2").render(
+        door=door,
+        keys=keys,
+        backends=backends,
+        areas=areas,
+        errors=ERRORS,
+        uuid=paths.UUID,
+        uuid_lower=paths.UUID.replace("A-F", ""),
+        integer=paths.INTEGER,
+        limits=limits,
+        leeway=LEEWAY_SECONDS,
+        token_length=TOKEN_LENGTH_MAX,
+        token_type=TOKEN_TYPE,
+        fallback_key=_address_key(door.secret, "undated"),
+        pages_socket=PAGES_SOCKET,
+        stream_timeout=STREAM_TIMEOUT_SECONDS,
+    )
+    return text.encode()
+
+
+def _policy(manifest: Manifest, route: Route) -> str:
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
+    who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
+    streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
+    seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
+    traits = [name for name, present in (("stream", streaming), ("page", route.page)) if present] or ["plain"]
+    fields = (
+        route.operation,
+        f"{manifest.service}-{route.process}",
+        who,
+        route.rate,
+        route.body_limit,
+        round(seconds * 1000),
+        "+".join(traits),
+    )
+    return "|".join(map(str, fields))
+
+
+def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
+    """Per path the value of the Allow header. GET implies HEAD."""
+    found: dict[str, set[str]] = {}
+    for _, route in routes:
+        found.setdefault(key(route), set()).update({"GET", "HEAD"} if route.method == "GET" else {route.method})
+    return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
+
+
+def _areas(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Area, ...]:
+    """Routes that need expressions, by literal prefix. A longer one inherits from the shorter: one look-up must suffice."""
+    free = [(manifest, route) for manifest, route in routes if not paths.is_shaped(route)]
+    prefixes = sorted({paths.prefix(route) for _, route in free})
+    return tuple(
+        Area(number, prefix, tuple(pair for pair in free if prefix.startswith(paths.prefix(pair[1]))))
+        for number, prefix in enumerate(prefixes)
+    )
+
+
+def _backends(manifests: Sequence[Manifest], targets: Targets) -> tuple[Backend, ...]:
+    return tuple(
+        Backend(f"{manifest.service}-{process}", manifest.service, process, _servers(manifest.service, process, targets))
+        for manifest in manifests
+        if manifest.service != GATEWAY
+        for process in manifest.processes
+        if process in HTTP_PROCESSES
+    )
+
+
+def _servers(service: str, process: str, targets: Targets) -> tuple[tuple[str, str], ...]:
+    addresses = targets.get(service, {}).get(process, ())
+    wrong = [address for address in addresses if not ADDRESS.match(address)]
+    if wrong:
+        raise TargetError(f"targets of {service} {process} must be host:port, which {', '.join(map(repr, wrong))} is not")
+    return tuple((re.sub(r"[^A-Za-z0-9.-]", "_", address), address) for address in sorted(set(addresses)))
+
+
+def _limit_lines(profile: Profile, field: str) -> bytes:
+    return _lines(f"{rate} {getattr(limit, field)}" for rate, limit in limits.limits(profile).items())
+
+
+def _address_key(secret: bytes, day: str) -> str:
+    """The key of one day's address hashes (base64, as HAProxy takes it). Once it is gone they mean nothing."""
+    return base64.b64encode(hmac.digest(secret, f"address key of {day}".encode(), sha256)).decode()
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -1,0 +1,164 @@
+"""The Python side while HAProxy carries the traffic: watches, fetches, listens, pushes. It may die at any moment."""
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+
+from gateway.compiler import TargetError
+from gateway.folder import Folder
+from gateway.haproxy import HaproxyAway, HaproxyError
+from gateway.manifest import GATEWAY, ManifestError
+from gateway.pages import Pages
+from gateway.revocations import SessionRevoked
+from gateway.settings import GatewaySettings
+from gateway.state import Gateway
+from libs.common.events.broadcast import Broadcast
+from libs.common.events.envelope import Envelope
+from libs.common.events.subscriptions import EnvelopeHandler
+from libs.common.telemetry import logger
+
+SESSION_REVOKED, KEY_CHANGED = "auth.session.revoked", "auth.key.changed"
+WATCH_SECONDS = 0.3
+KEYS_SECONDS = 5.0
+REVOCATIONS_SECONDS = 10.0
+FIRST_SECONDS = 0.5
+"""Pause between attempts until auth has answered once."""
+FETCH_TIMEOUT_SECONDS = 2.0
+
+log = logger(__name__)
+Fetch = Callable[[], None]
+
+
+class Control:
+    """Threads around one Gateway: files, keys, revocations, broadcast, pages. None waits for another."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.gateway_targets)
+        self._stopped = threading.Event()
+        self._client = httpx.Client(base_url=settings.auth_url, timeout=FETCH_TIMEOUT_SECONDS)
+        self._token = settings.revocation_list_token.get_secret_value()
+        self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
+        self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
+        heard = {SESSION_REVOKED: self._session_revoked, KEY_CHANGED: self._key_changed}
+        handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
+        self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
+        self._pages = Pages(self.gateway, settings, self.status)
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopped.set())
+        threads = [
+            threading.Thread(target=target, args=(self._stopped,), name=name, daemon=True)
+            for name, target in {
+                "watch": self._watch,
+                "keys": self._keys.run,
+                "revocations": self._revocations.run,
+                "broadcast": self._broadcast.run,
+                "pages": self._pages.run,
+            }.items()
+        ]
+        for thread in threads:
+            thread.start()
+        log.info("gateway.control.started")
+        self._stopped.wait()
+        for fetched in (self._keys, self._revocations):
+            fetched.wake()
+        for thread in threads:
+            thread.join(FETCH_TIMEOUT_SECONDS)
+        self._client.close()
+        log.info("gateway.control.stopped")
+
+    def status(self) -> dict[str, Any]:
+        """What an administrator may see of this process."""
+        return {
+            "release": self.gateway.folder.current_release(),
+            "keys": [key.key_id for key in self.gateway.keys],
+            "revocations": self.gateway.revocation_counts(),
+            "broadcast": self._broadcast.receiving.is_set(),
+            "keys_fetched": self._keys.worked,
+            "revocations_fetched": self._revocations.worked,
+        }
+
+    def _watch(self, stopped: threading.Event) -> None:
+        seen: object = None
+        unknown_keys = 0
+        while not stopped.is_set():
+            now = self.gateway.fingerprint()
+            if now != seen and guarded("compile", self.gateway.compile):
+                seen = now
+            guarded("reconcile", self.gateway.reconcile)
+            counted = self._unknown_keys()
+            if counted > unknown_keys:
+                self._keys.wake()
+            unknown_keys = counted
+            stopped.wait(WATCH_SECONDS)
+
+    def _unknown_keys(self) -> int:
+        try:
+            return self.gateway.haproxy.unknown_keys()
+        except HaproxyAway:
+            return 0
+
+    def _fetch_keys(self) -> None:
+        self.gateway.take_keys(self._get("/.well-known/jwks.json"))
+
+    def _fetch_revocations(self) -> None:
+        self.gateway.take_revocations(self._get("/internal/revocations", {"Authorization": f"Bearer {self._token}"}))
+
+    def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+        answer = self._client.get(path, headers=headers)
+        answer.raise_for_status()
+        document = answer.json()
+        if not isinstance(document, dict):
+            raise ValueError(f"{path} must answer a JSON object")  # noqa: TRY004 — a fault of the answer, not of a caller
+        return document
+
+    def _session_revoked(self, envelope: Envelope) -> None:
+        self.gateway.revoke(SessionRevoked.model_validate(envelope.data))
+
+    def _key_changed(self, envelope: Envelope) -> None:
+        if envelope.data.get("action") == "WITHDRAWN":
+            guarded("forget key", lambda: self.gateway.forget_key(str(envelope.data.get("key_id"))))
+        self._keys.wake()
+
+    def _connected(self) -> None:
+        self._keys.wake()
+        self._revocations.wake()
+
+
+class Periodic:
+    """Something fetched again and again, at once when woken, sooner until it has worked once."""
+
+    def __init__(self, name: str, fetch: Fetch, seconds: float) -> None:
+        self._name = name
+        self._fetch = fetch
+        self._seconds = seconds
+        self._woken = threading.Event()
+        self.worked = False
+
+    def wake(self) -> None:
+        """Fetch now; several calls in a row are one."""
+        self._woken.set()
+
+    def run(self, stopped: threading.Event) -> None:
+        """Fetch until told to stop. Two fetches are never closer than FIRST_SECONDS."""
+        while not stopped.is_set():
+            self._woken.clear()
+            self.worked = guarded(self._name, self._fetch, quiet=not self.worked) or self.worked
+            stopped.wait(FIRST_SECONDS)
+            if self.worked:
+                self._woken.wait(self._seconds)
+
+
+def guarded(doing: str, work: Callable[[], object], *, quiet: bool = False) -> bool:
+    """Do it; a failure is logged, what was in force stays so. Returns whether it worked."""
+    try:
+        work()
+    except (ManifestError, TargetError, HaproxyError, httpx.HTTPError, OSError, ValueError) as error:
+        (log.debug if quiet else log.error)("gateway.failed", doing=doing, error_class=type(error).__name__, reason=str(error))
+        return False
+    return True

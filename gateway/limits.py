@@ -1,0 +1,44 @@
+"""Every volumetric limit of the gateway, in one place. Limits of accounts (failed logins, resets) are auth's.
+
+A class is counted twice: by subject once a token was verified, and by keyed address hash before that. Counting is a sliding
+window; each gateway replica counts alone, so N replicas permit N times these numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from libs.common.auth.policy import Rate
+from libs.common.config import Environment
+
+WINDOW_SECONDS = 60
+DEVELOPMENT_ADDRESS_FACTOR = 100
+BODY_LIMIT_MAX = 64 * 1024
+"""Longest body in bytes that is held back until it is whole. The beginning of a longer one is, and the rest passes."""
+HEADERS_MAX = 16 * 1024
+"""Longest request head in bytes."""
+BODY_WAIT_SECONDS = 10
+"""A body that is not whole by then is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Requests permitted in one window."""
+
+    subject: int
+    address: int
+
+
+LIMITS: Mapping[Rate, Limit] = {
+    Rate.CREDENTIALS: Limit(subject=20, address=30),
+    Rate.WRITE: Limit(subject=120, address=600),
+    Rate.READ: Limit(subject=600, address=3_000),
+    Rate.STREAM: Limit(subject=30, address=300),
+    Rate.UPLOAD: Limit(subject=60, address=300),
+    Rate.PUBLIC: Limit(subject=600, address=1_200),
+}
+
+
+def limits(environment: Environment) -> Mapping[Rate, Limit]:
+    """The limits in force. In development many people share one address, so address limits are raised; subject limits never."""
+    factor = 1 if environment == "production" else DEVELOPMENT_ADDRESS_FACTOR
+    return {rate: Limit(limit.subject, limit.address * factor) for rate, limit in LIMITS.items()}

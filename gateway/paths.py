@@ -1,0 +1,111 @@
+"""From path templates to what HAProxy can look up.
+
+A path whose parameters are UUIDs and integers has a *shape*: the same path with those segments replaced, `/tasks/{uuid}/claim`.
+Shapes are looked up exactly, in the same time however many routes there are. Only routes with free text need regular
+expressions, kept apart by their first literal segments.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import combinations
+
+from gateway.manifest import Kind, Manifest, ManifestError, Route
+
+UNRESERVED = r"[A-Za-z0-9._~-]"
+UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+INTEGER = r"[0-9]{1,18}"
+PATTERNS: dict[Kind, str] = {
+    "uuid": UUID,
+    "int": INTEGER,
+    "string": f"{UNRESERVED}+",
+    "path": f"{UNRESERVED}+(?:/{UNRESERVED}+)*",
+}
+SHAPED = frozenset({"uuid", "int"})
+
+NON_CANONICAL = (
+    r"^(?!/)",  # not a path at all: `*` or an authority
+    r"[^A-Za-z0-9._~!$&'()*+,;=:@%/-]",  # outside RFC 3986 section 3.3
+    r"//",
+    r"/\.\.?(?:[/;]|$)",
+    r"%(?![0-9A-Fa-f]{2})",
+    # An encoded slash, backslash, control or unreserved character.
+    r"%(?:2[fFdDeE]|5[cCfF]|7[eEfF]|[01][0-9A-Fa-f]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])",
+)
+"""A path that matches one of these could be read in two ways by two programs; it is refused, never mended."""
+
+
+def is_canonical(path: str) -> bool:
+    """Whether every program must read the path the same way (RFC 3986 section 6.2.2)."""
+    return not any(re.search(pattern, path) for pattern in NON_CANONICAL)
+
+
+def is_shaped(route: Route) -> bool:
+    """Whether the route can be looked up by its shape: literal segments that look like a parameter would lose their value."""
+    return all(kind in SHAPED if kind else not re.fullmatch(f"{UUID}|{INTEGER}", literal) for kind, literal in route.kinds)
+
+
+def shape(route: Route) -> str:
+    """The path with its parameters replaced by their kinds."""
+    return "/" + "/".join(literal if kind is None else f"{{{kind}}}" for kind, literal in route.kinds)
+
+
+def expression(route: Route) -> str:
+    """An anchored regular expression for the whole path."""
+    return "^/" + "/".join(re.escape(literal) if kind is None else PATTERNS[kind] for kind, literal in route.kinds) + "$"
+
+
+def prefix(route: Route) -> str:
+    """The literal beginning of a path, up to its first parameter."""
+    literals: list[str] = []
+    for kind, literal in route.kinds:
+        if kind is not None:
+            break
+        literals.append(literal)
+    return "/" + "".join(f"{literal}/" for literal in literals)
+
+
+def overlap(left: Route, right: Route) -> bool:
+    """Whether some path fits both templates."""
+    return _overlap(left.kinds, right.kinds)
+
+
+Segments = Sequence[tuple[Kind | None, str]]
+
+
+def _overlap(left: Segments, right: Segments) -> bool:
+    if not left or not right:
+        return not left and not right
+    if left[0][0] == "path" or right[0][0] == "path":
+        return _overlap_rest(left, right)
+    return _meet(left[0], right[0]) and _overlap(left[1:], right[1:])
+
+
+def _overlap_rest(left: Segments, right: Segments) -> bool:
+    """A parameter of kind path is last and takes one or more segments, so it meets whatever is left over."""
+    ours, theirs = (left, right) if left[0][0] == "path" else (right, left)
+    return len(theirs) >= len(ours) and theirs != ((None, ""),)
+
+
+def _meet(left: tuple[Kind | None, str], right: tuple[Kind | None, str]) -> bool:
+    if left[0] is None and right[0] is None:
+        return left[1] == right[1]
+    if left[0] is None or right[0] is None:
+        kind, literal = (right[0], left[1]) if left[0] is None else (left[0], right[1])
+        return kind is not None and re.fullmatch(PATTERNS[kind], literal) is not None
+    return left[0] == right[0] or "string" in {left[0], right[0]}
+
+
+def refuse_overlaps(manifests: Sequence[Manifest]) -> None:
+    """Raise ManifestError naming each pair of exposed routes that could both answer one request."""
+    routes = [(manifest.service, route) for manifest in manifests for route in manifest.routes if route.exposed]
+    faults = [
+        f"{_where(*left)} and {_where(*right)} overlap: one request could mean both"
+        for left, right in combinations(routes, 2)
+        if left[1].method == right[1].method and overlap(left[1], right[1])
+    ]
+    if faults:
+        raise ManifestError(faults)
+
+
+def _where(service: str, route: Route) -> str:
+    return f"{service}/policy.json: route {route.name} ({route.source})"

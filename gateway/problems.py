@@ -1,0 +1,106 @@
+"""The gateway's own answers as problem documents (RFC 9457), in the words of HAProxy's configuration."""
+
+import json
+
+from libs.common.errors import (
+    PROBLEM_MEDIA_TYPE,
+    BadRequest,
+    ContentTooLarge,
+    Forbidden,
+    InternalError,
+    LengthRequired,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
+
+
+class RequestTimeout(Problem):
+    """The request did not arrive whole in time."""
+
+    status, title = 408, "Request Timeout"
+
+
+class RequestHeaderFieldsTooLarge(Problem):
+    """The request head is longer than the gateway takes (RFC 6585 section 5)."""
+
+    status, title = 431, "Request Header Fields Too Large"
+
+
+class BadGateway(Problem):
+    """The service broke off its answer."""
+
+    status, title = 502, "Bad Gateway"
+
+
+class GatewayTimeout(Problem):
+    """The service did not answer within the time of its route."""
+
+    status, title = 504, "Gateway Timeout"
+
+
+KINDS: dict[int, type[Problem]] = {
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        Unauthenticated,
+        Forbidden,
+        NotFound,
+        MethodNotAllowed,
+        RequestTimeout,
+        LengthRequired,
+        ContentTooLarge,
+        TooManyRequests,
+        RequestHeaderFieldsTooLarge,
+        InternalError,
+        BadGateway,
+        Unavailable,
+        GatewayTimeout,
+    )
+}
+ERRORS: dict[int, str] = {
+    403: "The request holds header names that are not allowed.",
+    413: "The body is over the limit of this route.",
+    500: "The gateway could not handle the request.",
+    502: "The service broke off its answer; send the request again if it is safe to repeat.",
+    503: "The service is busy or away; try again shortly.",
+    504: "The service did not answer in time.",
+}
+"""What HAProxy itself may answer after a request was read, and the sentence that goes with it."""
+
+PARSER = {400: "The request is not well-formed HTTP.", 408: "The request did not arrive whole in time."}
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+}
+
+
+def problem(status: int, detail: str, *, members: str = "") -> str:
+    """A document as a log-format string: HAProxy fills in path and request id. `members` are further members in that format."""
+    kind = KINDS[status]
+    document = kind(detail).document("%[var(txn.path)]", "%[var(txn.request_id)]")
+    text = json.dumps(document, ensure_ascii=True)
+    return text if not members else f"{text[:-1]}, {members}}}"
+
+
+def error_file(status: int) -> bytes:
+    """A whole answer for requests that could not even be parsed: nothing of them can be repeated in it."""
+    body = json.dumps(
+        {"type": KINDS[status].type_uri(), "title": KINDS[status].title, "status": status, "detail": PARSER[status]}
+    )
+    headers = {
+        "Content-Type": PROBLEM_MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Connection": "close",
+    }
+    lines = [
+        f"HTTP/1.1 {status} {KINDS[status].title}",
+        *(f"{name}: {value}" for name, value in {**headers, **SECURITY_HEADERS}.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()

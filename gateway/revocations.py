@@ -1,0 +1,106 @@
+"""What has been withdrawn before its time, as the gateway keeps it: on disk first, then in the running HAProxy.
+
+Sessions map to the second until which the entry is kept, subjects to the earliest `iat` that still holds. Sources are the
+broadcast of `auth.session.revoked` and auth's list; an entry leaves only when no token could carry it any more.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from libs.common.auth.tokens import LEEWAY_SECONDS, LIFETIME_SECONDS
+
+SESSIONS_FILE, SUBJECTS_FILE = "revoked_sessions.map", "not_before.map"
+RETENTION_SECONDS = LIFETIME_SECONDS + LEEWAY_SECONDS
+
+
+class RevocationList(BaseModel):
+    """Auth's answer to `GET /internal/revocations`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    sessions: dict[UUID, datetime | float] = {}
+    subjects: dict[UUID, datetime | float] = {}
+
+
+class SessionRevoked(BaseModel):
+    """The data of one `auth.session.revoked`; without a session id all sessions of the person are meant."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    user_id: UUID
+    session_id: UUID | None = None
+    not_before: datetime | None = None
+    expires_at: datetime
+
+
+def seconds(moment: datetime | float) -> int:
+    """Whole seconds since 1970, rounded up: for a whole `iat`, comparing with these is comparing with the moment itself."""
+    return math.ceil(moment.timestamp() if isinstance(moment, datetime) else moment)
+
+
+@dataclass
+class Revocations:
+    """Entries by canonical UUID text. `add_*` return whether anything became stricter."""
+
+    sessions: dict[str, int] = field(default_factory=dict)
+    subjects: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, sessions: bytes, subjects: bytes) -> "Revocations":
+        """Read the two map files."""
+        return cls(_parse(sessions), _parse(subjects))
+
+    def files(self) -> dict[str, bytes]:
+        """File name → content in HAProxy's map format."""
+        return {SESSIONS_FILE: _render(self.sessions), SUBJECTS_FILE: _render(self.subjects)}
+
+    def add_session(self, session: UUID, until: int, now: float) -> bool:
+        """Refuse tokens of this session, at least for as long as one could live."""
+        key, horizon = str(session), max(until, math.ceil(now) + RETENTION_SECONDS)
+        new = key not in self.sessions
+        self.sessions[key] = max(self.sessions.get(key, 0), horizon)
+        return new
+
+    def add_subject(self, subject: UUID, not_before: int) -> bool:
+        """Refuse tokens of this subject that were issued before this second."""
+        key = str(subject)
+        stricter = not_before > self.subjects.get(key, 0)
+        self.subjects[key] = max(not_before, self.subjects.get(key, 0))
+        return stricter
+
+    def merge(self, document: Mapping[str, Any], now: float) -> bool:
+        """Take over auth's list; entries that it does not name stay. Raises ValueError when it is no such list."""
+        listed = RevocationList.model_validate(document)
+        live = {session: seconds(until) for session, until in listed.sessions.items() if seconds(until) > now}
+        changes = [self.add_session(session, until, now) for session, until in live.items()]
+        fresh = {
+            subject: seconds(moment) for subject, moment in listed.subjects.items() if seconds(moment) > now - RETENTION_SECONDS
+        }
+        changes += [self.add_subject(subject, moment) for subject, moment in fresh.items()]
+        return any(changes)
+
+    def prune(self, now: float) -> dict[str, list[str]]:
+        """Drop what no token could carry any more; returns the dropped keys by file."""
+        gone = {
+            SESSIONS_FILE: [key for key, until in self.sessions.items() if until <= now],
+            SUBJECTS_FILE: [key for key, moment in self.subjects.items() if moment <= now - RETENTION_SECONDS],
+        }
+        for entries, keys in ((self.sessions, gone[SESSIONS_FILE]), (self.subjects, gone[SUBJECTS_FILE])):
+            for key in keys:
+                del entries[key]
+        return gone
+
+
+def _parse(content: bytes) -> dict[str, int]:
+    pairs = (line.split() for line in content.decode("ascii").splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def _render(entries: Mapping[str, int]) -> bytes:
+    return "".join(f"{key} {value}\n" for key, value in sorted(entries.items())).encode()

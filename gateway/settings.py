@@ -1,0 +1,47 @@
+"""The gateway's environment, typed and checked at start."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from gateway.compiler import Door
+from libs.common.config import Environment, Port, Secret, Settings
+
+
+class GatewaySettings(Settings):
+    """What both processes of the gateway read."""
+
+    lumiere_env: Environment = "development"
+    lumiere_origin: str = Field(
+        default="http://127.0.0.1:8080",
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$",
+        description="Public base address; the token issuer",
+    )
+    audience: str = Field(default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$")
+    amqp_url: SecretStr = Field(description="RabbitMQ, as the gateway's own user")
+    auth_url: str = Field(
+        default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
+    )
+    revocation_list_token: Secret = Field(description="Bearer for auth's revocation list")
+    host: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9.:\[\]*-]+$", description="Address that clients connect to")
+    lumiere_port: Port = 8080
+    gateway_secret: Secret = Field(description="Root of the keys that addresses are hashed with")
+    gateway_targets: Path = Field(description="JSON file: service → process → addresses of replicas")
+    gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
+    gateway_certificate: Path | None = Field(
+        default=None, description="PEM file of certificate and key; then the port speaks TLS"
+    )
+    trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
+
+    def door(self) -> Door:
+        """What of this shapes the compiled configuration."""
+        return Door(
+            issuer=self.lumiere_origin,
+            audience=self.audience,
+            profile=self.lumiere_env,
+            host=self.host,
+            port=self.lumiere_port,
+            secret=self.gateway_secret.get_secret_value().encode(),
+            trace_sample_percent=round(self.trace_sample_ratio * 100),
+            certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
+        )

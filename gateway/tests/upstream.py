@@ -1,0 +1,43 @@
+"""A small real service for the gateway's tests: repeats what reached it, streams, waits. A process: it can be killed."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gevent import sleep
+from gevent.pywsgi import WSGIServer
+
+StartResponse = Any
+
+
+def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """`/health/ready`, `…/stream`, `…/slow`; anything else is repeated as JSON."""
+    path = environ["PATH_INFO"]
+    if path.endswith("/stream"):
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        return events()
+    if path.endswith("/slow"):
+        sleep(3)
+    body = environ["wsgi.input"].read()
+    seen = {
+        "method": environ["REQUEST_METHOD"],
+        "path": path,
+        "query": environ.get("QUERY_STRING", ""),
+        "headers": {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")},
+        "length": len(body),
+        "replica": sys.argv[1],
+    }
+    start_response("200 OK", [("Content-Type", "application/json"), ("Server", "upstream")])
+    return [json.dumps(seen).encode()]
+
+
+def events() -> Iterator[bytes]:
+    """One event at a time, far enough apart to see whether each passes at once."""
+    for number in range(5):
+        yield f"id: {number}\ndata: {number}\n\n".encode()
+        sleep(0.3)
+
+
+if __name__ == "__main__":
+    WSGIServer(("127.0.0.1", int(sys.argv[1])), application, log=None, error_log=None).serve_forever()
