@@ -19,6 +19,7 @@ from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
 
 AUDIENCE = "lumiere"
+LOG_KEY_FILE = "log.vkey"
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,11 @@ class Environments:
     def log_origin(self) -> str:
         """The name of this platform's transparency log; two platforms never share one, and it never changes."""
         return self.vault.ensure("LOG_ORIGIN", lambda: f"lumiere.film/log/{self.layout.identity}")
+
+    def write_log_key(self) -> None:
+        """Leave the log's public key where `lumiere proof verify` looks for it."""
+        signer = NoteSigner.parse(self.vault.path("LOG_SIGNING_KEY").read_text(encoding="utf-8"))
+        (self.layout.state / LOG_KEY_FILE).write_text(f"{signer.verifier_key}\n", encoding="utf-8")
 
     def _secret(self, name: str) -> str:
         self.vault.ensure(name)

@@ -98,6 +98,7 @@ class Platform:
                 doctor.wait(plan.broker.programs(), READY_SECONDS)
         with step(f"{len(plan.replicas)} service processes and the gateway are ready"):
             plan.write_targets()
+            plan.environments.write_log_key()
             self._apply(plan.everything())
             self._keep_scale(plan.scale)
             doctor.wait(plan.everything(), READY_SECONDS)
