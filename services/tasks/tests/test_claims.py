@@ -122,6 +122,18 @@ def test_claims_past_their_deadline_go_back_to_everyone(studio: Studio) -> None:
     studio.claim(studio.person(), task)
 
 
+def test_a_claim_past_its_deadline_bars_nobody_even_before_the_job_has_run(studio: Studio) -> None:
+    ada, bea, task = studio.person(), studio.person(), studio.task()
+    studio.claim(ada, task)
+    pass_deadline(studio.harness, task["id"])
+    studio.claim(bea, task)
+    assert studio.facts()[-3:] == ["task.claimed", "task.released", "task.claimed"]
+    pass_deadline(studio.harness, task["id"])
+    studio.claim(bea, task)
+    assert studio.facts()[-2:] == ["task.released", "task.claimed"]
+    assert studio.admin.get(f"/tasks/{task['id']}")["claimant_id"] == str(bea.id)
+
+
 def test_only_one_s_own_confirmed_uploads_can_be_handed_in(studio: Studio) -> None:
     ada, task = studio.person(), studio.task()
     token, path = studio.claim(ada, task), f"/api/v1/tasks/{task['id']}/submissions"

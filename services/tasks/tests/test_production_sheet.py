@@ -2,14 +2,16 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.errors import Invalid
-from services.tasks.domain.planning import PLAN_SIZE
-from services.tasks.domain.values import Level, Phase
+from libs.common.ids import new_id
+from services.tasks.domain.planning import PLAN_SIZE, resolve
+from services.tasks.domain.values import Level, Phase, TaskId
 from services.tasks.schemas.production_sheet import read_sheet
 
 HEADER = "title,description,type,difficulty,phase,price"
@@ -188,3 +190,10 @@ def outcome(data: bytes) -> tuple[int, list[str]]:
         return len(read_sheet(data)), []
     except Invalid as invalid:
         return 0, [fault.pointer for fault in invalid.faults]
+
+
+def test_the_example_sheet_covers_all_ten_phases() -> None:
+    drafts = read_sheet((Path(__file__).parent.parent / "examples" / "le-voyage-dans-la-lune.csv").read_bytes())
+    assert {draft.phase for draft in drafts} == set(Phase)
+    ids = [TaskId(new_id()) for _ in drafts]
+    assert resolve(drafts, ids, []).faults == ()

@@ -183,6 +183,16 @@ def test_rejected_work_comes_back_with_a_new_deadline_and_a_lease_on_request(stu
     ada.post(path, {"lease_token": again["lease_token"], "media_ids": [studio.upload(ada)]}, 201)
 
 
+def test_feedback_is_told_to_the_contributor_and_to_administrators(studio: Studio) -> None:
+    ada, task = studio.person(), studio.task()
+    studio.review(studio.submitted(ada, task), "REJECT")
+    path = f"/tasks/{task['id']}/submissions"
+    for reader in (ada, studio.admin):
+        assert [each["feedback"] for each in reader.get(path)["items"]] == ["Seen."]
+    assert studio.person().get(path)["items"] == []
+    ada.get(f"/tasks/{new_id()}/submissions", 404)
+
+
 def test_after_the_third_rejection_the_task_is_open_to_others_only(studio: Studio) -> None:
     ada, bea, task = studio.person(), studio.person(), studio.task()
     for attempts_left in (2, 1, 0):
