@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,23 +11,9 @@ from sqlalchemy import insert
 
 from libs.common.db import Transaction
 from libs.common.db.tables import KernelTables
-from libs.common.events.envelope import Event
+from libs.common.events.audited import AuditEvent
 from libs.common.ids import new_id
 from libs.common.telemetry import context
-
-
-class AuditEvent(Event):
-    """Fields of every `<service>.audit.recorded`. The details stay in the service's row; only their digest travels."""
-
-    audit_id: UUID
-    actor_id: UUID | None
-    roles: str
-    action: str
-    entity: str
-    entity_id: str
-    outcome: str
-    details_sha256: str
-    occurred_at: datetime
 
 
 class Auditor:

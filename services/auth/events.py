@@ -3,8 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from libs.common.audit import AuditEvent
 from libs.common.events import Event, Personal
+from libs.common.events.audited import AuditEvent
 
 
 class UserRegistered(Event, type="auth.user.registered", version=1, aggregate="user_id"):

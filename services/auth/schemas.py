@@ -37,7 +37,8 @@ NewPassword = Annotated[
     SecretStr,
     AfterValidator(_acceptable),
     Field(
-        description=f"{PASSWORD_MINIMUM} to {PASSWORD_MAXIMUM} characters", json_schema_extra={"minLength": PASSWORD_MINIMUM}
+        description=f"{PASSWORD_MINIMUM} to {PASSWORD_MAXIMUM} characters",
+        json_schema_extra={"minLength": PASSWORD_MINIMUM, "maxLength": PASSWORD_MAXIMUM},
     ),
 ]
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=4 * PASSWORD_MAXIMUM)]

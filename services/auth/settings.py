@@ -19,7 +19,7 @@ class Settings(ServiceSettings):
     password_queue: int = Field(
         default=6, ge=0, le=64, description="Passwords that may wait for a thread; more are answered 503"
     )
-    password_wait_seconds: float = Field(default=3, gt=0, le=10, description="How long a password may wait for a thread")
+    password_wait_seconds: float = Field(default=5, gt=0, le=10, description="How long a password may wait for a thread")
     web_threads: int = Field(default=16, ge=1, le=64)
 
     @model_validator(mode="after")

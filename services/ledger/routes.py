@@ -5,7 +5,6 @@ from base64 import b64encode
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
@@ -79,7 +78,7 @@ def sealed_events(query: ProofQuery, db: Reader) -> Page[SealedEvent]:
     return page_of(rows, query.limit, _view, lambda row: (row.leaf_index,))
 
 
-def _view(row: Row[Any]) -> SealedEvent:
+def _view(row: Any) -> SealedEvent:
     return SealedEvent(
         event_id=row.event_id,
         type=row.type,

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from libs.common.service import Service
-
 from libs.common.db import Database
+from libs.common.service import Service
 from services.media import events, jobs, routes
 from services.media.adapters.local import LocalStorage
 from services.media.domain.addresses import Signer

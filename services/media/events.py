@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from libs.common.audit import AuditEvent
 from libs.common.events import Event
+from libs.common.events.audited import AuditEvent
 
 
 class UploadCompleted(Event, type="media.upload.completed", version=1, aggregate="media_id"):

@@ -3,8 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from libs.common.audit import AuditEvent
 from libs.common.events import Event, EventPart
+from libs.common.events.audited import AuditEvent
 from libs.common.money import Money
 
 

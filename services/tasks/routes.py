@@ -149,11 +149,21 @@ def submit_work(task_id: UUID, body: SubmissionInput, subject: Subject, tx: Tran
     return SubmissionView.of(shown.submission_by_id(tx, submission_id))
 
 
+@routes.get("/tasks/<task_id>/submissions", allow=SIGNED_IN)
+def list_submissions_for_task(task_id: UUID, query: PageQuery, subject: Subject, db: Reader) -> Page[SubmissionView]:
+    """What one has handed in for a task, with the feedback; administrators see everybody's. The oldest first."""
+    shown.task_by_id(db, TaskId(task_id))
+    after = query.after(UUID)
+    filters = {"task_id": task_id, "contributor_id": None if is_administrator(subject) else subject.id}
+    rows = shown.submissions(db, filters, after=after[0] if after else None, limit=query.limit)
+    return page_of(rows, query.limit, SubmissionView.of, lambda row: (row.id,))
+
+
 @routes.get("/admin/submissions", allow=Role.ADMIN)
 def list_submissions(query: SubmissionQuery, db: Reader) -> Page[SubmissionView]:
     """Submissions, the oldest first."""
     after = query.after(UUID)
-    rows = shown.submissions(db, query.status, after=after[0] if after else None, limit=query.limit)
+    rows = shown.submissions(db, {"status": query.status}, after=after[0] if after else None, limit=query.limit)
     return page_of(rows, query.limit, SubmissionView.of, lambda row: (row.id,))
 
 

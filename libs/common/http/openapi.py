@@ -63,11 +63,14 @@ _Names = dict[tuple[type[BaseModel], JsonSchemaMode], dict[str, Any]]
 
 def _schemas(listed: Iterable[tuple[Route, Signature]]) -> tuple[dict[str, Any], _Names]:
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+    shared: dict[str, Any] = {}
     for _, signature in listed:
         models += [(model, "validation") for model in _models_in(signature.body_type)]
         models += [(model, "serialization") for model in _models_in(_view_of(signature.answer))]
+        queried = TypeAdapter(signature.query).json_schema(ref_template=_REFERENCE) if signature.query else {}
+        shared |= queried.get("$defs", {})
     mapping, definitions = models_json_schema(sorted(set(models), key=str), ref_template=_REFERENCE)
-    return definitions.get("$defs", {}), typing.cast(_Names, mapping)
+    return {**shared, **definitions.get("$defs", {})}, typing.cast(_Names, mapping)
 
 
 def _models_in(kind: Any) -> list[type[BaseModel]]:
@@ -121,7 +124,7 @@ def _parameters(route: Route, signature: Signature) -> list[dict[str, Any]]:
         for name, kind in parameter_kinds(route).items()
     ]
     if signature.query is not None:
-        schema = TypeAdapter(signature.query).json_schema()
+        schema = TypeAdapter(signature.query).json_schema(ref_template=_REFERENCE)
         required = schema.get("required", [])
         for name, each in schema.get("properties", {}).items():
             parameters.append({"name": name, "in": "query", "required": name in required, "schema": each})

@@ -9,12 +9,13 @@ from typing import Any, Protocol, cast
 import httpx
 from sqlalchemy import MetaData, text
 
-from libs.common.audit import AuditEvent, Auditor
+from libs.common.audit import Auditor
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import KeySource, PublishedKeys, TokenVerifier
 from libs.common.config import ServiceSettings
 from libs.common.db import Database, KernelTables, kernel_tables
 from libs.common.events import Event, Recipient
+from libs.common.events.audited import AuditEvent
 from libs.common.events.outbox import Outbox
 from libs.common.events.subscriptions import Subscriptions, collect
 from libs.common.http.application import Runtime, create_application

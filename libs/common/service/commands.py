@@ -101,7 +101,7 @@ def document_bytes(document: Mapping[str, Any]) -> bytes:
 
 
 def _write(document: Mapping[str, Any], arguments: Sequence[str]) -> None:
-    if arguments:
+    if arguments and not arguments[0].startswith("-"):
         Path(arguments[0]).write_bytes(document_bytes(document))
     else:
         sys.stdout.buffer.write(document_bytes(document))

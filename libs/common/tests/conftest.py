@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Column, Integer, Table, Text, bindparam, insert, select, text, update
 from sqlalchemy.engine import make_url
 
-from libs.common.audit import AuditEvent, Auditor
+from libs.common.audit import Auditor
 from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Revocations, Role, Subject, TokenVerifier
 from libs.common.config import process_environment
 from libs.common.db import APPEND_ONLY, Database, Reader, Transaction, id_column, kernel_tables, new_metadata, provision
@@ -18,6 +18,7 @@ from libs.common.db.database import single_connection_engine
 from libs.common.db.provision import grant_runtime
 from libs.common.errors import Conflict, NotFound
 from libs.common.events import Recipient
+from libs.common.events.audited import AuditEvent
 from libs.common.events.outbox import Outbox
 from libs.common.events.personal import generate_key_pair
 from libs.common.http import (

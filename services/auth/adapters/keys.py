@@ -7,6 +7,8 @@ from joserfc.jwk import ECKey
 
 from libs.common import clock, ids
 from libs.common.db import Database
+from libs.common.errors import Unavailable
+from libs.common.telemetry import logger
 from services.auth import queries
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import REVOCATION_ALLOWANCE
@@ -15,6 +17,12 @@ from services.auth.use_cases.keys import ensure_active_key
 
 KEY_AGE_SECONDS = 30
 """A replica reads at least so often which key signs; a key is published for longer than this before it becomes active."""
+
+log = logger(__name__)
+
+
+class SealedUnderAnotherSecret(Unavailable):
+    """AUTH_SECRET is not the one that the signing keys were sealed under: put it back, or rotate with overlap."""
 
 
 class SigningKeys:
@@ -60,4 +68,9 @@ class SigningKeys:
                 row = ensure_active_key(tx, self._secret)
         if self._key is not None and self._key.kid == row.id:
             return self._key
+        if row.secret_id != self._secret.id:
+            log.error("auth.signing_key.sealed_under_another_secret", key_id=row.id)
+            raise SealedUnderAnotherSecret(
+                "Nobody can sign in at this moment; the operators see why in the log.", retry_after=60
+            )
         return unseal_signing_key(row.id, bytes(row.private_sealed), self._secret)

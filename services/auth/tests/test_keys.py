@@ -4,13 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from cryptography.exceptions import InvalidTag
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from libs.common import ids
 from libs.common.testing import Harness
-from services.auth.adapters.keys import SigningKeys
+from services.auth.adapters.keys import SealedUnderAnotherSecret, SigningKeys
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import Grant, seal_signing_key
 from services.auth.tests.conftest import Person, Time
@@ -51,7 +50,7 @@ def test_the_key_set_is_public_and_holds_public_halves_only(harness: Harness) ->
 def test_a_key_cannot_be_opened_with_another_secret(harness: Harness, time: Time) -> None:
     stranger = replica(harness, MasterSecret("another secret of sufficient length, too"))
     grant = Grant(ids.new_id(), ids.new_id(), "VIEWER", time.instant, ("pwd",), time.instant)
-    with pytest.raises(InvalidTag):
+    with pytest.raises(SealedUnderAnotherSecret):
         stranger.issue(grant)
 
 

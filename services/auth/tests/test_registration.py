@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import bcrypt
 import pytest
 from sqlalchemy import text
 
@@ -47,6 +48,23 @@ def test_a_known_address_is_answered_like_a_new_one_and_its_owner_is_told(harnes
     assert again.mails()[-1]["display_name"] == "Ada Lovelace"
     assert again.login().status_code == 401
     assert person.login().status_code == 200
+
+
+def test_a_known_address_costs_as_many_hashes_as_a_new_one(
+    harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    salts: list[bytes] = []
+    real = bcrypt.hashpw
+
+    def counting(password: bytes, salt: bytes) -> bytes:
+        salts.append(salt)
+        return real(password, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", counting)
+    person.register()
+    assert len(salts) == 1
+    Person(harness, "grace@example.org").register()
+    assert len(salts) == 2
 
 
 def test_only_the_password_chosen_with_the_answered_mail_counts(harness: Harness, newcomer: Person) -> None:

@@ -1,27 +1,24 @@
 """The log on a real database: every event once, one order without gaps, and nothing that can be changed."""
 
 import json
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Executable, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from libs.common.db import Transaction
-from libs.common.db.database import Parameters, single_connection_engine
+from libs.common.db.database import single_connection_engine
 from libs.common.errors import Permanent
 from libs.common.events import Envelope, Personal
 from libs.common.ids import new_id
 from libs.common.testing import Harness
 from ops.proof import VerifierKey, verify, verify_consistency
-from services.ledger import queries, use_cases
+from services.ledger import use_cases
 from services.ledger.domain import merkle
-from services.ledger.domain.merkle import Node
 from services.ledger.events import AuditRecorded
-from services.ledger.models import checkpoint, leaf, node, pending_leaf, sequenced
+from services.ledger.models import checkpoint, leaf, sequenced
 from services.ledger.tests.samples import SIGNER, Invited, painted
+from services.ledger.tests.soundness import assert_tree_is_sound, indexes
 
 KEY = VerifierKey.parse(SIGNER.verifier_key)
 
@@ -29,11 +26,6 @@ KEY = VerifierKey.parse(SIGNER.verifier_key)
 def rows(harness: Harness, table: Any) -> int:
     with harness.database.reader() as db:
         return int(db.scalar(select(func.count()).select_from(table)))
-
-
-def indexes(harness: Harness) -> list[int]:
-    with harness.database.reader() as db:
-        return [row.leaf_index for row in db.all(select(sequenced.c.leaf_index).order_by(sequenced.c.leaf_index))]
 
 
 def prove(harness: Harness, envelope: Envelope) -> str:
@@ -168,108 +160,6 @@ def test_a_backlog_is_sealed_in_groups(harness: Harness, monkeypatch: pytest.Mon
 
     assert [harness.run_job("seal") for _ in range(4)] == [4, 4, 1, 0]
     assert indexes(harness) == list(range(9))
-
-
-def test_sequencers_that_race_make_one_log_without_gaps(harness: Harness) -> None:
-    """Writers add leaves while several sequencers seal at once."""
-    writers, sequencers, each = 3, 4, 20
-    written = threading.Event()
-    failures: list[Exception] = []
-
-    def guarded(work: Callable[[], None]) -> threading.Thread:
-        def run() -> None:
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
-                failures.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
-
-    def write() -> None:
-        for _ in range(each):
-            with harness.transaction() as tx:
-                use_cases.record_event(tx, harness.envelope(painted()))
-
-    def sequence() -> None:
-        while not written.is_set():
-            with harness.transaction() as tx:
-                use_cases.seal(tx, SIGNER)
-
-    sealing = [guarded(sequence) for _ in range(sequencers)]
-    writing = [guarded(write) for _ in range(writers)]
-    for thread in writing:
-        thread.join(60)
-    written.set()
-    for thread in sealing:
-        thread.join(60)
-    harness.run_job("seal")
-
-    assert not failures
-    assert indexes(harness) == list(range(writers * each))
-    assert rows(harness, pending_leaf) == 0
-    assert_tree_is_sound(harness)
-
-
-def assert_tree_is_sound(harness: Harness) -> None:
-    """The stored nodes and the newest root are what the leaves, in their order, give."""
-    with harness.database.reader() as db:
-        leaves = queries.leaves_between(db, 0, 2**40)
-        stored = {Node(row.level, row.number): bytes(row.hash) for row in db.all(select(node))}
-        signed = db.one(select(checkpoint).order_by(checkpoint.c.size.desc()).limit(1))
-    expected = merkle.grow(0, {}, [merkle.hash_leaf(each) for each in leaves])
-    assert stored == expected
-    assert (signed.size, bytes(signed.root_hash)) == (len(leaves), merkle.root(len(leaves), expected))
-
-
-class DyingTransaction(Transaction):
-    """A transaction whose connection the server ends right after one of its statements."""
-
-    def __init__(self, tx: Transaction, superuser_url: str, after: int) -> None:
-        super().__init__(tx.connection, None, None)
-        self._superuser_url = superuser_url
-        self.left = after
-
-    def execute(self, statement: Executable, parameters: Parameters = None) -> Any:
-        result = super().execute(statement, parameters)
-        self.left -= 1
-        if self.left == 0:
-            backend = super().execute(text("SELECT pg_backend_pid()")).scalar()
-            engine = single_connection_engine(self._superuser_url)
-            with engine.connect() as connection:
-                connection.execute(text("SELECT pg_terminate_backend(:backend)"), {"backend": backend})
-            engine.dispose()
-        return result
-
-
-STATEMENTS_OF_SEAL = 7
-
-
-@pytest.mark.parametrize("step", range(1, STATEMENTS_OF_SEAL + 1))
-def test_a_sequencer_killed_after_any_step_loses_nothing(harness: Harness, step: int) -> None:
-    sealed_before = [harness.deliver(painted()) for _ in range(3)]
-    harness.run_job("seal")
-    waiting = [harness.deliver(painted()) for _ in range(2)]
-
-    with pytest.raises(DBAPIError), harness.transaction() as tx:
-        use_cases.seal(DyingTransaction(tx, harness.superuser_url, after=step), SIGNER)
-
-    assert indexes(harness) == [0, 1, 2]
-    assert harness.run_job("seal") == 2
-    assert_tree_is_sound(harness)
-    for envelope in (*sealed_before, *waiting):
-        assert verify(prove(harness, envelope).encode(), KEY).size == 5
-
-
-def test_sealing_takes_the_statements_after_each_of_which_it_is_killed(harness: Harness) -> None:
-    for _ in range(2):
-        harness.deliver(painted())
-        with harness.transaction() as tx:
-            counted = DyingTransaction(tx, harness.superuser_url, after=-1)
-            use_cases.seal(counted, SIGNER)
-
-    assert -1 - counted.left == STATEMENTS_OF_SEAL
 
 
 COLUMNS = {"leaf": "event_id", "sequenced": "event_id", "node": "hash", "checkpoint": "note"}

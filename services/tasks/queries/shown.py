@@ -86,7 +86,12 @@ _SUBMISSION = (
 )
 _SUBMISSION_BY_ID = _SUBMISSION.where(submission.c.id == bindparam("submission_id"))
 _SUBMISSIONS = (
-    _SUBMISSION.where(_optional(submission.c.status, "status"), or_(_AFTER.is_(None), submission.c.id > _AFTER))
+    _SUBMISSION.where(
+        _optional(submission.c.status, "status"),
+        _optional(submission.c.task_id, "task_id"),
+        _optional(submission.c.contributor_id, "contributor_id"),
+        or_(_AFTER.is_(None), submission.c.id > _AFTER),
+    )
     .order_by(submission.c.id)
     .limit(_LIMIT)
 )
@@ -159,9 +164,10 @@ def submission_by_id(db: Reader, submission_id: SubmissionId) -> Row[Any]:
     return row
 
 
-def submissions(db: Reader, status: SubmissionStatus | None, *, after: UUID | None, limit: int) -> list[Row[Any]]:
-    """Submissions, the oldest first; one more than `limit`."""
-    return db.all(_SUBMISSIONS, {"status": status, "after": after, "limit": limit + 1})
+def submissions(db: Reader, filters: Mapping[str, object], *, after: UUID | None, limit: int) -> list[Row[Any]]:
+    """Submissions, the oldest first; one more than `limit`. A filter that is absent lets everything pass."""
+    every = dict.fromkeys(("status", "task_id", "contributor_id"))
+    return db.all(_SUBMISSIONS, {**every, **filters, "after": after, "limit": limit + 1})
 
 
 def progress(db: Reader, contributor_id: UserId) -> Mapping[str, Any]:

@@ -3,17 +3,20 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from libs.common.auth.policy import Role, Subject
 from libs.common.ids import new_id
 from libs.common.testing import Harness
 from services.media.events import UploadCompleted
+from services.tasks.models import task
 
 FILM = {
     "title": "Le Voyage dans la Lune",
@@ -131,3 +134,11 @@ class Studio:
     def facts(self) -> list[str]:
         """The types of what was published, in order, without audit records."""
         return [each.type.removeprefix("tasks.") for each in self.harness.published() if each.type != "tasks.audit.recorded"]
+
+
+def pass_deadline(harness: Harness, task_id: str) -> datetime:
+    """Let the deadline of a claim be just past, and return it."""
+    with harness.transaction() as tx:
+        deadline = tx.now - timedelta(seconds=1)
+        tx.execute(update(task).where(task.c.id == UUID(task_id)).values(deadline=deadline))
+    return deadline

@@ -1,13 +1,12 @@
 """Writing what a verb decided: conditional on the status and version it saw, with its facts."""
 
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Table, Update, bindparam, update
 
 from libs.common.db import Transaction
 from libs.common.errors import Conflict
-from libs.common.events import Event
 from services.tasks.domain.review import Advice, Decision, Submission
 from services.tasks.domain.task import Outcome, Task
 from services.tasks.domain.values import SubmissionStatus
@@ -55,8 +54,8 @@ def require_one_row(tx: Transaction, statement: Update, parameters: dict[str, An
         raise ChangedMeanwhile("Somebody changed this at the same moment; read it again and decide anew.")
 
 
-def store_task(tx: Transaction, before: Task, outcome: Outcome) -> None:
-    """Write the task as it becomes and publish the facts.
+def store_task(tx: Transaction, before: Task, outcome: Outcome) -> Task:
+    """Write the task as it becomes and publish the facts; returns it as it now stands.
 
     Raises ChangedMeanwhile.
     """
@@ -72,7 +71,9 @@ def store_task(tx: Transaction, before: Task, outcome: Outcome) -> None:
         "new_attempts": after.attempts,
     }
     require_one_row(tx, _STORE_TASK, parameters)
-    publish(tx, outcome.facts)
+    for fact in outcome.facts:
+        tx.publish(fact)
+    return replace(after, version=before.version + 1)
 
 
 def store_advice(tx: Transaction, before: Submission, decision: Decision, advice: Advice) -> None:
@@ -92,12 +93,6 @@ def store_verdict(tx: Transaction, before: Submission, decision: Decision, revie
     """
     parameters = {**_seen(before, decision), "new_reviewer_id": reviewer_id, "new_feedback": feedback, "now": tx.now}
     require_one_row(tx, _REVIEWED, parameters)
-
-
-def publish(tx: Transaction, facts: Iterable[Event]) -> None:
-    """Let facts leave with the transaction, in order."""
-    for fact in facts:
-        tx.publish(fact)
 
 
 def _seen(before: Submission, decision: Decision) -> dict[str, Any]:

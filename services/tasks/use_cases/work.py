@@ -49,11 +49,13 @@ class Delivery:
 def claim_task(tx: Transaction, task_id: TaskId, contributor_id: UserId, roles: frozenset[Role], rules: Rules) -> Lease:
     """Take an open task for 48 hours. The person who holds it already gets a new token with the same deadline.
 
+    A claim whose deadline has passed bars nobody, even before the job has come round to release it.
+
     Raises TaskNotFound, TransitionRefused, RoleNotPermitted, LevelTooLow, ContributorBarred, TooManyActiveTasks,
-    ClaimExpired, ChangedMeanwhile.
+    ChangedMeanwhile.
     """
     state.lock_contributor(tx, contributor_id)
-    before = state.task_by_id(tx, task_id)
+    before = _released_when_due(tx, state.task_by_id(tx, task_id))
     token = random_token()
     digest = lease_digest(token)
     if before.status is TaskStatus.CLAIMED and before.claimant_id == contributor_id:
@@ -100,18 +102,21 @@ def submit_work(tx: Transaction, task_id: TaskId, contributor_id: UserId, delive
 
 def release_expired_claims(tx: Transaction) -> int:
     """Take back tasks whose deadline has passed; returns how many."""
-    released = 0
-    for before in state.expired_claims(tx, tx.now, EXPIRY_BATCH):
-        outcome = tasks.expire(before, tx.now)
-        if outcome is not None:
-            store_task(tx, before, outcome)
-            released += 1
-    return released
+    due = state.expired_claims(tx, tx.now, EXPIRY_BATCH)
+    for before in due:
+        _released_when_due(tx, before)
+    return len(due)
 
 
 def lease_digest(token: str) -> str:
     """What is kept of a lease token: SHA-256, in hexadecimal. The token is 256 random bits, so no salt is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _released_when_due(tx: Transaction, before: Task) -> Task:
+    """The task as it stands once a deadline that has passed has had its effect."""
+    outcome = tasks.expire(before, tx.now)
+    return before if outcome is None else store_task(tx, before, outcome)
 
 
 def _claimant(tx: Transaction, task: Task, contributor_id: UserId, roles: frozenset[Role]) -> Claimant:

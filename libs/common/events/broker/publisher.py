@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pika  # type: ignore[import-untyped]
-from pika.exceptions import AMQPError  # type: ignore[import-untyped]
+from pika.exceptions import AMQPError, StreamLostError  # type: ignore[import-untyped]
 
 from libs.common import clock
 from libs.common.events.broker.failure import (
@@ -114,20 +114,21 @@ class PipelinedPublisher:
     def close(self) -> None:
         """Say goodbye."""
         if self.is_open:
-            self._connection.close()
-            self._run(CLOSE_TIMEOUT_SECONDS, lambda: False)
+            connection = self._connection
+            connection.close()
+            self._turn(connection.ioloop, CLOSE_TIMEOUT_SECONDS, lambda: connection.is_closed)
         self.sever()
 
     def sever(self) -> None:
         """Close the socket at once."""
         connection, self._connection, self._channel = self._connection, None, None
+        self._confirming = False
         if connection is None:
             return
-        self._confirming = False
-        if not connection.is_closed and self._closed_because is None:
+        if not connection.is_closed:
             # pika has no public way to drop a connection whose other side does not answer.
-            connection._adapter_disconnect_stream()  # noqa: SLF001
-        self._turn(connection.ioloop, CLOSE_TIMEOUT_SECONDS, lambda: self._closed_because is not None)
+            connection._terminate_stream(StreamLostError("severed"))  # noqa: SLF001
+            self._turn(connection.ioloop, CLOSE_TIMEOUT_SECONDS, lambda: connection.is_closed)
         connection.ioloop.close()
 
     def _send(self, event: Outgoing) -> None:
@@ -183,11 +184,12 @@ class PipelinedPublisher:
             self._oldest_unconfirmed = self._published + 1
             self._stop()
 
-    def _on_closed(self, _source: Any, reason: Any) -> None:
+    def _on_closed(self, source: Any, reason: Any) -> None:
         if self._closed_because is None:
             code, text = getattr(reason, "reply_code", None), getattr(reason, "reply_text", "")
             self._closed_because = f"{code} {text}" if code else type(reason).__name__
-        self._stop()
+        loop = getattr(source, "ioloop", None) or source.connection.ioloop
+        loop.stop()
 
     def _on_wake(self) -> None:
         self._woken = True

@@ -1,0 +1,149 @@
+"""Each broker user may do what its service needs and nothing else, on the broker itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import kombu as untyped_kombu
+import pytest
+
+from libs.common import ids
+from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Session, declare
+from libs.common.events.tests.live import subscriptions
+from libs.common.events.tests.platform import backing
+from libs.common.events.tests.test_subscriptions import cut, file
+from libs.common.events.topology import (
+    EVENTS_EXCHANGE,
+    Binding,
+    Exchange,
+    Queue,
+    Topology,
+    broadcast_topology,
+    definitions,
+    subscription_topology,
+)
+
+kombu: Any = untyped_kombu
+PASSWORDS = {name: ids.random_token() for name in ("studio", "cinema", "gateway", "operator")}
+
+
+@dataclass
+class Rights:
+    """Users in a virtual host of their own, made from the definitions."""
+
+    prefix: str
+    vhost: str
+
+    def url(self, service: str) -> str:
+        address = backing("AMQP_URL").split("@", 1)[1].split("/", 1)[0]
+        return f"amqp://{self.prefix}{service}:{PASSWORDS[service]}@{address}/{self.vhost}"
+
+
+@pytest.fixture(scope="module")
+def rights() -> Iterator[Rights]:
+    """The definitions, with user names of this run's own, loaded into a virtual host of this run's own."""
+    run = ids.new_id().hex[-10:]
+    prefix, vhost = f"{run}-", f"test-{run}"
+    document = definitions(["studio", "cinema"], PASSWORDS, vhost=vhost)
+    for entry in document["users"]:
+        entry["name"] = prefix + entry["name"]
+    for entry in document["permissions"] + document["topic_permissions"]:
+        entry["user"] = prefix + entry["user"]
+    names = [entry["name"] for entry in document["users"]]
+    with httpx.Client(base_url=backing("AMQP_MANAGEMENT_URL"), trust_env=False, timeout=20) as management:
+        management.post("/api/definitions", json=document).raise_for_status()
+        yield Rights(prefix, vhost)
+        management.delete(f"/api/vhosts/{vhost}").raise_for_status()
+        for name in names:
+            management.delete(f"/api/users/{name}").raise_for_status()
+
+
+def publish(url: str, routing_key: str) -> None:
+    publisher = PipelinedPublisher(url, "test")
+    publisher.open()
+    try:
+        publisher.publish([Outgoing("1", routing_key, b"{}")], timeout_seconds=5)
+    finally:
+        publisher.close()
+
+
+def test_a_service_publishes_its_own_facts(rights: Rights) -> None:
+    publish(rights.url("studio"), "studio.reel.cut")
+
+
+@pytest.mark.parametrize(
+    ("user", "routing_key"),
+    [("studio", "cinema.show.begun"), ("studio", "studiox.reel.cut"), ("studio", "audit"), ("gateway", "auth.user.registered")],
+)
+def test_a_user_that_publishes_as_another_is_refused(rights: Rights, user: str, routing_key: str) -> None:
+    with pytest.raises(BrokerUnavailable, match="403"):
+        publish(rights.url(user), routing_key)
+
+
+def test_a_service_sets_up_and_uses_its_own_subscriptions(rights: Rights) -> None:
+    for subscription in subscriptions("cinema", cut, file).queues:
+        declare(rights.url("cinema"), subscription_topology(subscription))
+    session = Session(rights.url("cinema"))
+    session.consume("cinema.studio.reel.q1", prefetch=1)
+    publish(rights.url("studio"), "studio.reel.cut")
+
+    received = session.receive(1, wait_seconds=10, idle_seconds=0.01)
+
+    assert [each.routing_key for each in received] == ["studio.reel.cut"]
+    session.publish("cinema.queues", "cinema.studio.reel.q1.retry.0", b"{}", {})
+    session.close()
+
+
+def test_a_service_may_not_read_anothers_queue(rights: Rights) -> None:
+    for subscription in subscriptions("cinema", cut).queues:
+        declare(rights.url("cinema"), subscription_topology(subscription))
+    session = Session(rights.url("studio"))
+
+    with pytest.raises(BrokerUnavailable, match="403"):
+        session.consume("cinema.studio.reel.q1", prefetch=1)
+    session.sever()
+
+
+def test_a_service_may_not_write_into_anothers_queue(rights: Rights) -> None:
+    session = Session(rights.url("studio"))
+    for exchange in ("", "cinema.queues"):
+        with pytest.raises(BrokerUnavailable, match=r"403|404"):
+            session.publish(exchange, "cinema.studio.reel.q1", b"{}", {})
+        session.sever()
+        session = Session(rights.url("studio"))
+    session.sever()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        Topology(queues=(Queue("cinema.mine.q1"),)),
+        Topology(exchanges=(Exchange("cinema.queues", "direct"),)),
+        Topology(exchanges=(Exchange(EVENTS_EXCHANGE, "topic"),)),
+        Topology(bindings=(Binding("cinema.studio.reel.q1", EVENTS_EXCHANGE, "#"),)),
+    ],
+)
+def test_a_service_may_not_change_what_is_not_its_own(rights: Rights, foreign: Topology) -> None:
+    with pytest.raises(BrokerUnavailable, match="403"):
+        declare(rights.url("studio"), foreign)
+
+
+def test_the_gateway_hears_broadcasts_of_auth_and_nothing_else(rights: Rights) -> None:
+    declare(rights.url("gateway"), broadcast_topology("gateway", ["auth.session.revoked", "auth.key.changed"]))
+
+    for foreign in ("tasks.task.validated", "#"):
+        with pytest.raises(BrokerUnavailable, match="403"):
+            declare(rights.url("gateway"), broadcast_topology("gateway", [foreign]))
+
+
+def test_a_wrong_password_is_refused(rights: Rights) -> None:
+    with pytest.raises(BrokerUnavailable, match="403"):
+        Session(rights.url("studio").replace(PASSWORDS["studio"], "wrong"))
+
+
+def test_the_operator_may_look_into_every_queue(rights: Rights) -> None:
+    for subscription in subscriptions("cinema", cut).queues:
+        declare(rights.url("cinema"), subscription_topology(subscription))
+    with kombu.Connection(rights.url("operator")) as connection, connection.channel() as channel:
+        assert channel.queue_declare("cinema.studio.reel.q1", passive=True).queue == "cinema.studio.reel.q1"

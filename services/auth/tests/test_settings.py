@@ -1,0 +1,36 @@
+"""What auth demands of its environment."""
+
+import pytest
+
+from libs.common.config import ConfigurationError, load
+from services.auth.settings import Settings
+from services.auth.tests.conftest import SETTINGS
+
+COMPLETE = {
+    "DATABASE_URL": "postgresql://localhost/auth",
+    "AMQP_URL": "amqp://localhost/",
+    "REVOCATION_LIST_TOKEN": "Jd8s0-kKq2LmZ7rT5vYxW3cB9nH4fGpA1u",  # pragma: allowlist secret
+    "NOTIFY_PUBLIC_KEY": "x",
+    "AUTH_SECRET": SETTINGS["AUTH_SECRET"],
+    "LUMIERE_ORIGIN": "https://lumiere.film",
+}
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_outside_of_tests_a_bcrypt_cost_under_12_refuses_the_start(environment: str) -> None:
+    environ = {**COMPLETE, "LUMIERE_ENV": environment}
+    assert load(Settings, environ).bcrypt_rounds == 12
+    assert load(Settings, {**environ, "BCRYPT_ROUNDS": "12"}).bcrypt_rounds == 12
+    with pytest.raises(ConfigurationError, match="at least 12"):
+        load(Settings, {**environ, "BCRYPT_ROUNDS": "11"})
+
+
+@pytest.mark.parametrize("secret", ["", "Qm5x-2vR8tLk_Zy7wB4nC6dFhJpS9gU", "change-me-change-me-change-me-change-me"])
+def test_a_missing_short_or_placeholder_secret_refuses_the_start_and_is_not_repeated(secret: str) -> None:
+    with pytest.raises(ConfigurationError, match="AUTH_SECRET") as refusal:
+        load(Settings, {**COMPLETE, "AUTH_SECRET": secret})
+    assert not secret or secret not in str(refusal.value)
+
+
+def test_a_secret_of_32_characters_is_enough() -> None:
+    assert load(Settings, {**COMPLETE, "AUTH_SECRET": "Qm5x-2vR8tLk_Zy7wB4nC6dFhJpS9gUa"}).auth_secret

@@ -1,0 +1,1 @@
+"""Processes are killed while work goes on; nothing may be lost, doubled or out of order."""
