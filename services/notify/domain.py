@@ -131,7 +131,10 @@ class MailSender(Protocol):
     """Hands e-mails to the outside world."""
 
     def send(self, mail: Mail) -> None:
-        """Send one e-mail. The same id again must not reach the recipient twice, where the provider permits. Raises DeliveryRefused."""
+        """Send one e-mail; the same id again does not reach the recipient twice, where the provider permits.
+
+        Raises DeliveryRefused.
+        """
 
 
 class MailTemplates(Protocol):

@@ -1,6 +1,5 @@
 """HTTP doors of notify."""
 
-from functools import partial
 from uuid import UUID
 
 from libs.common.auth import SIGNED_IN, Rate, Revocations, Subject
@@ -59,5 +58,5 @@ def notification_stream(
     than the one sent, read the list again. The stream ends with the token: come back with a new one.
     """
     last_event_id = request.headers.get("Last-Event-Id") or query.last_event_id
-    chunks = hub.open(subject, last_event_id, partial(revocations.admits, subject))
+    chunks = hub.open(subject, last_event_id, use_cases.admission(subject, revocations))
     return Streaming(chunks, EVENT_STREAM, {"Cache-Control": "no-store", "X-Accel-Buffering": "no"})

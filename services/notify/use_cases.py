@@ -1,6 +1,6 @@
 """What notify does: know people, write notices, send e-mails."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,8 @@ from sqlalchemy import Row, bindparam, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common import clock
+from libs.common.auth import Claims, Revocations, Subject
+from libs.common.auth.tokens import LIFETIME_SECONDS
 from libs.common.db import Database, Transaction
 from libs.common.ids import new_id
 from libs.common.telemetry import logger
@@ -146,6 +148,25 @@ def mark_all_read(tx: Transaction, reader: UUID) -> None:
     """Mark every notice of a person as read."""
     if tx.execute(_READ_ALL, {"reader": reader, "moment": tx.now}).rowcount:
         tx.notify(NOTICE_CHANNEL, str(reader))
+
+
+def admission(subject: Subject, revocations: Revocations) -> Callable[[], bool]:
+    """Asks whether a caller's session still holds, for what lasts longer than a request."""
+    claims = Claims(
+        iss="",
+        aud="",
+        sub=subject.id,
+        client_id=subject.client_id,
+        sid=subject.session_id,
+        jti=subject.token_id,
+        iat=int(subject.expires_at.timestamp()) - LIFETIME_SECONDS,
+        nbf=0,
+        exp=int(subject.expires_at.timestamp()),
+        roles=" ".join(subject.roles),
+        auth_time=int(subject.authenticated_at.timestamp()),
+        amr=subject.methods,
+    )
+    return lambda: not revocations.revoked(claims)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

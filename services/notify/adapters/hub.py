@@ -66,7 +66,7 @@ class Stream(Iterator[bytes]):
     def begin(self, last_event_id: str | None) -> None:
         """Find where to go on from, and prepare the first event."""
         with self._database.reader() as db:
-            known = queries.position_of(db, _as_uuid(last_event_id), self.user_id) if last_event_id else None
+            known = queries.position_of(db, _as_notice_id(last_event_id), self.user_id) if last_event_id else None
             self._position = queries.last_position(db, self.user_id) if known is None else known
             self._unread = queries.unread_count(db, self.user_id)
         connected = ConnectedView(last_event_id=last_event_id if known is not None else None, unread=self._unread)
@@ -88,7 +88,7 @@ class Stream(Iterator[bytes]):
         self._wake.set()
 
     def close(self) -> None:
-        """The server is done with this stream, or the listener went away."""
+        """The listener went away, or has heard everything; again changes nothing."""
         self._closed = True
         self._release(self)
 
@@ -105,6 +105,7 @@ class Stream(Iterator[bytes]):
             self._wake.clear()  # before reading: what comes meanwhile wakes again
             if not self._closed and (chunk := self._news()):
                 return chunk
+        self.close()
         raise StopIteration
 
     def _news(self) -> bytes:
@@ -205,7 +206,7 @@ class Hub:
             return list(self._streams.get(user_id, ()))
 
     def _sweep(self) -> None:
-        """End what may not go on; and now and then read the table, because a wake-up is lost when its sender dies before sending it."""
+        """End what may not go on; now and then read the table, as a wake-up is lost when its sender dies before sending it."""
         polled = clock.monotonic()
         while not self._stopping.wait(SWEEP_SECONDS):
             for stream in self._all():
@@ -225,8 +226,9 @@ class Hub:
                 stream.wake()
 
 
-def _as_uuid(text: str) -> UUID | None:
+def _as_notice_id(text: str) -> UUID:
+    """The id; what is none of ours becomes the nil id, which no notice has."""
     try:
         return UUID(text)
     except ValueError:
-        return None
+        return UUID(int=0)

@@ -1,7 +1,7 @@
 """Senders of e-mail: into a folder, or for development without one, into the log."""
 
 import os
-from email.errors import MessageError
+import re
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
@@ -11,6 +11,8 @@ from libs.common.telemetry import logger
 from services.notify.domain import DeliveryRefused, Mail
 
 SENDER = Address("Lumière", "no-reply", "lumiere.film")
+# Whether an address exists was settled when it was given. Here it only must not be able to act as more than one address.
+ADDRESS = re.compile(r'[^\s@<>(),:;"\[\]\\\x00-\x1f\x7f]+@[^\s@<>(),:;"\[\]\\\x00-\x1f\x7f]+')
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
@@ -18,20 +20,21 @@ log = logger(__name__)
 
 
 def message_of(mail: Mail) -> EmailMessage:
-    """The e-mail as a message (RFC 5322) of plain text with an HTML alternative. Raises DeliveryRefused for an impossible address."""
+    """The e-mail as a message (RFC 5322): plain text with an HTML alternative. Raises DeliveryRefused for a false address."""
+    if not ADDRESS.fullmatch(mail.recipient):
+        raise DeliveryRefused("AddressInvalid", permanent=True)
+    local_part, _, domain = mail.recipient.rpartition("@")
     message = EmailMessage(policy=SMTPUTF8)
-    try:
-        message["To"] = Address(addr_spec=mail.recipient)
-    except (MessageError, ValueError, IndexError):
-        raise DeliveryRefused("AddressInvalid", permanent=True) from None
     message["From"] = SENDER
+    message["To"] = Address(username=local_part, domain=domain)
     message["Subject"] = mail.subject
     message["Date"] = mail.requested_at
     message["Message-ID"] = f"<{mail.id}@{SENDER.domain}>"
-    message["Content-Language"] = mail.locale
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
-    message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
+    # Unwrapped, so that a link can be copied out of the file as it stands.
+    message.set_content(mail.text, cte="8bit")
+    message.add_alternative(mail.html, subtype="html", cte="8bit")
+    message["Content-Language"] = mail.locale
     return message
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError, select_autoescape
 
 from services.notify.domain import DeliveryRefused, Words
 
@@ -16,14 +16,14 @@ class FileTemplates:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(folder),
-            autoescape=lambda name: name is not None and name.endswith(".html"),
+            autoescape=select_autoescape(("html",), default=False),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
 
     def render(self, template: str, locale: str, variables: Mapping[str, str]) -> Words:
-        """The words of an e-mail. Raises DeliveryRefused (permanent) when there is no such template or a variable is missing."""
+        """The words of an e-mail. Raises DeliveryRefused, permanent, for an unknown template or a missing variable."""
         base = f"{template.lower()}/{locale}"
         try:
             subject, text, html = (
