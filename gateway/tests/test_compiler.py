@@ -12,8 +12,7 @@ from click.testing import CliRunner
 from gateway.__main__ import check
 from gateway.compiler import Door, TargetError, compile_configuration
 from gateway.keys import verification_keys
-from gateway.manifest import ManifestError, read
-from gateway.state import manifest_paths
+from gateway.manifest import ManifestError, manifest_paths, read
 from gateway.tests.running import ROUTES, RunningGateway, route
 
 DOOR = Door("https://lumiere.test", "lumiere", "production", "127.0.0.1", 8080, b"a secret")

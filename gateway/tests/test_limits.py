@@ -6,8 +6,7 @@ import pytest
 from gateway import limits
 from gateway.compiler import compile_configuration
 from gateway.limits import LIMITS
-from gateway.manifest import read
-from gateway.state import ROOT
+from gateway.manifest import ROOT, read
 from gateway.tests.running import UUID_TEXT, RunningGateway
 from libs.common import clock
 from libs.common.auth.policy import Rate, Role

@@ -4,13 +4,14 @@ import json
 import re
 import socket
 from itertools import pairwise
+from typing import Any
 
 import httpx
 import pytest
 
 from gateway import limits, paths
 from gateway.problems import SECURITY_HEADERS
-from gateway.tests.running import UUID_TEXT, RunningGateway, eventually
+from gateway.tests.running import ROUTES, UUID_TEXT, RunningGateway, eventually
 from libs.common.auth.policy import Role
 
 PAGES = ("dashboard", "admin", "profile", "tasks", "lumens", "notifications", "screenplays", "tokenization")
@@ -137,11 +138,22 @@ def test_parameters_keep_to_their_kind(path: str, status: int, client: httpx.Cli
 def test_another_method_is_told_which_ones_there_are(client: httpx.Client) -> None:
     answer = client.post("/api/v1/films/x")
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PUT")
     assert client.put("/api/v1/mine").headers["allow"] == "GET, HEAD"
     assert client.request("TRACE", "/api/v1/mine").status_code == 405
     assert client.options("/api/v1/mine").status_code == 405
     assert client.post("/api/v1/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in ROUTES if entry["allow"] != "service"], ids=lambda entry: entry["operation"]
+)
+def test_every_method_finds_its_route(entry: dict[str, Any], client: httpx.Client, shared: RunningGateway) -> None:
+    path = entry["path"].format(thing_id=UUID_TEXT, number="7", slug="x", rest="y")
+    answer = client.request(entry["method"], path, headers=shared.bearer(*Role))
+
+    assert answer.status_code == (504 if path.endswith("/slow") else 200)
+    assert client.request("BREW", path, headers=shared.bearer(*Role)).status_code == 405
 
 
 def test_head_is_answered_where_get_is(client: httpx.Client, shared: RunningGateway) -> None:
