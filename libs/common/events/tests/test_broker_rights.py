@@ -9,8 +9,7 @@ import kombu as untyped_kombu
 import pytest
 
 from libs.common import ids
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Session, declare
-from libs.common.events.consumer import subscribe
+from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Session, declare, subscribe
 from libs.common.events.tests.live import subscriptions
 from libs.common.events.tests.platform import backing
 from libs.common.events.tests.test_subscriptions import cut, file
