@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
 from libs.common.service.web import _Drains
@@ -12,4 +13,5 @@ class DrainingGeventWorker(_Drains, GeventWorker):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM."""
-        self.begin_drain(lambda: GeventWorker.handle_exit(self, sig, frame))
+        # A signal arrives in the event loop itself, where nothing may wait: not for a log line, not for a thread to start.
+        gevent.spawn(self.begin_drain, lambda: GeventWorker.handle_exit(self, sig, frame))
