@@ -11,9 +11,9 @@ from gateway import haproxy, manifest
 from gateway.compiler import Door, TargetError, compile_configuration
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyError
-from gateway.manifest import ManifestError
+from gateway.manifest import ManifestError, manifest_paths
 from gateway.settings import GatewaySettings
-from gateway.state import Gateway, manifest_paths
+from gateway.state import Gateway
 from libs.common import clock
 from libs.common.config import ConfigurationError, load
 from libs.common.ids import random_token
@@ -67,7 +67,7 @@ def check() -> None:
 
 
 def _gateway(settings: GatewaySettings) -> Gateway:
-    return Gateway(settings.door(), Folder(settings.gateway_folder), settings.gateway_targets)
+    return Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Control:
     """Threads around one Gateway: files, keys, revocations, broadcast, pages. None waits for another."""
 
     def __init__(self, settings: GatewaySettings) -> None:
-        self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.gateway_targets)
+        self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
         self._client = httpx.Client(base_url=settings.auth_url, timeout=FETCH_TIMEOUT_SECONDS)
         self._token = settings.revocation_list_token.get_secret_value()

@@ -12,9 +12,15 @@ from libs.common.auth.policy import Access, Idempotency, Rate, Role
 Kind = Literal["uuid", "int", "string", "path"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 GATEWAY = "gateway"
+ROOT = Path(__file__).resolve().parent.parent
 NAME = r"^[a-z][a-z0-9_]{0,31}$"
 TEMPLATE = re.compile(r"^/(?:(?:[A-Za-z0-9._~-]+|\{[a-z][a-z0-9_]*\})(?:/(?!$)|$))*$")
 PARAMETER = re.compile(r"^\{([a-z][a-z0-9_]*)\}$")
+
+
+def manifest_paths(root: Path = ROOT) -> list[Path]:
+    """The gateway's own manifest and those of the services beside it."""
+    return [root / "gateway" / "policy.json", *sorted((root / "services").glob("*/policy.json"))]
 
 
 class ManifestError(Exception):

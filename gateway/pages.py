@@ -10,9 +10,10 @@ from flask import Flask, Response, request
 
 from gateway.compiler import PAGES_SOCKET
 from gateway.haproxy import HaproxyAway, short_path
+from gateway.manifest import ROOT
 from gateway.openapi import merged
 from gateway.settings import GatewaySettings
-from gateway.state import ROOT, Gateway
+from gateway.state import Gateway
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import StaticKeys, TokenVerifier, parse_key_set
 from libs.common.errors import Forbidden, MethodNotAllowed, NotFound, Problem, Unauthenticated

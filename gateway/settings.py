@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from gateway.compiler import Door
+from gateway.discovery import FileTargets, NamedTargets, TargetSource
+from gateway.manifest import manifest_paths
 from libs.common.config import Environment, Port, Secret, Settings
 
 
@@ -26,12 +28,18 @@ class GatewaySettings(Settings):
     host: str = Field(default="127.0.0.1", pattern=r"^[A-Za-z0-9.:\[\]*-]+$", description="Address that clients connect to")
     lumiere_port: Port = 8080
     gateway_secret: Secret = Field(description="Root of the keys that addresses are hashed with")
-    gateway_targets: Path = Field(description="JSON file: service → process → addresses of replicas")
+    gateway_targets: Path | None = Field(
+        default=None, description="JSON file: service → process → addresses of replicas; unset: the network's names"
+    )
     gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
     gateway_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key; then the port speaks TLS"
     )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
+
+    def targets(self) -> TargetSource:
+        """Where the replicas are listed."""
+        return FileTargets(self.gateway_targets) if self.gateway_targets else NamedTargets(manifest_paths)
 
     def door(self) -> Door:
         """What of this shapes the compiled configuration."""

@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from gateway import haproxy, manifest
-from gateway.compiler import Door, TargetError, Targets, compile_configuration
+from gateway.compiler import Door, compile_configuration
+from gateway.discovery import TargetSource
 from gateway.folder import Folder
 from gateway.haproxy import Haproxy, HaproxyAway
 from gateway.keys import VerificationKey, verification_keys
+from gateway.manifest import manifest_paths
 from gateway.revocations import SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
 from libs.common import clock
 from libs.common.auth.tokens import Claims
@@ -21,37 +21,13 @@ from libs.common.telemetry import logger
 
 KEYS_FILE = "jwks.json"
 log = logger(__name__)
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def manifest_paths(root: Path = ROOT) -> list[Path]:
-    """The gateway's own manifest and those of the services beside it."""
-    return [root / "gateway" / "policy.json", *sorted((root / "services").glob("*/policy.json"))]
-
-
-class _TargetFile(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    targets: dict[str, dict[str, list[str]]]
-
-
-def read_targets(path: Path) -> Targets:
-    """The replicas by service and process; none while the file is not there. Raises TargetError."""
-    try:
-        return _TargetFile.model_validate_json(b'{"targets":' + path.read_bytes() + b"}").targets
-    except FileNotFoundError:
-        return {}
-    except ValidationError as error:
-        raise TargetError(
-            f"{path.name} must map service → process → list of host:port ({error.error_count()} faults)"
-        ) from None
 
 
 class Gateway:
     """One gateway: its inputs, its folder, its HAProxy. Safe to call from several threads."""
 
     def __init__(
-        self, door: Door, folder: Folder, targets: Path, manifests: Callable[[], Iterable[Path]] = manifest_paths
+        self, door: Door, folder: Folder, targets: TargetSource, manifests: Callable[[], Iterable[Path]] = manifest_paths
     ) -> None:
         self.folder = folder
         self.haproxy = Haproxy(folder)
@@ -68,10 +44,12 @@ class Gateway:
 
     def fingerprint(self) -> object:
         """Changes when an input on disk or the day does."""
-        paths = [*self._manifests(), self._targets]
-        return clock.now().date(), [
-            (path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]
-        ]
+        paths = list(self._manifests())
+        return (
+            clock.now().date(),
+            self._targets.fingerprint(),
+            [(path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]],
+        )
 
     @property
     def key_set(self) -> Mapping[str, Any]:
@@ -90,7 +68,7 @@ class Gateway:
         """
         with self._compiling, self.folder.locked():
             read = manifest.read(self._manifests())
-            files = compile_configuration(read, self._door, self.keys, read_targets(self._targets), clock.now().date())
+            files = compile_configuration(read, self._door, self.keys, self._targets.read(), clock.now().date())
             release = self.folder.stage(files)
             if release == self.folder.current_release():
                 return False

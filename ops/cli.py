@@ -1,49 +1,22 @@
 """The `lumiere` command."""
 
 import sys
-from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from libs.common.config import ConfigurationError
 from ops import console, logs
-from ops.console import err, out
+from ops import proof as proofs
+from ops.command_line import json_option, this_platform, told
+from ops.console import out
+from ops.demo import command as demos
 from ops.errors import OperationError
-from ops.layout import Layout, scale_of
-from ops.lifecycle import Platform, Started
-from ops.settings import platform_settings
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document on standard output.")
-
-
-def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn foreseen failures into a message and exit code 1."""
-
-    @wraps(function)
-    def wrapped(*arguments: P.args, **options: P.kwargs) -> R:
-        try:
-            return function(*arguments, **options)
-        except (OperationError, ConfigurationError) as error:
-            if details := getattr(error, "details", ""):
-                err.print(f"[dim]{escape(details)}[/]")
-            err.print(f"[red]✗[/] {escape(str(error))}")
-            sys.exit(1)
-
-    return wrapped
-
-
-def platform() -> Platform:
-    """The platform that the environment describes."""
-    return Platform(Layout(platform_settings()))
+from ops.layout import scale_of
+from ops.lifecycle import Started
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -59,7 +32,7 @@ def main() -> None:
 @told
 def up(scale: str | None, as_json: bool) -> None:
     """Start the platform, or verify that it is well."""
-    chosen = platform()
+    chosen = this_platform()
     wanted = None if scale is None else scale_of(scale, chosen.layout.services)
     _report(chosen.up(wanted), as_json)
 
@@ -70,7 +43,7 @@ def up(scale: str | None, as_json: bool) -> None:
 @told
 def scale(wanted: tuple[str, ...], as_json: bool) -> None:
     """Run N replicas side by side, for example: lumiere scale tasks=3 tasks-worker=2."""
-    chosen = platform()
+    chosen = this_platform()
     _report(chosen.scale(scale_of(" ".join(wanted), chosen.layout.services)), as_json)
 
 
@@ -95,7 +68,7 @@ def _report(started: Started, as_json: bool) -> None:
 @told
 def status(as_json: bool) -> None:
     """Name every process, its health and port. Exit code 1 when one is not well, 3 when nothing runs."""
-    chosen = platform()
+    chosen = this_platform()
     conditions, restarts = chosen.conditions(), chosen.restarts()
     rows = [
         {
@@ -160,7 +133,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 @told
 def show_logs(services: tuple[str, ...], follow: bool, lines: int) -> None:
     """Show the logs of all processes, or of those whose name begins with SERVICE."""
-    logs.show(platform().layout.logs, services, follow=follow, lines=lines)
+    logs.show(this_platform().layout.logs, services, follow=follow, lines=lines)
 
 
 @main.command()
@@ -169,7 +142,7 @@ def show_logs(services: tuple[str, ...], follow: bool, lines: int) -> None:
 def down(as_json: bool) -> None:
     """Stop everything; data are kept."""
     with console.step("Stopping the platform"):
-        count = platform().down()
+        count = this_platform().down()
     if as_json:
         console.print_json({"stopped": count})
     else:
@@ -181,7 +154,7 @@ def down(as_json: bool) -> None:
 @told
 def clean(as_json: bool) -> None:
     """Stop everything and delete data, secrets, logs and mail of this platform."""
-    chosen = platform()
+    chosen = this_platform()
     with console.step("Stopping the platform and deleting its state"):
         chosen.clean()
     if as_json:
@@ -212,11 +185,15 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
         password = sys.stdin.readline().rstrip("\n")
     if not password:
         raise OperationError("No password was given. Pipe it in, or use --password-file.")
-    answer = platform().create_admin(email, password)
+    answer = this_platform().create_admin(email, password)
     if as_json:
         console.print_json({"email": email, "answer": answer})
     else:
         out.print(escape(answer) or f"{email} is an administrator.")
+
+
+main.add_command(proofs.command, "proof")
+main.add_command(demos.command, "demo")
 
 
 if __name__ == "__main__":

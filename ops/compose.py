@@ -10,10 +10,11 @@ from sqlalchemy import make_url
 from libs.common.config import load
 from libs.common.db.provision import owner_role, provision, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
-from ops.environment import generate_log_key, notify_public_key
+from ops.environment import notify_public_key
 from ops.layout import Layout
 from ops.settings import ROOT, PlatformSettings
 from ops.vault import Vault, random_secret
+from services.ledger.domain.notes import NoteSigner
 
 FOLDER = ROOT / "deploy" / "secrets"
 MOUNTED = Path("/run/secrets")
@@ -29,7 +30,7 @@ def prepare(folder: Path = FOLDER) -> list[str]:
     services = list(Layout(load(PlatformSettings, {})).services)
     for name in ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET"):
         vault.ensure(name)
-    vault.ensure("LOG_SIGNING_KEY", lambda: generate_log_key(LOG_ORIGIN))
+    vault.ensure("LOG_SIGNING_KEY", lambda: NoteSigner.generate(LOG_ORIGIN).private_key)
     vault.write("NOTIFY_PUBLIC_KEY", notify_public_key(vault))
     for service in services:
         vault.ensure(f"DATABASE_URL_{service.upper()}", partial(_database_url, runtime_role(service)))

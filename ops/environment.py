@@ -16,8 +16,10 @@ from ops.rabbitmq import RabbitMQ
 from ops.settings import passed_on
 from ops.supervisor import clean_environment
 from ops.vault import Vault
+from services.ledger.domain.notes import NoteSigner
 
 AUDIENCE = "lumiere"
+LOG_KEY_FILE = "log.vkey"
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,20 @@ class Environments:
 
     @property
     def log_origin(self) -> str:
-        """The name of this platform's transparency log; two platforms never share one."""
-        return f"lumiere.film/log/{self.layout.identity}"
+        """The name of this platform's transparency log; two platforms never share one, and it never changes."""
+        return self.vault.ensure("LOG_ORIGIN", lambda: f"lumiere.film/log/{self.layout.identity}")
+
+    def write_log_key(self) -> None:
+        """Leave the log's public key where `lumiere proof verify` looks for it."""
+        signer = NoteSigner.parse(self.vault.path("LOG_SIGNING_KEY").read_text(encoding="utf-8"))
+        (self.layout.state / LOG_KEY_FILE).write_text(f"{signer.verifier_key}\n", encoding="utf-8")
 
     def _secret(self, name: str) -> str:
         self.vault.ensure(name)
         return str(self.vault.path(name))
 
     def _log_key(self) -> str:
-        self.vault.ensure("LOG_SIGNING_KEY", lambda: generate_log_key(self.log_origin))
+        self.vault.ensure("LOG_SIGNING_KEY", lambda: NoteSigner.generate(self.log_origin).private_key)
         return str(self.vault.path("LOG_SIGNING_KEY"))
 
 
@@ -165,15 +172,3 @@ def notify_public_key(vault: Vault) -> str:
     """The X25519 public key of notify, base64; the pair is generated when it is new."""
     private = vault.ensure("NOTIFY_PRIVATE_KEY", lambda: base64.b64encode(bytes(PrivateKey.generate())).decode("ascii"))
     return base64.b64encode(bytes(PrivateKey(base64.b64decode(private)).public_key)).decode("ascii")
-
-
-def generate_log_key(origin: str) -> str:
-    """A new Ed25519 signing key in the encoding of C2SP signed-note: `PRIVATE+KEY+<name>+<key id>+<base64(0x01 ‖ seed)>`."""
-    import hashlib
-
-    from nacl.signing import SigningKey
-
-    key = SigningKey.generate()
-    algorithm = b"\x01"
-    digest = hashlib.sha256(origin.encode() + b"\n" + algorithm + bytes(key.verify_key)).digest()
-    return f"PRIVATE+KEY+{origin}+{digest[:4].hex()}+{base64.b64encode(algorithm + bytes(key)).decode('ascii')}"

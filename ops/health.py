@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from time import monotonic, sleep
-
-import httpx
 
 from ops import postgres, rabbitmq
 from ops.console import err
@@ -14,7 +14,8 @@ from ops.layout import Layout
 from ops.programs import Program
 from ops.supervisor import ProcessState, Supervisor
 
-POLL_SECONDS = 0.15
+POLL_SECONDS = 0.3
+NAMED_MAX = 4
 PROBE_SECONDS = 2.0
 TOLD_EVERY_SECONDS = 5.0
 LOG_TAIL_LINES = 15
@@ -51,23 +52,23 @@ class Doctor:
         """The condition of each program, probed side by side."""
         states = self.supervisor.processes()
         chosen = list(programs)
-        with httpx.Client(timeout=PROBE_SECONDS, trust_env=False) as client, ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
 
-            def one(program: Program) -> Condition:
-                state = states.get(program.name)
-                running = state is not None and state.state == "RUNNING"
-                return Condition(program, state, running and self._well(program, client))
+        def one(program: Program) -> Condition:
+            state = states.get(program.name)
+            running = state is not None and state.state == "RUNNING"
+            return Condition(program, state, running and self._well(program))
 
+        with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             return list(pool.map(one, chosen))
 
-    def _well(self, program: Program, client: httpx.Client) -> bool:
+    def _well(self, program: Program) -> bool:
         port = program.port or 0
         probes: dict[str, Callable[[], bool]] = {
             "running": lambda: True,
             "postgres": lambda: postgres.answers(self.database_url),
             "amqp": lambda: rabbitmq.broker_answers(port),
             "epmd": lambda: rabbitmq.mapper_answers(port),
-            "http": lambda: _answers_ok(client, f"http://127.0.0.1:{port}{program.health_path}"),
+            "http": lambda: _answers_ok(port, program.health_path),
         }
         return probes[program.health]()
 
@@ -85,7 +86,7 @@ class Doctor:
                 raise OperationError(_not_ready(sick, seconds), details=self._log_ends(pending))
             if monotonic() - told > TOLD_EVERY_SECONDS:
                 told = monotonic()
-                err.print(f"[dim]  {told - begun:.0f} s: waiting for {', '.join(program.name for program in pending)}[/]")
+                err.print(f"[dim]  {told - begun:.0f} s: waiting for {_some(pending)}[/]")
             sleep(POLL_SECONDS)
 
     def _log_ends(self, programs: Sequence[Program]) -> str:
@@ -97,13 +98,22 @@ class Doctor:
         return "\n".join(parts)
 
 
+def _some(programs: Sequence[Program]) -> str:
+    names = ", ".join(program.name for program in programs[:NAMED_MAX])
+    return names if len(programs) <= NAMED_MAX else f"{names} and {len(programs) - NAMED_MAX} more"
+
+
 def _not_ready(sick: Sequence[Condition], seconds: float) -> str:
     names = ", ".join(f"{condition.program.name} ({condition.word})" for condition in sick)
     return f"Not ready after {seconds:.0f} s: {names}. Their logs say why (`make logs SERVICE=…`); `make up` again tries anew."
 
 
-def _answers_ok(client: httpx.Client, url: str) -> bool:
+def _answers_ok(port: int, path: str) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=PROBE_SECONDS)
     try:
-        return client.get(url).status_code == httpx.codes.OK
-    except httpx.HTTPError:
+        connection.request("GET", path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()

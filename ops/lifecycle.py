@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
 
-from libs.common.db.provision import owner_role, provision, runtime_role
+from sqlalchemy.exc import SQLAlchemyError
+
+from libs.common.db import migrate, owner_role, provision, runtime_role
 from ops import supervisor as supervisors
 from ops.console import err, step
 from ops.door import await_gateway
@@ -27,7 +29,6 @@ from ops.programs import Program
 from ops.supervisor import Supervisor
 
 READY_SECONDS = 90.0
-MIGRATE_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +98,39 @@ class Platform:
                 doctor.wait(plan.broker.programs(), READY_SECONDS)
         with step(f"{len(plan.replicas)} service processes and the gateway are ready"):
             plan.write_targets()
-            self.supervisor.apply(supervisors.configuration(self.layout, plan.everything()))
+            plan.environments.write_log_key()
+            self._apply(plan.everything())
             self._keep_scale(plan.scale)
             doctor.wait(plan.everything(), READY_SECONDS)
 
     def _require_ports(self, plan: Plan) -> None:
+        """Raise PortTaken unless every port is free or held by a process of this platform, which will make room."""
         running = (
-            set()
-            if self.supervisor.pid() is None
-            else {name for name, state in self.supervisor.processes().items() if state.pid}
+            [] if self.supervisor.pid() is None else [name for name, state in self.supervisor.processes().items() if state.pid]
         )
-        uses = [
+        held = {port for name in running for port in self._kept_ports().get(name, ())}
+        programs = self._programs(plan)
+        require_free(
             PortUse(port, program.name, program.port_variable)
-            for program in self._programs(plan)
-            if program.name not in running
-            for port in ((program.port,) if program.port else ()) + program.other_ports
-        ]
-        require_free(uses)
+            for program in programs
+            for port in program.ports
+            if port not in held
+        )
+
+    def _kept_ports(self) -> dict[str, list[int]]:
+        return json.loads(self._ports_file.read_text(encoding="utf-8")) if self._ports_file.exists() else {}
+
+    def _apply(self, programs: Sequence[Program]) -> None:
+        """Make these programs the ones that run."""
+        text = supervisors.configuration(self.layout, programs)
+        if self.supervisor.pid() is None:
+            (self.layout.logs / "supervisor.log").unlink(missing_ok=True)
+            supervisors.write_configuration(self.layout, text)
+            self.supervisor.launch()
+        else:
+            self.supervisor.apply(text)
+        ports = {program.name: list(program.ports) for program in programs}
+        self._ports_file.write_text(json.dumps(ports), encoding="utf-8")
 
     def _start_servers(self, plan: Plan) -> None:
         if plan.backing.private_database and plan.postgres.create():
@@ -121,13 +138,9 @@ class Platform:
             err.print(f"Postgres keeps its data in {plan.postgres.data}{where}")
         if plan.backing.private_broker:
             plan.broker.configure(plan.backing.definitions())
-        if self.supervisor.pid() is None:
-            (self.layout.logs / "supervisor.log").unlink(missing_ok=True)
-            supervisors.write_configuration(self.layout, supervisors.configuration(self.layout, plan.servers()))
-            self.supervisor.launch()
-        elif not supervisors.contains(self.layout, plan.servers()):
+        if self.supervisor.pid() is None or not supervisors.contains(self.layout, plan.servers()):
             # Services would only lose their servers under their feet: they come back after the migration.
-            self.supervisor.apply(supervisors.configuration(self.layout, plan.servers()))
+            self._apply(plan.servers())
 
     def _prepare_database(self, plan: Plan, doctor: Doctor) -> None:
         with step("Postgres answers"):
@@ -147,9 +160,7 @@ class Platform:
             for service in services:
                 passwords = [plan.backing.database_password(role(service)) for role in (owner_role, runtime_role)]
                 provision(plan.backing.admin_url(), service, *passwords)
-            with ThreadPoolExecutor(MIGRATE_AT_ONCE) as pool:
-                for _ in pool.map(lambda service: run_module(plan, service, "migrate"), services):
-                    pass
+                _migrate(plan, service)
         stamp.write_text(wanted, encoding="utf-8")
 
     # ---- scale
@@ -171,7 +182,7 @@ class Platform:
                 with step("The gateway has let go of the replicas that leave"):
                     await_gateway(self.layout, after.addresses(staying), after.addresses(leaving))
             with step(f"{len(coming)} replicas more, {len(leaving)} fewer"):
-                self.supervisor.apply(supervisors.configuration(self.layout, after.everything()))
+                self._apply(after.everything())
                 doctor.wait(after.everything(), READY_SECONDS)
             if after.write_targets():
                 with step("The gateway sends requests to all replicas"):
@@ -256,6 +267,10 @@ class Platform:
             yield
 
     @property
+    def _ports_file(self) -> Path:
+        return self.layout.run / "ports.json"
+
+    @property
     def _scale_file(self) -> Path:
         return self.layout.run / "scale.json"
 
@@ -285,6 +300,15 @@ def run_module(plan: Plan, service: str, *arguments: str, given: str | None = No
             details=(done.stderr or done.stdout).strip(),
         )
     return done.stdout
+
+
+def _migrate(plan: Plan, service: str) -> None:
+    """What `python -m services.<name> migrate` does, without a process for each service: most of its time is starting up."""
+    owner = plan.backing.database_url(owner_role(service))
+    try:
+        migrate(service, owner, import_module(f"services.{service}.app").service.metadata)
+    except SQLAlchemyError as error:
+        raise OperationError(f"The schema of {service} could not be brought up to date.", details=str(error)) from error
 
 
 def _stages(names: Sequence[str]) -> list[list[str]]:

@@ -18,6 +18,8 @@ GATEWAY_PROCESS, CONTROL_PROCESS = "gateway", "gateway-control"
 # Kinds whose replicas the gateway sends requests to.
 SERVED_KINDS = ("web", "stream")
 GUARD = ("setpriv", "--pdeathsig", "TERM")
+# Longer than draining and what a request may take after it.
+STOP_SECONDS = 30
 SOURCES = ("services", "libs", "gateway", "requirements")
 
 
@@ -91,6 +93,7 @@ class Plan:
             environment=self.environments.replica(replica),
             port=self.layout.replica_port(replica),
             health="http",
+            stop_seconds=STOP_SECONDS,
             priority=SERVICES,
         )
 

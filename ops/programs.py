@@ -24,6 +24,11 @@ class Program:
     stop_seconds: int = 15
     priority: int = 500
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Every port that it takes."""
+        return ((self.port,) if self.port else ()) + self.other_ports
+
 
 # Stages of start; the stop goes backwards, one stage after the other.
 GUARDIAN, SERVERS, SERVICES, DOOR = 50, 100, 500, 900

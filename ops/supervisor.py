@@ -124,12 +124,10 @@ def _environment(values: dict[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    mark = "'" if '"' in value else '"'
-    if mark in value:
-        raise OperationError(
-            f"The supervisor's configuration cannot hold a value with both kinds of quotation marks: {value!r}."
-        )
-    return mark + _plain(value) + mark
+    # Its parser strips quotation marks of both kinds from the ends of a value, wherever they came from.
+    if '"' in value or value != value.strip("'"):
+        raise OperationError(f"The supervisor's configuration cannot hold the quotation marks of {value!r}.")
+    return f'"{_plain(value)}"'
 
 
 class _Transport(SupervisorTransport):  # type: ignore[misc]  # the package has no types

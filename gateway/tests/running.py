@@ -14,8 +14,10 @@ from joserfc.jwk import ECKey
 
 from gateway import haproxy
 from gateway.compiler import Door
+from gateway.discovery import FileTargets
 from gateway.folder import Folder
-from gateway.state import ROOT, Gateway
+from gateway.manifest import ROOT
+from gateway.state import Gateway
 from libs.common import clock
 from libs.common.auth.policy import Role
 from tests.tokens import Forge
@@ -127,7 +129,9 @@ class RunningGateway:
 
     def another_gateway(self) -> Gateway:
         """The same gateway as a control process that was started again sees it."""
-        return Gateway(self.door, self.folder, self.targets, lambda: [ROOT / "gateway" / "policy.json", self.manifest])
+        return Gateway(
+            self.door, self.folder, FileTargets(self.targets), lambda: [ROOT / "gateway" / "policy.json", self.manifest]
+        )
 
     def write_routes(self, routes: Iterable[Mapping[str, Any]]) -> None:
         """Declare these routes."""

@@ -15,7 +15,7 @@ import httpx
 import pika  # type: ignore[import-untyped]
 import pytest
 
-from gateway.state import ROOT
+from gateway.manifest import ROOT
 from gateway.tests.running import AUDIENCE, ORIGIN, RunningGateway, eventually, free_port
 from libs.common import clock
 from libs.common.auth.policy import Role

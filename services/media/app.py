@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from libs.common.db import Database
 from libs.common.service import Service
-from services.media import events, jobs, routes
+from services.media import events, jobs, routes, subscriptions
 from services.media.adapters.local import LocalStorage
 from services.media.domain.addresses import Signer
 from services.media.domain.storage import ReceivingStorage, Storage
@@ -24,6 +24,7 @@ service = Service(
     settings=Settings,
     metadata=metadata,
     routes=[routes],
+    subscriptions=[subscriptions],
     jobs=[jobs],
     events=[events],
     resources=build,

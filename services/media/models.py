@@ -36,6 +36,7 @@ upload = Table(
     Column("received_size", BigInteger),
     Column("received_sha256", Text),
     Column("rejection", Text),
+    timestamp("submitted_at", nullable=True),
     timestamp("created_at"),
     timestamp("expires_at"),
     timestamp("updated_at"),

@@ -55,4 +55,5 @@ def as_upload(row: Row[Any]) -> Upload:
         storage_key=StorageKey(row.storage_key) if row.storage_key else None,
         receipt=Receipt(row.received_size, row.received_sha256) if row.received_sha256 else None,
         rejection=Rejection(row.rejection) if row.rejection else None,
+        submitted_at=row.submitted_at,
     )

@@ -85,7 +85,7 @@ def download(media_id: UUID, query: AddressToken, request: RequestInfo, db: Read
 
 @routes.delete("/media/<media_id>", allow=SIGNED_IN)
 def delete_media(media_id: UUID, subject: Subject, tx: Transaction, storage: Storage) -> NoContent:
-    """Delete a file, or give up an upload."""
+    """Delete a file, or give up an upload. What was handed in for a task stays."""
     use_cases.delete_media(tx, storage, media_id, subject)
     return NoContent()
 

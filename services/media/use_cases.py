@@ -1,6 +1,6 @@
 """The verbs of uploads. Bytes are moved and read outside every transaction; rows and facts leave together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -80,6 +80,15 @@ _DELETE = _change(
     table.c.version == bindparam("known"),
     status=Status.DELETED,
     lease_until=None,
+)
+_SUBMIT = (
+    update(table)
+    .where(
+        table.c.id.in_(bindparam("media_ids", expanding=True)),
+        table.c.owner_id == bindparam("contributor_id"),
+        table.c.submitted_at.is_(None),
+    )
+    .values(submitted_at=bindparam("now"), updated_at=bindparam("now"), version=table.c.version + 1)
 )
 _OVERDUE = (
     select(table.c.id)
@@ -266,8 +275,9 @@ def visible_upload(db: Reader, media_id: UUID, reader: Subject) -> Upload:
 
 
 def delete_media(tx: Transaction, storage: Storage, media_id: UUID, reader: Subject) -> None:
-    """Remove a file, or give up an upload. Raises MediaNotFound, MediaChanged."""
+    """Remove a file, or give up an upload. Raises MediaNotFound, MediaSubmitted, MediaChanged."""
     upload = visible_upload(tx, media_id, reader)
+    rules.check_deletable(upload)
     if tx.first(_DELETE, {"upload_id": media_id, "known": upload.version, "now": tx.now}) is None:
         raise rules.MediaChanged("The file changed at this moment. Try again.")
     by_owner = reader.id == upload.owner_id
@@ -276,6 +286,11 @@ def delete_media(tx: Transaction, storage: Storage, media_id: UUID, reader: Subj
     if upload.status is Status.READY:
         tx.publish(ObjectDeleted(media_id=media_id, owner_id=upload.owner_id, reason="OWNER" if by_owner else "ADMINISTRATOR"))
     _delete_after_commit(tx, storage, upload.storage_key)
+
+
+def keep_submitted(tx: Transaction, media_ids: Iterable[UUID], contributor_id: UUID) -> None:
+    """Note that files of this person were handed in for a task."""
+    tx.execute(_SUBMIT, {"media_ids": list(media_ids), "contributor_id": contributor_id, "now": tx.now})
 
 
 def expire_uploads(tx: Transaction, storage: Storage) -> int:

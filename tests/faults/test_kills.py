@@ -21,10 +21,9 @@ from libs.common import ids
 from libs.common.config import process_environment
 from libs.common.db import kernel_tables
 from libs.common.db.database import psycopg2_url, single_connection_engine
-from libs.common.events.broker import declare
+from libs.common.events.broker import subscribe
 from libs.common.events.tests.live import RUN, Cut, effect, eventually, show, subscriptions
 from libs.common.events.tests.platform import Platform, backing, databases, forget
-from libs.common.events.topology import subscription_topology
 from tests.faults.process import CINEMA_URL, CONSUMER, READY, STUDIO_URL
 
 COMMANDS = 500
@@ -106,7 +105,7 @@ class Processes:
 @pytest.fixture
 def processes(platform: Platform, tmp_path: Path) -> Iterator[Processes]:
     subscribed = subscriptions(platform.consumer, show)
-    declare(platform.amqp_url, subscription_topology(subscribed.queues[0]))
+    subscribe(platform.amqp_url, subscribed)
     running = Processes(platform, tmp_path)
     try:
         yield running

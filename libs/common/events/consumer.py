@@ -21,7 +21,7 @@ from libs.common.telemetry import logger
 
 PREFETCH: Final = 200
 BATCH_EVENTS: Final = 100
-BATCH_IDLE_SECONDS: Final = 0.005
+BATCH_IDLE_SECONDS: Final = 0.001
 WAIT_SECONDS: Final = 0.5
 DUE_SCAN_SECONDS: Final = 5.0
 """How often parked events are looked at whose turn came without a message: after a crash, or an operator's drop."""

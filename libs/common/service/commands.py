@@ -9,6 +9,7 @@ import orjson
 
 from libs.common.config import ConfigurationError, ServiceSettings, load
 from libs.common.db import migrate
+from libs.common.events.broker import subscribe
 from libs.common.events.envelope import schema_address
 from libs.common.http.manifest import manifest
 from libs.common.http.openapi import openapi
@@ -46,6 +47,8 @@ def _start(service: Service, name: str, arguments: Sequence[str]) -> int:
     if name == "migrate":
         url = settings.migration_database_url or settings.database_url
         migrate(service.name, url.get_secret_value(), service.metadata)
+        # Before any service starts: a first event must not find nobody listening.
+        subscribe(settings.amqp_url.get_secret_value(), service.declared_subscriptions)
         log.info("migrate.done")
         return 0
     configure_traces(service.name, settings.otel_exporter_otlp_endpoint)

@@ -1,5 +1,6 @@
 """The event stream process: thousands of idle connections on gevent."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -13,5 +14,8 @@ class DrainingGeventWorker(_Drains, GeventWorker):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM."""
-        # A signal arrives in the event loop itself, where nothing may wait: not for a log line, not for a thread to start.
-        gevent.spawn(self.begin_drain, lambda: GeventWorker.handle_exit(self, sig, frame))
+        self.begin_drain(lambda: GeventWorker.handle_exit(self, sig, frame))
+
+    def after(self, seconds: float, stop: Callable[[], None]) -> None:
+        """Call `stop` later. Starting a thread would wait for it, which gevent refuses inside a signal handler."""
+        gevent.spawn_later(seconds, stop)

@@ -33,7 +33,11 @@ class _Drains:
             return
         application.health.draining.set()
         log.info("web.draining", seconds=application.settings.drain_seconds)
-        timer = threading.Timer(application.settings.drain_seconds, stop)
+        self.after(application.settings.drain_seconds, stop)
+
+    def after(self, seconds: float, stop: Callable[[], None]) -> None:
+        """Call `stop` later; called from a signal handler."""
+        timer = threading.Timer(seconds, stop)
         timer.daemon = True
         timer.start()
 

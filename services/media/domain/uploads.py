@@ -51,6 +51,10 @@ class MediaNotReady(Conflict):
     """The file has not passed its checks, so nobody may read it."""
 
 
+class MediaSubmitted(Conflict):
+    """The file was handed in for a task: it is what was reviewed and paid for, and its digest is proved."""
+
+
 class MediaChanged(Conflict):
     """The file changed between being looked at and being acted on."""
 
@@ -146,6 +150,7 @@ class Upload:
     storage_key: StorageKey | None = None
     receipt: Receipt | None = None
     rejection: Rejection | None = None
+    submitted_at: datetime | None = None
 
     @property
     def facts(self) -> FileFacts:
@@ -192,6 +197,12 @@ def check_ready(upload: Upload) -> None:
     """Raises MediaNotReady unless the file passed its checks."""
     if upload.status is not Status.READY:
         raise MediaNotReady("This file has not passed its checks. Complete the upload first.")
+
+
+def check_deletable(upload: Upload) -> None:
+    """Raises MediaSubmitted for work that was handed in."""
+    if upload.submitted_at is not None:
+        raise MediaSubmitted("This file was handed in for a task and stays as long as the task's records do.")
 
 
 def decided(upload: Upload) -> Upload:

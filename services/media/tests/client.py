@@ -1,6 +1,9 @@
 """A client of the service as the tests need it: honest by default, lying where told."""
 
 import hashlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,3 +80,15 @@ class Uploader:
     def files(self) -> list[Path]:
         """Everything in storage, whole or partial."""
         return [path for path in self.folder.rglob("*") if path.is_file()]
+
+
+def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Run the act in several threads that start together."""
+    gate = threading.Barrier(count)
+
+    def run(number: int) -> Any:
+        gate.wait(10)
+        return act(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))

@@ -9,7 +9,7 @@ import kombu as untyped_kombu
 import pytest
 
 from libs.common import ids
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Session, declare
+from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Session, declare, subscribe
 from libs.common.events.tests.live import subscriptions
 from libs.common.events.tests.platform import backing
 from libs.common.events.tests.test_subscriptions import cut, file
@@ -21,7 +21,6 @@ from libs.common.events.topology import (
     Topology,
     broadcast_topology,
     definitions,
-    subscription_topology,
 )
 
 kombu: Any = untyped_kombu
@@ -82,8 +81,7 @@ def test_a_user_that_publishes_as_another_is_refused(rights: Rights, user: str, 
 
 
 def test_a_service_sets_up_and_uses_its_own_subscriptions(rights: Rights) -> None:
-    for subscription in subscriptions("cinema", cut, file).queues:
-        declare(rights.url("cinema"), subscription_topology(subscription))
+    subscribe(rights.url("cinema"), subscriptions("cinema", cut, file))
     session = Session(rights.url("cinema"))
     session.consume("cinema.studio.reel.q1", prefetch=1)
     publish(rights.url("studio"), "studio.reel.cut")
@@ -96,8 +94,7 @@ def test_a_service_sets_up_and_uses_its_own_subscriptions(rights: Rights) -> Non
 
 
 def test_a_service_may_not_read_anothers_queue(rights: Rights) -> None:
-    for subscription in subscriptions("cinema", cut).queues:
-        declare(rights.url("cinema"), subscription_topology(subscription))
+    subscribe(rights.url("cinema"), subscriptions("cinema", cut))
     session = Session(rights.url("studio"))
 
     with pytest.raises(BrokerUnavailable, match="403"):
@@ -143,7 +140,6 @@ def test_a_wrong_password_is_refused(rights: Rights) -> None:
 
 
 def test_the_operator_may_look_into_every_queue(rights: Rights) -> None:
-    for subscription in subscriptions("cinema", cut).queues:
-        declare(rights.url("cinema"), subscription_topology(subscription))
+    subscribe(rights.url("cinema"), subscriptions("cinema", cut))
     with kombu.Connection(rights.url("operator")) as connection, connection.channel() as channel:
         assert channel.queue_declare("cinema.studio.reel.q1", passive=True).queue == "cinema.studio.reel.q1"

@@ -16,7 +16,7 @@ from libs.common.db.locks import AdvisoryLocks
 from libs.common.errors import Conflict, Permanent, Unavailable
 from libs.common.events import Envelope
 from libs.common.events.broadcast import Broadcast
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, declare
+from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, declare, subscribe
 from libs.common.events.consumer import Consumer
 from libs.common.events.envelope import schema_address
 from libs.common.events.listener import Listener
@@ -38,7 +38,7 @@ from libs.common.events.tests.live import (
     subscriptions,
 )
 from libs.common.events.tests.platform import Platform, forget
-from libs.common.events.topology import RETRY_DELAYS_MS, UNROUTABLE_QUEUE, Topology, subscription_topology
+from libs.common.events.topology import RETRY_DELAYS_MS, UNROUTABLE_QUEUE, Topology
 from libs.common.worker import Worker
 
 
@@ -62,8 +62,7 @@ class Cinema:
 def cinema(platform: Platform, handler: object, *, replicas: int = 1) -> Iterator[Cinema]:
     subscribed = subscriptions(platform.consumer, handler)  # type: ignore[arg-type]
     service = Cinema(platform, subscribed)
-    for each in subscribed.queues:
-        declare(platform.amqp_url, subscription_topology(each))
+    subscribe(platform.amqp_url, subscribed)
     consumers = [service.consumer() for _ in range(replicas)]
     try:
         with running(*(each.run for each in consumers), *relay_of(platform)):

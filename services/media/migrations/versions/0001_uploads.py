@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("received_size", sa.BigInteger),
         sa.Column("received_sha256", sa.Text),
         sa.Column("rejection", sa.Text),
+        sa.Column("submitted_at", sa.DateTime(timezone=True)),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),

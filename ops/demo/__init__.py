@@ -1,0 +1,1 @@
+"""The platform's main job as a story that runs: `lumiere demo`."""

@@ -1,0 +1,1 @@
+"""The repository matches its own map: each rule here is checked on the real tree and on a planted violation."""
