@@ -12,3 +12,6 @@ class Settings(ServiceSettings):
 
     storage_folder: Path = Field(description="Folder for the bytes of files; outside anything that a web server shows")
     storage_secret: Secret = Field(description="Signs the addresses of uploads and downloads; a new one ends all addresses")
+    web_threads: int = Field(
+        default=32, ge=1, le=64, description="A sender or reader of a file occupies a thread for as long as its line takes"
+    )

@@ -51,6 +51,22 @@ def test_every_folder_is_a_service_that_can_be_assembled() -> None:
     assert {service.name for service in services()} == folders()
 
 
+def missing_containers(service: Service, compose: str) -> list[str]:
+    """Processes of a service that the compose file does not start; the web process bears the service's bare name."""
+    wanted = [service.name if process == "web" else f"{service.name}-{process}" for process in service.processes]
+    return [name for name in wanted if not re.search(rf"^  {name}:$", compose, re.MULTILINE)]
+
+
+@each_service
+def test_the_compose_file_starts_every_process(service: Service) -> None:
+    assert missing_containers(service, (ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8")) == []
+
+
+def test_a_forgotten_container_is_noticed() -> None:
+    media = next(service for service in services() if service.name == "media")
+    assert missing_containers(media, "services:\n  media:\n    image: x\n") == ["media-worker"]
+
+
 @each_service
 def test_a_service_has_the_whole_anatomy(service: Service) -> None:
     assert missing_parts(ROOT / "services" / service.name) == []
