@@ -1,4 +1,4 @@
-"""What has to be there before services start: database, roles, schemas, queues. Done again only when code or servers changed."""
+"""What has to be there before services start: database, roles, schemas, queues. Done again only when something changed."""
 
 from importlib import import_module
 from pathlib import Path
