@@ -28,6 +28,7 @@ def main() -> None:
 @main.command()
 def run() -> None:
     """Carry the traffic: HAProxy in the foreground, compiled first when it never was."""
+    configure_logs("gateway", "run")
     gateway = _gateway(load(GatewaySettings))
     if gateway.folder.current_release() is None:
         gateway.compile()

@@ -53,7 +53,7 @@ def command_line(folder: Folder) -> list[str]:
 
 def validate(folder: Folder, release: str) -> None:
     """Let HAProxy read a release. Raises HaproxyError with what it says."""
-    command = [executable(), "-c", "-q", "-C", str(folder.releases / release), "-f", CONFIGURATION]
+    command = [executable(), "-c", "-C", str(folder.releases / release), "-f", CONFIGURATION]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise HaproxyError(f"haproxy refuses the compiled configuration:\n{done.stderr.strip()}")

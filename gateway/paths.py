@@ -23,7 +23,6 @@ PATTERNS: dict[Kind, str] = {
 SHAPED = frozenset({"uuid", "int"})
 
 NON_CANONICAL = (
-    r"^(?!/)",  # not a path at all: `*` or an authority
     r"[^A-Za-z0-9._~!$&'()*+,;=:@%/-]",  # outside RFC 3986 section 3.3
     r"//",
     r"/\.\.?(?:[/;]|$)",
@@ -36,7 +35,7 @@ NON_CANONICAL = (
 
 def is_canonical(path: str) -> bool:
     """Whether every program must read the path the same way (RFC 3986 section 6.2.2)."""
-    return not any(re.search(pattern, path) for pattern in NON_CANONICAL)
+    return path.startswith("/") and not any(re.search(pattern, path) for pattern in NON_CANONICAL)
 
 
 def is_shaped(route: Route) -> bool:

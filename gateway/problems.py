@@ -89,7 +89,11 @@ def problem(status: int, detail: str, *, members: str = "") -> str:
 
 
 def error_file(status: int) -> bytes:
-    """A whole answer for requests that could not even be parsed: nothing of them can be repeated in it."""
+    """A whole answer to a request of which nothing can be repeated: it broke off, or was no HTTP.
+
+    HAProxy sends it once a request's head was read. To what never became a request it sends a text of its own that cannot
+    be replaced, and closes.
+    """
     body = json.dumps(
         {"type": KINDS[status].type_uri(), "title": KINDS[status].title, "status": status, "detail": PARSER[status]}
     )

@@ -75,6 +75,8 @@ ROUTES = [
     route("POST", "/api/v1/things/{thing_id}/claim", ["CONTRIBUTOR", "STUNT_PERFORMER"], parameters={"thing_id": "uuid"}),
     route("GET", "/api/v1/pages/{number}", "signed_in", parameters={"number": "int"}),
     route("GET", "/api/v1/films/{slug}", "public", rate="public", parameters={"slug": "string"}),
+    route("PUT", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
+    route("PATCH", "/api/v1/things/{thing_id}", ["ADMIN"], parameters={"thing_id": "uuid"}),
     route("DELETE", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("GET", "/api/v1/tiles/{rest}", "public", rate="public", parameters={"rest": "path"}),
     route("POST", "/api/v1/small", "public", rate="write", body_limit=100),

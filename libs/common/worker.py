@@ -90,7 +90,7 @@ class Worker:
         self._join(deadline, [name for name in self._threads if name not in _LAST])
         self._relay_stopping.set()
         self.relay.wake()
-        self._join(deadline, _LAST)
+        self._join(deadline, [name for name in _LAST if name in self._threads])
         self._locks.close()
         alive = [name for name, thread in self._threads.items() if thread.is_alive()]
         if alive:
@@ -107,13 +107,13 @@ class Worker:
         """What readiness is told: `status` is `ready`, `degraded` (works, but behind or without the broker) or `failed`."""
         measured = self._measured()
         threads = {name: thread.is_alive() for name, thread in self._threads.items()}
-        receiving = self.consuming()
+        broker = self.consuming() and not self.relay.cut_off.is_set()
         late = measured is None or measured["outbox_oldest_seconds"] > DEGRADED_OUTBOX_SECONDS
-        status = "failed" if self.failed.is_set() else "degraded" if late or not receiving else "ready"
+        status = "failed" if self.failed.is_set() else "degraded" if late or not broker else "ready"
         return {
             "status": status,
             "database": measured is not None,
-            "broker": receiving,
+            "broker": broker,
             "relay_active": self.relay.active.is_set(),
             "threads": threads,
             **(measured or {}),

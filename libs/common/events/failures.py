@@ -13,8 +13,9 @@ from libs.common.telemetry.redaction import redact_text
 
 REASON_LENGTH_MAX: Final = 500
 
-# SQLSTATE classes (PostgreSQL appendix A): 08 connection, 57P shutdown and start-up, 53 resources, 25P idle in transaction.
-_DATABASE_GONE: Final = ("08", "57P", "53", "25P")
+# SQLSTATE classes (PostgreSQL appendix A): 08 connection, 57P shutdown and start-up, 53 resources, 25 transaction state
+# (idle too long, read-only standby).
+_DATABASE_GONE: Final = ("08", "57P", "53", "25")
 
 
 class DatabaseGone(Exception):

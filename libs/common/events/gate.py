@@ -12,6 +12,8 @@ from libs.common.events.envelope import Envelope
 
 BASELINE: Final = 0
 """A gate that was never set waits for sequence 1: a subscriber sees each aggregate from its beginning."""
+PARKED_AT_ONCE: Final = 500
+"""Parked events that one transaction applies at most."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,11 @@ class Gate:
             index_elements=["subscription", "aggregate_id"],
             set_={"last_sequence": func.greatest(gate.c.last_sequence, moved.excluded.last_sequence)},
         ).returning(gate.c.aggregate_id)
-        self._parked = select(parked.c.aggregate_id, parked.c.sequence, parked.c.body).where(
-            parked_here, parked.c.aggregate_id.in_(among)
+        self._parked = (
+            select(parked.c.aggregate_id, parked.c.sequence, parked.c.body)
+            .where(parked_here, parked.c.aggregate_id.in_(among))
+            .order_by(parked.c.sequence)
+            .limit(PARKED_AT_ONCE)
         )
         self._park = insert(parked).on_conflict_do_nothing()
         self._forget = delete(parked).where(
@@ -89,7 +94,7 @@ class Gate:
         return {row.aggregate_id: row.last_sequence for row in locked}
 
     def parked(self, tx: Reader, subscription: str, aggregates: Sequence[str]) -> dict[str, dict[int, Envelope]]:
-        """Parked events by aggregate and sequence."""
+        """Parked events by aggregate and sequence, the lowest first; what is over the limit has its turn later."""
         found: dict[str, dict[int, Envelope]] = {}
         for row in tx.all(self._parked, {"subscription_name": subscription, "aggregates": aggregates}):
             found.setdefault(row.aggregate_id, {})[row.sequence] = Envelope.decode(row.body)

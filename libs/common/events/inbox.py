@@ -93,7 +93,8 @@ class _Batch:
         for envelope in envelopes:
             arrived.setdefault(envelope.subject, {})[envelope.sequence] = envelope
         last = self._gate.lock(tx, name, arrived)
-        parked = self._gate.parked(tx, name, sorted(arrived)) if successors else {}
+        ready = sorted(aggregate for aggregate, mine in arrived.items() if last[aggregate] + 1 in mine)
+        parked = self._gate.parked(tx, name, ready) if successors and ready else {}
         due: list[Envelope] = []
         early: list[Envelope] = []
         for aggregate, mine in arrived.items():
@@ -104,7 +105,8 @@ class _Batch:
             early += [mine[sequence] for sequence in decision.park]
         outcomes = self._apply_due(due) | {each.id: Outcome.PARKED for each in early}
         self._gate.park(tx, name, early)
-        self._gate.advance(tx, name, {each.subject: each.sequence for each in due})
+        passed = {each.subject: last[each.subject] for each in envelopes if each.sequence <= last[each.subject]}
+        self._gate.advance(tx, name, passed | {each.subject: each.sequence for each in due})
         return [outcomes.pop(each.id, Outcome.DUPLICATE) for each in envelopes]
 
     def _apply_due(self, due: Sequence[Envelope]) -> dict[UUID, Outcome]:

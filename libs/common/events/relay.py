@@ -36,6 +36,8 @@ class Relay:
         self._backoff = Backoff()
         self.active = threading.Event()
         """Set while this relay holds the lock and a connection."""
+        self.cut_off = threading.Event()
+        """Set from a failure of the broker until it is reached again."""
 
     def wake(self) -> None:
         """Look into the outbox now; safe from any thread."""
@@ -59,6 +61,7 @@ class Relay:
         declare(self._amqp_url, Topology())
         self._publisher.open()
         self.active.set()
+        self.cut_off.clear()
         log.info("relay.active")
         try:
             # A lock lives as long as its session: asked again before each batch, so that two relays never work side by side.
@@ -88,6 +91,8 @@ class Relay:
 
     def _give_up(self, error: Exception) -> None:
         broker_at_fault = isinstance(error, BrokerUnavailable)
+        if broker_at_fault:
+            self.cut_off.set()
         reason = str(error) if broker_at_fault else type(error).__name__
         log.warning("relay.interrupted", reason=reason, failures=self._backoff.failures)
         metrics.PUBLISH_FAILURES.labels(self._database.schema, "broker" if broker_at_fault else "database").inc()

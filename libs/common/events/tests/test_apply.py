@@ -268,6 +268,19 @@ def test_advancing_the_gate_drops_an_event_and_lets_its_successors_become_due(pl
     assert [sequence for _, sequence in effects(platform.cinema)] == [2, 3]
 
 
+def test_a_parked_event_that_was_applied_meanwhile_is_forgotten(platform: Platform) -> None:
+    envelopes = cuts(platform, 2)
+    subscription, gate = ordered(platform), gate_of(platform.cinema.metadata)
+    apply(platform.cinema, subscription, envelopes, RESOURCES)
+    with platform.cinema.transaction() as tx:
+        gate.park(tx, subscription.name, envelopes[1:])
+    with platform.cinema.reader() as reader:
+        stale = gate.due(reader, subscription.name)
+
+    assert apply(platform.cinema, subscription, stale, RESOURCES) == [Outcome.DUPLICATE]
+    assert count(platform.cinema, "parked_events") == 0
+
+
 def test_the_gate_never_goes_back(platform: Platform) -> None:
     envelopes = cuts(platform, 3)
     subscription, gate = ordered(platform), gate_of(platform.cinema.metadata)

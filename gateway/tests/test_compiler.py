@@ -1,0 +1,200 @@
+"""What the compiler refuses, each planted, and what it makes of what it takes."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.__main__ import check
+from gateway.compiler import Door, TargetError, compile_configuration
+from gateway.keys import verification_keys
+from gateway.manifest import ManifestError, manifest_paths, read
+from gateway.tests.running import ROUTES, RunningGateway, route
+
+DOOR = Door("https://lumiere.test", "lumiere", "production", "127.0.0.1", 8080, b"a secret")
+TODAY = date(2026, 1, 31)
+UUIDS = {"thing_id": "uuid"}
+
+
+def written(folder: Path, service: str, routes: list[dict[str, Any]], **changes: Any) -> Path:
+    """A manifest file."""
+    path = folder / service / "policy.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"service": service, "processes": ["web"], "routes": routes, **changes}), encoding="utf-8")
+    return path
+
+
+def compiled(*manifests: Path, door: Door = DOOR, targets: Any = None) -> dict[str, bytes]:
+    """The files made of these manifests."""
+    return compile_configuration(read(manifests), door, (), targets or {}, TODAY)
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown role": ({"allow": ["KING"]}, "allow: Input should be"),
+    "an empty set of roles": ({"allow": []}, "allow: Tuple should have at least 1 item"),
+    "an unknown access": ({"allow": "everybody"}, "allow: Input should be 'public', 'signed_in' or 'service'"),
+    "an unknown rate class": ({"rate": "often"}, "rate: Input should be"),
+    "an unknown method": ({"method": "BREW"}, "method: Input should be"),
+    "a negative body limit": ({"body_limit": -1}, "body_limit: "),
+    "a body limit that is text": ({"body_limit": "1"}, "body_limit: "),
+    "no time at all": ({"timeout": 0}, "timeout: "),
+    "a parameter that is not declared": ({"path": "/api/v1/x/{y}"}, "path names the parameters ['y'] but declares []"),
+    "a declared parameter that is not there": (
+        {"parameters": {"y": "uuid"}},
+        "path names the parameters [] but declares ['y']",
+    ),
+    "an unknown kind of parameter": ({"path": "/x/{y}", "parameters": {"y": "float"}}, "parameters: Input should be"),
+    "a parameter in the middle of a segment": (
+        {"path": "/x/a{y}", "parameters": {"y": "int"}},
+        "whole literal or {parameter} segments",
+    ),
+    "a path parameter that is not last": ({"path": "/x/{y}/z", "parameters": {"y": "path"}}, "kind path must be the last"),
+    "a path with an encoded letter": ({"path": "/%61"}, "whole literal"),
+    "a path that ends with a slash": ({"path": "/x/"}, "whole literal"),
+    "a path with dot segments": ({"path": "/x/../y"}, "dot segments"),
+    "a path with a line break": ({"path": "/x\ny"}, "whole literal"),
+    "an operation that could be a rule": ({"operation": "a.b|web|public"}, "operation: "),
+    "a process that the service does not have": ({"process": "stream"}, "processes that the service does not have: stream"),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSALS)
+def test_a_faulty_route_is_refused_by_file_and_name(fault: str, tmp_path: Path) -> None:
+    changes, expected = REFUSALS[fault]
+    path = written(tmp_path, "echo", [{**route("GET", "/api/v1/thing", "public"), **changes}])
+
+    with pytest.raises(ManifestError) as refused:
+        compiled(path)
+
+    assert "echo/policy.json: " in str(refused.value)
+    assert expected in str(refused.value)
+    if fault != "a process that the service does not have":
+        assert "services/echo/routes.py:anything" in str(refused.value)
+
+
+@pytest.mark.parametrize("field", ["allow", "rate", "body_limit", "timeout", "method", "path", "operation", "source"])
+def test_a_route_without_its_policy_is_refused(field: str, tmp_path: Path) -> None:
+    entry = route("GET", "/api/v1/thing", "public")
+    del entry[field]
+
+    with pytest.raises(ManifestError, match=f"{field}: Field required"):
+        compiled(written(tmp_path, "echo", [entry]))
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    one = written(tmp_path, "echo", [route("GET", "/api/v1/a", ["KING"]), route("GET", "/api/v1/b", "public", rate="often")])
+    two = written(tmp_path, "other", [route("GET", "/api/v1/c", "public", timeout=0)])
+
+    with pytest.raises(ManifestError) as refused:
+        compiled(one, two)
+
+    assert {"GET /api/v1/a", "GET /api/v1/b", "GET /api/v1/c"} <= {
+        fault.split("route ")[1].split(" (")[0] for fault in refused.value.faults
+    }
+
+
+OVERLAPS = [
+    (("GET", "/x/{thing_id}", UUIDS), ("GET", "/x/{name}", {"name": "string"})),
+    (("GET", "/x/{name}", {"name": "string"}), ("GET", "/x/latest", {})),
+    (("GET", "/x/{rest}", {"rest": "path"}), ("GET", "/x/y/z", {})),
+    (("GET", "/x/{number}", {"number": "int"}), ("GET", "/x/7", {})),
+    (("GET", "/x", {}), ("GET", "/x", {})),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), OVERLAPS)
+def test_overlapping_routes_are_refused_and_both_named(left: Any, right: Any, tmp_path: Path) -> None:
+    one, two = (
+        written(tmp_path, service, [route(method, path, "public", parameters=parameters, operation=f"{service}.read")])
+        for service, (method, path, parameters) in zip(("echo", "other"), (left, right), strict=True)
+    )
+
+    with pytest.raises(ManifestError) as refused:
+        compiled(one, two)
+
+    assert f"echo/policy.json: route GET {left[1]}" in str(refused.value)
+    assert f"other/policy.json: route GET {right[1]}" in str(refused.value)
+
+
+def test_routes_that_differ_by_method_kind_or_length_do_not_overlap(tmp_path: Path) -> None:
+    routes = [
+        route("GET", "/x/{thing_id}", "public", parameters=UUIDS, operation="echo.a"),
+        route("GET", "/x/{number}", "public", parameters={"number": "int"}, operation="echo.b"),
+        route("GET", "/x/latest", "public", operation="echo.c"),
+        route("POST", "/x/{name}", "public", parameters={"name": "string"}, operation="echo.d"),
+        route("GET", "/x/{thing_id}/y", "public", parameters=UUIDS, operation="echo.e"),
+    ]
+
+    assert b"GET:/x/{uuid} echo.a|" in compiled(written(tmp_path, "echo", routes))["maps/routes.map"]
+
+
+def test_two_operations_of_one_name_and_two_manifests_of_one_service_are_refused(tmp_path: Path) -> None:
+    twice = [route("GET", "/a", "public", operation="echo.a"), route("GET", "/b", "public", operation="echo.a")]
+    with pytest.raises(ManifestError, match=r"operations must be unique: echo\.a"):
+        compiled(written(tmp_path, "echo", twice))
+
+    one, two = written(tmp_path / "1", "same", []), written(tmp_path / "2", "same", [])
+    with pytest.raises(ManifestError, match="a second manifest of service same"):
+        compiled(one, two)
+
+
+def test_a_service_cannot_send_requests_to_its_worker(tmp_path: Path) -> None:
+    path = written(tmp_path, "echo", [route("GET", "/x", "public", process="worker")], processes=["worker"])
+
+    with pytest.raises(ManifestError, match="process 'worker' takes no requests"):
+        compiled(path)
+
+
+def test_service_routes_are_not_in_the_configuration_at_all(tmp_path: Path) -> None:
+    files = compiled(written(tmp_path, "echo", [route("GET", "/internal/list", "service")]))
+
+    assert not [name for name, content in files.items() if b"/internal/list" in content]
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.0.0.1:1 backup", "127.0.0.1:1\nserver evil 1.2.3.4:1", ":80", "", "http://x:1"]
+)
+def test_a_target_that_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(TargetError):
+        compiled(written(tmp_path, "echo", []), targets={"echo": {"web": [address]}})
+
+
+def test_the_same_inputs_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+    one, two = written(tmp_path, "echo", ROUTES, processes=["web", "stream"]), written(tmp_path, "other", [])
+
+    assert compiled(one, two, targets={"echo": {"web": ["b:1", "a:1"]}}) == compiled(
+        two, one, targets={"echo": {"web": ["a:1", "b:1"]}}
+    )
+
+
+def test_keys_are_chosen_by_kid_with_a_literal_algorithm(tmp_path: Path) -> None:
+    published = [RunningGateway.key_of_tests(key_id).as_dict(private=False) for key_id in ("a", "b", 'evil" } #', "../c")]
+    keys = verification_keys({"keys": [*published, {"kty": "oct", "kid": "d", "k": "c2VjcmV0"}]})
+
+    files = compile_configuration(read([written(tmp_path, "echo", [])]), DOOR, keys, {}, TODAY)
+    rules = [line for line in files["haproxy.cfg"].decode().splitlines() if "jwt_verify" in line]
+
+    assert [key.key_id for key in keys] == ["a", "b"]
+    assert len(rules) == 2
+    assert all('jwt_verify("ES256","keys/' in rule and "{ var(txn.algorithm) -m str ES256 }" in rule for rule in rules)
+    assert files["maps/keys.map"] == b"a ES256\nb ES256\n"
+    assert b"PRIVATE" not in b"".join(files.values())
+
+
+def test_strict_transport_security_and_the_certificate_go_with_tls(tmp_path: Path) -> None:
+    plain = compiled(written(tmp_path, "echo", []))["haproxy.cfg"].decode()
+    secure = compiled(tmp_path / "echo" / "policy.json", door=replace(DOOR, certificate="/etc/tls.pem"))["haproxy.cfg"].decode()
+
+    assert " ssl crt " not in plain
+    assert "bind 127.0.0.1:8080 ssl crt /etc/tls.pem alpn h2,http/1.1\n" in secure
+
+
+def test_what_the_services_declare_compiles_and_haproxy_takes_it() -> None:
+    result = CliRunner().invoke(check)
+
+    assert result.exit_code == 0, result.output or result.exception
+    assert f"{len(manifest_paths())} manifests" in result.output

@@ -1,0 +1,1 @@
+"""Stories across services, through the gateway."""

@@ -1,0 +1,113 @@
+"""The doors of a running platform, what stands behind them by declaration, and tokens signed as auth signs them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import httpx
+from sqlalchemy import select
+
+from gateway.manifest import GATEWAY, Manifest, Route, manifest_paths, read
+from libs.common.auth.policy import Access, Role
+from libs.common.db import runtime_role
+from libs.common.db.database import single_connection_engine
+from libs.common.ids import new_id
+from ops.environment import AUDIENCE
+from ops.layout import Replica
+from ops.plan import Plan
+from ops.testing import LivePlatform
+from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.tokens import unseal_signing_key
+from services.auth.models import signing_key
+from tests.tokens import Forge
+
+EXAMPLES = {"int": "1", "string": "absent", "path": "absent/absent"}
+"""What stands in a path for a parameter of each kind; a UUID is made anew each time."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One route of one service."""
+
+    service: str
+    route: Route
+
+    @property
+    def name(self) -> str:
+        """Short, for test reports."""
+        return f"{self.service} {self.route.name}"
+
+    @property
+    def public(self) -> bool:
+        """Whether nobody needs to be signed in."""
+        return self.route.allow is Access.PUBLIC
+
+    def permitted(self) -> list[Role]:
+        """The roles that may call it."""
+        allow = self.route.allow
+        return [role for role in Role if isinstance(allow, Access) or role in allow]
+
+    def refused(self) -> list[Role]:
+        """The roles that may not."""
+        return [role for role in Role if role not in self.permitted()]
+
+    def address(self) -> str:
+        """A path of this route that names nothing existing."""
+        values = {name: EXAMPLES.get(kind) or str(new_id()) for name, kind in self.route.parameters.items()}
+        return self.route.path.format(**values)
+
+
+def manifests() -> tuple[Manifest, ...]:
+    """What every service and the gateway itself declare."""
+    return read(manifest_paths())
+
+
+def declared() -> list[Declared]:
+    """Every route, by service."""
+    return [Declared(manifest.service, route) for manifest in manifests() for route in manifest.routes]
+
+
+class Doors:
+    """A running platform as its callers see it from outside and, within, straight at each service."""
+
+    def __init__(self, platform: LivePlatform) -> None:
+        self._platform = platform
+        self._client = httpx.Client(timeout=30)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def straight(self, service: str, process: str = "web") -> str:
+        """The base address of one process of a service, past the gateway."""
+        return f"http://127.0.0.1:{self._platform.layout.replica_port(Replica(service, process, 1))}"
+
+    def of(self, door: str, each: Declared) -> str:
+        """The base address for this route: `gateway`, or `service` for straight in."""
+        return self._platform.origin if door == GATEWAY else self.straight(each.service, each.route.process)
+
+    def status(self, base: str, each: Declared, headers: dict[str, str] | None = None, content: bytes | None = None) -> int:
+        """Call a route; only the status is read, so that an event stream does not hold us."""
+        with self._client.stream(each.route.method, base + each.address(), headers=headers, content=content) as answer:
+            return answer.status_code
+
+    @cached_property
+    def forge(self) -> Forge:
+        """Signs with auth's own key, which only auth's secret opens."""
+        self._client.get(f"{self._platform.origin}/.well-known/jwks.json").raise_for_status()
+        plan = Plan(self._platform.layout, durable=False)
+        secret = MasterSecret(plan.backing.vault.path("AUTH_SECRET").read_text(encoding="utf-8").strip())
+        engine = single_connection_engine(plan.backing.database_url(runtime_role("auth")))
+        with engine.connect() as connection:
+            row = connection.execute(select(signing_key).where(signing_key.c.state == "ACTIVE")).one()
+        engine.dispose()
+        key = unseal_signing_key(row.id, bytes(row.private_sealed), secret)
+        return Forge(key, row.id, self._platform.origin, AUDIENCE, tuple(self._key_files()))
+
+    def _key_files(self) -> Iterator[str]:
+        for path in (self._platform.layout.gateway_folder / "current").resolve().glob("keys/*.pem"):
+            yield from (str(path), f"keys/{path.name}", path.name)
+
+    def bearer(self, *roles: Role) -> dict[str, str]:
+        """Headers of a person of these roles whom nobody knows."""
+        return {"Authorization": f"Bearer {self.forge.token(*roles)}"}
