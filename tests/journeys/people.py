@@ -137,9 +137,13 @@ class Studio:
         return device
 
     def film(self, sheet: Path | None = None) -> Film:
-        """A film, with the tasks of a sheet if one is given."""
-        film = self.administrator.post("/admin/films", FILM, status=201)
-        return Film(film["id"], self.plan_sheet(film["id"], sheet) if sheet else {})
+        """A film with the tasks of a sheet, or with a single one that is left undone so that its first phase stays open."""
+        film = Film(self.administrator.post("/admin/films", FILM, status=201)["id"], {})
+        if sheet:
+            film.tasks.update(self.plan_sheet(film.id, sheet))
+        else:
+            self.plan_task(film, "Keep the phase open")
+        return film
 
     def plan_sheet(self, film_id: str, sheet: Path) -> dict[str, dict[str, Any]]:
         """Tasks from a production sheet, by reference."""
