@@ -56,6 +56,8 @@ def main(anew: bool) -> None:
     """Look for secrets that are not in the baseline."""
     if anew:
         accept()
+        click.echo(f"Look at `git diff {BASELINE}`, then `git add {BASELINE}`.")
+        return
     if found := faults():
         raise click.ClickException(found)
     click.echo("Nothing beyond the reviewed baseline.")
