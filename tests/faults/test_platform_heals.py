@@ -12,7 +12,7 @@ import pytest
 
 from libs.common.config import process_environment
 from libs.common.ids import new_id
-from ops.demo.client import API, wait_for
+from ops.demo.client import wait_for
 from ops.demo.report import StepFailed
 from ops.demo.stream import EventStream
 from ops.testing import LivePlatform

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pika
+import pika  # type: ignore[import-untyped]
 from sqlalchemy import Row, text
 from sqlalchemy.engine import Connection
 
@@ -113,4 +113,3 @@ class Inside:
     def logs(self) -> list[Path]:
         """Every log file, rotated ones too."""
         return sorted(path for path in self.platform.layout.logs.rglob("*") if path.is_file())
-

@@ -1,5 +1,6 @@
 """People at work on the platform, through the gateway as anybody would be; nothing here looks behind the doors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -110,9 +111,12 @@ class Studio:
         """The one who plans and reviews."""
         return self.administrators[0]
 
-    def register(self, display_name: str = "Bleuette Bernon", role: str = "ARTIST") -> Person:
-        """Somebody whose address is not confirmed yet."""
+    def register(
+        self, display_name: str = "Bleuette Bernon", role: str = "ARTIST", headers: Mapping[str, str] | None = None
+    ) -> Person:
+        """Somebody whose address is not confirmed yet; `headers` go with every request of theirs."""
         person = self._person("artist", display_name)
+        person.http.headers.update(headers or {})
         body = {"email": person.email, "password": person.password, "display_name": display_name, "role": role, "locale": "en"}
         person.post("/auth/register", body, status=202)
         return person
@@ -188,7 +192,9 @@ class Studio:
     def approve(self, work: Work, administrator: Person | None = None, **options: Any) -> Any:
         """Validate a submission."""
         path = f"/admin/submissions/{work.submission['id']}/review"
-        return (administrator or self.administrator).post(path, {"verdict": "APPROVE", "feedback": "As in the print."}, **options)
+        return (administrator or self.administrator).post(
+            path, {"verdict": "APPROVE", "feedback": "As in the print."}, **options
+        )
 
     def finish(self, person: Person, task: dict[str, Any]) -> Work:
         """The whole way from the claim to the validation."""
@@ -280,4 +286,3 @@ def notices_for(person: Person, task: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _about(items: list[dict[str, Any]], member: str, task: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in items if each[member] == task["id"]]
-

@@ -29,7 +29,6 @@ from tests.journeys.people import (
     Studio,
     Work,
     entries_for,
-    hand_in,
     payments_for,
     upload,
 )
@@ -156,7 +155,7 @@ class TestPlanning:
 
 
 class TestWork:
-    def test_a_task_under_lease_is_refused_to_others(self, studio: Studio, film: Film, work: Work) -> None:
+    def test_a_task_under_lease_is_refused_to_others(self, studio: Studio, work: Work) -> None:
         other = studio.newcomer()
         answer = other.http.post(f"{API}/tasks/{work.task['id']}/claim", headers=other.authorization)
         assert answer.status_code == 409
@@ -192,9 +191,7 @@ class TestWork:
         assert work.submission["media"] == named
         assert work.submission["notes"] == NOTES
 
-    def test_the_advisory_review_is_marked_as_a_mock_and_decides_nothing(
-        self, contributor: Person, work: Work, advised: dict[str, Any]
-    ) -> None:
+    def test_the_advisory_review_is_marked_as_a_mock_and_decides_nothing(self, advised: dict[str, Any]) -> None:
         assert advised["mock"] is True
         assert 0 <= advised["score"] <= 100
         assert advised["status"] in ("AI_APPROVED", "AI_FLAGGED")
@@ -219,7 +216,8 @@ class TestValidation:
     def test_every_effect_is_there_once(self, studio: Studio, contributor: Person, validated: Work) -> None:
         assert studio.effects(contributor, validated.task) == ONCE
 
-    def test_the_balance_is_the_sum_of_the_entries(self, contributor: Person, validated: Work) -> None:
+    @pytest.mark.usefixtures("validated")
+    def test_the_balance_is_the_sum_of_the_entries(self, contributor: Person) -> None:
         lumens = contributor.get("/lumens")
         entries = contributor.get("/lumens/entries", params={"limit": 100})["items"]
         assert lumens["balance"] == sum(each["amount"] for each in entries) > 0
@@ -241,8 +239,9 @@ class TestValidation:
 
     def test_the_task_is_final_and_its_followers_are_open(self, contributor: Person, film: Film, validated: Work) -> None:
         assert contributor.get(f"/tasks/{validated.task['id']}")["status"] == "VALIDATED"
-        freed = [each for each in film.tasks.values() if each["depends_on"] == [validated.task["id"]] and each["phase"] == "SCRIPT"]
-        assert {contributor.get(f"/tasks/{each['id']}")["status"] for each in freed} == {"AVAILABLE"}
+        script = [each for each in film.tasks.values() if each["phase"] == "SCRIPT"]
+        freed = [each["id"] for each in script if each["depends_on"] == [validated.task["id"]]]
+        assert {contributor.get(f"/tasks/{task_id}")["status"] for task_id in freed} == {"AVAILABLE"}
 
     def test_a_second_request_with_the_same_key_is_answered_alike_and_changes_nothing(
         self, studio: Studio, contributor: Person, film: Film

@@ -195,7 +195,7 @@ def _engine(url: URL, schema: str, application_name: str, isolation_level: str) 
         f"-c search_path={schema} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
         f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
     )
-    engine = create_engine(
+    return create_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=0,
@@ -205,5 +205,3 @@ def _engine(url: URL, schema: str, application_name: str, isolation_level: str) 
         hide_parameters=True,  # an error that is logged must not quote what people wrote
         connect_args={"options": options, "application_name": application_name, "connect_timeout": 5, "keepalives_idle": 10},
     )
-    return engine
-
