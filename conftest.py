@@ -21,9 +21,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.add_cleanup(stack.close)
     servers = stack.enter_context(private_servers(TEST_FOLDER / "servers"))
     changes = stack.enter_context(pytest.MonkeyPatch.context())
-    for name in BACKING:
+    for name, address in servers.items():
         if not given.get(name):
-            changes.setenv(name, servers[name])
+            changes.setenv(name, address)
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,12 @@ def private_servers(folder: Path) -> Iterator[dict[str, str]]:
     plan = Plan(servers.layout, durable=False)
     try:
         servers.up()
-        yield {"DATABASE_URL": plan.backing.maintenance_url(), "AMQP_URL": plan.backing.amqp_url(OPERATOR)}
+        operator = f"{OPERATOR}:{plan.broker.password(OPERATOR)}"
+        yield {
+            "DATABASE_URL": plan.backing.maintenance_url(),
+            "AMQP_URL": plan.backing.amqp_url(OPERATOR),
+            "AMQP_MANAGEMENT_URL": f"http://{operator}@127.0.0.1:{servers.layout.management_port}",
+        }
     finally:
         if not reused:
             servers.down()

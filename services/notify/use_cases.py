@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -150,8 +151,8 @@ def mark_all_read(tx: Transaction, reader: UUID) -> None:
         tx.notify(NOTICE_CHANNEL, str(reader))
 
 
-def admission(subject: Subject, revocations: Revocations) -> Callable[[], bool]:
-    """Asks whether a caller's session still holds, for what lasts longer than a request."""
+def admission(subject: Subject, revocations: Revocations, draining: Event) -> Callable[[], bool]:
+    """Asks whether what outlasts a request may go on: the session still holds, and the process is not about to stop."""
     claims = Claims(
         iss="",
         aud="",
@@ -166,7 +167,7 @@ def admission(subject: Subject, revocations: Revocations) -> Callable[[], bool]:
         auth_time=int(subject.authenticated_at.timestamp()),
         amr=subject.methods,
     )
-    return lambda: not revocations.revoked(claims)
+    return lambda: not draining.is_set() and not revocations.revoked(claims)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.cli import main
 from tests.architecture.declared import folders
 from tests.architecture.source import ROOT
 
@@ -55,6 +56,25 @@ def test_every_dependency_is_explained_and_nothing_else() -> None:
 def test_the_readme_names_every_service() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(folders()) if f"services/{name}" not in readme] == []
+
+
+def unknown_commands(text: str) -> set[str]:
+    """Commands in a text, `make …` and `lumiere …`, that do not exist."""
+    code = "\n".join(CODE.findall(text))
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    made = {
+        f"make {target}" for line in re.findall(r"\bmake ([a-z -]+)", code) for target in line.split() if target not in targets
+    }
+    return made | {f"lumiere {name}" for name in re.findall(r"\blumiere ([a-z]+)", code) if name not in main.commands}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_the_commands_that_newcomers_are_told_exist(name: str) -> None:
+    assert unknown_commands((ROOT / name).read_text(encoding="utf-8")) == set()
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    assert unknown_commands("Use `make wonders` or `lumiere wonder`, not `make up test`.") == {"make wonders", "lumiere wonder"}
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)

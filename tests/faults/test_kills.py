@@ -21,7 +21,7 @@ from libs.common import ids
 from libs.common.config import process_environment
 from libs.common.db import kernel_tables
 from libs.common.db.database import psycopg2_url, single_connection_engine
-from libs.common.events.consumer import subscribe
+from libs.common.events.broker import subscribe
 from libs.common.events.tests.live import RUN, Cut, effect, eventually, show, subscriptions
 from libs.common.events.tests.platform import Platform, backing, databases, forget
 from tests.faults.process import CINEMA_URL, CONSUMER, READY, STUDIO_URL

@@ -1,13 +1,14 @@
 """Connections and the one transaction boundary. Nothing else in the platform commits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, MetaData, Row, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from libs.common import clock
@@ -157,7 +158,8 @@ class Database:
 
     def _notify(self, notifications: Sequence[tuple[str, str]]) -> None:
         parameters = [{"channel": self.channel(name), "payload": payload} for name, payload in notifications]
-        with self._autocommit.connect() as connection:
+        # The work is committed: a nudge that fails delays others until they poll, it must not look like a failure.
+        with suppress(SQLAlchemyError), self._autocommit.connect() as connection:
             for each in parameters:
                 connection.execute(_NOTIFY, each)
 
@@ -185,6 +187,7 @@ def _engine(url: URL, schema: str, application_name: str, isolation_level: str) 
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,
         isolation_level=isolation_level,
+        hide_parameters=True,  # an error that is logged must not quote what people wrote
         connect_args={"options": options, "application_name": application_name, "connect_timeout": 5, "keepalives_idle": 10},
     )
     event.listen(engine, "handle_error", _forget_broken_pool)

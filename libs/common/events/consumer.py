@@ -16,7 +16,7 @@ from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.failures import DatabaseGone, Failure, classify, is_database_gone
 from libs.common.events.inbox import Outcome, Resources, apply, gate_of
 from libs.common.events.origin import authenticated
-from libs.common.events.subscriptions import Subscription, Subscriptions
+from libs.common.events.subscriptions import Subscription
 from libs.common.events.topology import RETRY_DELAYS_MS, service_exchange, subscription_topology
 from libs.common.telemetry import logger
 
@@ -36,16 +36,6 @@ EVENT_ID: Final = "x-event-id"
 TRACEPARENT: Final = "traceparent"
 
 log = logger(__name__)
-
-
-def subscribe(amqp_url: str, subscriptions: Subscriptions) -> None:
-    """Create every queue of a service. Done before any service starts, so that no first event finds nobody listening.
-
-    Raises BrokerUnavailable.
-    """
-    with open_session(amqp_url) as session:
-        for subscription in subscriptions.queues:
-            session.declare(subscription_topology(subscription))
 
 
 class Consumer:

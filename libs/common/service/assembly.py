@@ -132,7 +132,7 @@ class Assembled:
             database=self.database,
             verifier=TokenVerifier(settings.lumiere_origin, settings.audience, self.keys, self.revocations),
             service_token=settings.revocation_list_token.get_secret_value(),
-            resources=self.resources,
+            resources={**self.resources, Health: health},
             health=health,
             trace_sample_ratio=settings.trace_sample_ratio,
         )

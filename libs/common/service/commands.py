@@ -9,7 +9,7 @@ import orjson
 
 from libs.common.config import ConfigurationError, ServiceSettings, load
 from libs.common.db import migrate
-from libs.common.events.consumer import subscribe
+from libs.common.events.broker import subscribe
 from libs.common.events.envelope import schema_address
 from libs.common.http.manifest import manifest
 from libs.common.http.openapi import openapi

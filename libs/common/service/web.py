@@ -57,11 +57,12 @@ class DrainingThreadWorker(_Drains, ThreadWorker):
 class WebApplication(BaseApplication):
     """Gunicorn's view of one web process."""
 
-    def __init__(self, assemble: Callable[[], Assembled], settings: ServiceSettings, worker_class: str) -> None:
+    def __init__(self, assemble: Callable[[], Assembled], settings: ServiceSettings, worker_class: str, keepalive: int) -> None:
         self.settings = settings
         self.health = Health({})
         self._assemble = assemble
         self._worker_class = worker_class
+        self._keepalive = keepalive
         super().__init__()
 
     def load_config(self) -> None:
@@ -73,10 +74,14 @@ class WebApplication(BaseApplication):
             "threads": settings.web_threads,
             "worker_class": self._worker_class,
             "worker_connections": 10_000,
+<<<<<<< HEAD
             "keepalive": KEEPALIVE_SECONDS,
             "limit_request_line": REQUEST_LINE_MAX,
             "limit_request_field_size": HEADER_MAX,
             "limit_request_fields": HEADERS_MAX,
+=======
+            "keepalive": self._keepalive,
+>>>>>>> main
             "timeout": 60,
             "graceful_timeout": int(settings.drain_seconds) + GRACE_SECONDS,
             "control_socket_disable": True,
@@ -104,5 +109,6 @@ def run_web(assemble: Callable[[], Assembled], settings: ServiceSettings) -> int
     module = "libs.common.service.hub" if streaming else __name__
     worker_class = f"{module}.{'DrainingGeventWorker' if streaming else 'DrainingThreadWorker'}"
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    WebApplication(assemble, settings, worker_class).run()
+    # A connection that carried a stream is done; kept open, it would hold up the end of the process.
+    WebApplication(assemble, settings, worker_class, 0 if streaming else KEEPALIVE_SECONDS).run()
     return 0

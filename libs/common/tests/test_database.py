@@ -1,6 +1,7 @@
 """The one transaction boundary, and what the roles may not do."""
 
 import threading
+from select import select as select_readable
 
 import pytest
 from sqlalchemy import insert, select, text
@@ -47,6 +48,7 @@ def test_a_notification_arrives_after_the_commit_on_the_schema_s_own_channel(sam
             tx.notify("bell", "once")
         raw = connection.connection.driver_connection
         assert raw is not None
+        assert select_readable([raw], [], [], 5)[0]
         raw.poll()
         assert [each.payload for each in raw.notifies] == ["once"]
     engine.dispose()

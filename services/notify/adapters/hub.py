@@ -127,9 +127,8 @@ class Stream(Iterator[bytes]):
 class Hub:
     """Every stream of this process, and the two threads that wake and end them."""
 
-    def __init__(self, database: Database, *, draining: threading.Event | None = None) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._draining = draining or threading.Event()
         self._streams: dict[UUID, set[Stream]] = {}
         self._open = 0
         self._lock = threading.Lock()
@@ -211,8 +210,6 @@ class Hub:
         while not self._stopping.wait(SWEEP_SECONDS):
             for stream in self._all():
                 stream.end_unless_admitted()
-            if self._draining.is_set():
-                self.stop()
             if clock.monotonic() - polled >= POLL_SECONDS:
                 polled = clock.monotonic()
                 with suppress(SQLAlchemyError):  # the listener reports a database that is away; wake-ups come when it is back

@@ -89,7 +89,8 @@ class StreamProcess:
         self._harness = harness
         self.assembled = harness.service.assemble(harness.settings, "stream", harness.keys)
         self.hub = cast(Hub, self.assembled.resources[StreamHub])
-        self._application = self.assembled.application(Health({}))
+        self.health = Health({})
+        self._application = self.assembled.application(self.health)
 
     def client(self) -> FlaskClient:
         """An anonymous client of this process."""

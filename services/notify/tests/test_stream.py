@@ -227,6 +227,15 @@ def test_the_stream_ends_with_its_token(
     listening.until(ended)
 
 
+def test_streams_end_when_their_process_is_about_to_stop(stream_process: StreamProcess, contributor: Subject) -> None:
+    listening = stream_process.listen(contributor)
+
+    stream_process.health.draining.set()
+
+    listening.until(ended)
+    assert stream_process.hub.open_streams == 0
+
+
 def test_a_person_has_so_many_streams_and_no_more(
     harness: Harness, stream_process: StreamProcess, contributor: Subject
 ) -> None:

@@ -6,7 +6,7 @@ holds the address, since that carries the password.
 
 from libs.common.events.broker.failure import BrokerUnavailable
 from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
-from libs.common.events.broker.session import Received, Session, declare, open_session, reachable
+from libs.common.events.broker.session import Received, Session, declare, open_session, reachable, subscribe
 
 __all__ = [
     "BrokerUnavailable",
@@ -17,4 +17,5 @@ __all__ = [
     "declare",
     "open_session",
     "reachable",
+    "subscribe",
 ]

@@ -18,7 +18,8 @@ from libs.common.events.broker.failure import (
     BrokerUnavailable,
 )
 from libs.common.events.envelope import MEDIA_TYPE
-from libs.common.events.topology import EVENTS_EXCHANGE, Exchange, Queue, Topology, platform_topology
+from libs.common.events.subscriptions import Subscriptions
+from libs.common.events.topology import EVENTS_EXCHANGE, Exchange, Queue, Topology, platform_topology, subscription_topology
 
 READ_TIMEOUT_SECONDS: Final = 15
 HEARTBEAT_CHECK_SECONDS: Final = 1.0
@@ -188,6 +189,16 @@ def declare(url: str, topology: Topology) -> None:
     """Create queues before anything is published to them, so that no event is missed."""
     with open_session(url) as session:
         session.declare(topology)
+
+
+def subscribe(url: str, subscriptions: Subscriptions) -> None:
+    """Create every queue of a service. Done before any service starts, so that no first event finds nobody listening.
+
+    Raises BrokerUnavailable.
+    """
+    with open_session(url) as session:
+        for subscription in subscriptions.queues:
+            session.declare(subscription_topology(subscription))
 
 
 def reachable(url: str) -> bool:

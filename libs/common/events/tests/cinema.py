@@ -11,7 +11,8 @@ from libs.common import ids
 from libs.common.db import Database, kernel_tables
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
-from libs.common.events.consumer import Consumer, subscribe
+from libs.common.events.broker import subscribe
+from libs.common.events.consumer import Consumer
 from libs.common.events.envelope import schema_address
 from libs.common.events.listener import Listener
 from libs.common.events.outbox import CHANNEL
