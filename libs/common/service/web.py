@@ -74,14 +74,10 @@ class WebApplication(BaseApplication):
             "threads": settings.web_threads,
             "worker_class": self._worker_class,
             "worker_connections": 10_000,
-<<<<<<< HEAD
-            "keepalive": KEEPALIVE_SECONDS,
+            "keepalive": self._keepalive,
             "limit_request_line": REQUEST_LINE_MAX,
             "limit_request_field_size": HEADER_MAX,
             "limit_request_fields": HEADERS_MAX,
-=======
-            "keepalive": self._keepalive,
->>>>>>> main
             "timeout": 60,
             "graceful_timeout": int(settings.drain_seconds) + GRACE_SECONDS,
             "control_socket_disable": True,
