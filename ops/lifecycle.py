@@ -8,13 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from time import monotonic
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from libs.common.db import migrate, owner_role, provision, runtime_role
 from ops import supervisor as supervisors
 from ops.console import err, step
 from ops.door import await_gateway
@@ -24,7 +20,8 @@ from ops.layout import Layout
 from ops.leftovers import end_leftovers
 from ops.plan import CONTROL_PROCESS, GATEWAY_PROCESS, Plan, Scale
 from ops.ports import PortUse, require_free
-from ops.postgres import answers, create_database
+from ops.postgres import answers
+from ops.preparation import Preparation
 from ops.programs import Program
 from ops.supervisor import Supervisor
 
@@ -92,10 +89,18 @@ class Platform:
             with step("Postgres and RabbitMQ answer"):
                 doctor.wait(plan.servers(), READY_SECONDS)
             return
-        self._prepare_database(plan, doctor)
-        if plan.backing.private_broker:
-            with step("RabbitMQ answers"):
+        self._await_database(plan, doctor)
+        preparation = Preparation(plan)
+        due = preparation.due
+        if due:
+            with step(f"Schemas of {len(preparation.services)} services are up to date"):
+                preparation.database()
+        with step("RabbitMQ answers"):
+            if plan.backing.private_broker:
                 doctor.wait(plan.broker.programs(), READY_SECONDS)
+            if due:
+                preparation.broker()
+                preparation.done()
         with step(f"{len(plan.replicas)} service processes and the gateway are ready"):
             plan.write_targets()
             plan.environments.write_log_key()
@@ -142,7 +147,7 @@ class Platform:
             # Services would only lose their servers under their feet: they come back after the migration.
             self._apply(plan.servers())
 
-    def _prepare_database(self, plan: Plan, doctor: Doctor) -> None:
+    def _await_database(self, plan: Plan, doctor: Doctor) -> None:
         with step("Postgres answers"):
             if plan.backing.private_database:
                 doctor.wait([plan.postgres.program()], READY_SECONDS)
@@ -150,18 +155,6 @@ class Platform:
                 raise OperationError(
                     "The Postgres in DATABASE_URL does not answer. Check the address and password, or unset DATABASE_URL."
                 )
-        stamp = self.layout.run / "migrated"
-        wanted = f"{plan.environments.revision} {plan.backing.admin_url().rpartition('@')[2]}"
-        if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-            return
-        services = list(self.layout.services)
-        with step(f"Schemas of {len(services)} services are up to date"):
-            create_database(plan.backing.maintenance_url(), plan.backing.database_name)
-            for service in services:
-                passwords = [plan.backing.database_password(role(service)) for role in (owner_role, runtime_role)]
-                provision(plan.backing.admin_url(), service, *passwords)
-                _migrate(plan, service)
-        stamp.write_text(wanted, encoding="utf-8")
 
     # ---- scale
 
@@ -300,15 +293,6 @@ def run_module(plan: Plan, service: str, *arguments: str, given: str | None = No
             details=(done.stderr or done.stdout).strip(),
         )
     return done.stdout
-
-
-def _migrate(plan: Plan, service: str) -> None:
-    """What `python -m services.<name> migrate` does, without a process for each service: most of its time is starting up."""
-    owner = plan.backing.database_url(owner_role(service))
-    try:
-        migrate(service, owner, import_module(f"services.{service}.app").service.metadata)
-    except SQLAlchemyError as error:
-        raise OperationError(f"The schema of {service} could not be brought up to date.", details=str(error)) from error
 
 
 def _stages(names: Sequence[str]) -> list[list[str]]:

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from gateway.__main__ import check
 from gateway.compiler import Door, TargetError, compile_configuration
+from gateway.folder import Folder
+from gateway.haproxy import validate
 from gateway.keys import verification_keys
 from gateway.manifest import ManifestError, manifest_paths, read
 from gateway.tests.running import ROUTES, RunningGateway, route
@@ -183,6 +185,17 @@ def test_keys_are_chosen_by_kid_with_a_literal_algorithm(tmp_path: Path) -> None
     assert all('jwt_verify("ES256","keys/' in rule and "{ var(txn.algorithm) -m str ES256 }" in rule for rule in rules)
     assert files["maps/keys.map"] == b"a ES256\nb ES256\n"
     assert b"PRIVATE" not in b"".join(files.values())
+
+
+def test_haproxy_takes_a_key_whose_id_begins_like_a_flag(tmp_path: Path) -> None:
+    keys = verification_keys(
+        {"keys": [RunningGateway.key_of_tests(each).as_dict(private=False) for each in ("-m", "--", "-l3")]}
+    )
+    folder = Folder(tmp_path / "gateway")
+
+    validate(folder, folder.stage(compile_configuration(read([written(tmp_path, "echo", [])]), DOOR, keys, {}, TODAY)))
+
+    assert [key.key_id for key in keys] == ["--", "-l3", "-m"]
 
 
 def test_strict_transport_security_and_the_certificate_go_with_tls(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
 import socket
+import subprocess
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -223,6 +226,28 @@ def test_a_body_without_a_length_is_taken_only_where_a_stream_is_meant(shared: R
         == 500_000
     )
     assert httpx.post(f"{shared.url}/api/v1/small").status_code == 200
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl to speak HTTP/2")
+@pytest.mark.parametrize(
+    ("path", "arguments", "status"),
+    [
+        ("/api/v1/echo", [], "200 2"),
+        ("/api/v1//echo", [], "400 2"),
+        ("/api/v1/small", ["-d", "x"], "200 2"),
+        ("/api/v1/small", ["-d", "x" * 101], "413 2"),
+        ("/api/v1/small", ["-X", "POST"], "200 2"),
+        ("/api/v1/small", ["-X", "POST", "-T", "-"], "411 2"),
+        (f"/api/v1/things/{UUID_TEXT}", ["-X", "PATCH"], "401 2"),
+    ],
+)
+def test_the_same_holds_over_http_2(
+    path: str, arguments: list[str], status: str, shared: RunningGateway, tmp_path: Path
+) -> None:
+    command = ["curl", "-s", "-o", str(tmp_path / "body"), "-w", "%{http_code} %{http_version}", "--http2-prior-knowledge"]
+    done = subprocess.run([*command, *arguments, f"{shared.url}{path}"], input=b"x" * 50, capture_output=True, check=False)
+
+    assert done.stdout.decode() == status
 
 
 def test_a_long_head_is_refused(client: httpx.Client) -> None:

@@ -8,7 +8,7 @@ from gateway.manifest import GATEWAY
 from libs.common.auth.policy import Access
 from tests.journeys.doors import Declared, Doors, declared
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]  # the first test starts the platform
 
 ROUTES = declared()
 GARBAGE = b"\x00 this is no JSON"
