@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import subprocess
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -387,16 +386,11 @@ def test_an_absolute_address_cannot_lead_the_sign_in_elsewhere(shared: RunningGa
 
 
 def test_events_pass_one_by_one(shared: RunningGateway) -> None:
-    from libs.common import clock
-
-    moments = []
     with httpx.stream("GET", f"{shared.url}/api/v1/notices/stream", headers=shared.bearer()) as answer:
-        for chunk in answer.iter_raw():
-            moments += [clock.monotonic()] * chunk.count(b"data:")
+        arrivals = [chunk.count(b"data:") for chunk in answer.iter_raw()]
 
-    gaps = [later - earlier for earlier, later in pairwise(moments)]
-    assert len(moments) == 5
-    assert all(gap > 0.1 for gap in gaps), gaps
+    # The upstream pauses between its five events: buffered anywhere on the way, several would arrive together.
+    assert [count for count in arrivals if count] == [1] * 5
 
 
 def test_the_log_names_the_operation_and_nobody(client: httpx.Client, shared: RunningGateway) -> None:
