@@ -35,13 +35,21 @@ class LivePlatform:
 
 def needs_servers(items: Iterable[pytest.Item]) -> bool:
     """Whether a collected test uses a fixture of this repository: those that use none are pure and need no server."""
-    return any(_is_ours(item, name) for item in items for name in getattr(item, "fixturenames", ()))
+    return any(_is_ours(item, name) for item in items if not _has_platform(item) for name in getattr(item, "fixturenames", ()))
+
+
+def _has_platform(item: pytest.Item) -> bool:
+    """Whether the test lives on the whole platform, which brings servers of its own."""
+    return any(module.endswith("conftest") and "." not in module for module in _modules(item, "platform"))
 
 
 def _is_ours(item: pytest.Item, name: str) -> bool:
+    return any(module.partition(".")[0] in OUR_PACKAGES for module in _modules(item, name))
+
+
+def _modules(item: pytest.Item, fixture: str) -> list[str]:
     information = getattr(item, "_fixtureinfo")  # noqa: B009 - private in pytest, and without a public equal
-    modules = (str(definition.func.__module__) for definition in information.name2fixturedefs.get(name, ()))
-    return any(module.partition(".")[0] in OUR_PACKAGES for module in modules)
+    return [str(definition.func.__module__) for definition in information.name2fixturedefs.get(fixture, ())]
 
 
 @contextmanager
