@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from libs.common.config import process_environment
+from ops.span_receiver import SpanReceiver
 from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, private_servers
 
 BACKING = ("DATABASE_URL", "AMQP_URL")
@@ -27,7 +28,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[LivePlatform]:
-    """A whole platform behind its gateway, with state and ports of its own."""
-    with live_platform(TEST_FOLDER / "platform") as live:
+def spans() -> Iterator[SpanReceiver]:
+    """Receives the spans that the platform's processes export."""
+    with SpanReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def platform(spans: SpanReceiver) -> Iterator[LivePlatform]:
+    """A whole platform behind its gateway, with state and ports of its own; it traces what a client asks to be traced."""
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint, "TRACE_SAMPLE_RATIO": "0"}
+    with live_platform(TEST_FOLDER / "platform", **variables) as live:
         yield live

@@ -15,7 +15,9 @@ DEVELOPMENT_ADDRESS_FACTOR = 100
 BODY_LIMIT_MAX = 64 * 1024
 """Longest body in bytes that is held back until it is whole. The beginning of a longer one is, and the rest passes."""
 HEADERS_MAX = 16 * 1024
-"""Longest request head in bytes."""
+"""Longest request head in bytes, the request line not counted. The services take a header of this length."""
+ADDRESS_MAX = 8_000
+"""Longest path and query in bytes: with method and version it stays below the longest request line that the services take."""
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off."""
 

@@ -24,6 +24,12 @@ class RequestTimeout(Problem):
     status, title = 408, "Request Timeout"
 
 
+class UriTooLong(Problem):
+    """Path and query are longer than the gateway takes (RFC 9110 section 15.5.15)."""
+
+    status, title = 414, "URI Too Long"
+
+
 class RequestHeaderFieldsTooLarge(Problem):
     """The request head is longer than the gateway takes (RFC 6585 section 5)."""
 
@@ -53,6 +59,7 @@ KINDS: dict[int, type[Problem]] = {
         RequestTimeout,
         LengthRequired,
         ContentTooLarge,
+        UriTooLong,
         TooManyRequests,
         RequestHeaderFieldsTooLarge,
         InternalError,

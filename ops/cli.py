@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ops import console, logs
+from ops import compose, console, logs
 from ops import proof as proofs
 from ops.command_line import json_option, this_platform, told
 from ops.console import out
@@ -193,6 +193,7 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
 
 
 main.add_command(proofs.command, "proof")
+main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
 
 

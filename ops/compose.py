@@ -5,11 +5,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import click
 from sqlalchemy import make_url
 
 from libs.common.config import load
 from libs.common.db.provision import owner_role, provision, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
+from ops.console import out
 from ops.environment import notify_public_key
 from ops.layout import Layout
 from ops.settings import ROOT, PlatformSettings
@@ -40,6 +42,19 @@ def prepare(folder: Path = FOLDER) -> list[str]:
     for name in names:
         vault.path(name).chmod(MOUNTED_FILE_MODE)
     return names
+
+
+@click.group()
+def command() -> None:
+    """The platform in containers."""
+
+
+@command.command(name="prepare")
+def prepare_command() -> None:
+    """Generate the secrets that deploy/compose.yml mounts; those that are there stay."""
+    names = prepare()
+    out.print(f"{len(names)} secrets in {FOLDER.relative_to(ROOT)}/, for this user only.")
+    out.print("[dim]next:[/] docker compose -f deploy/compose.yml up --build --wait")
 
 
 def _database_url(role: str) -> str:

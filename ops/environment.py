@@ -116,7 +116,7 @@ class Environments:
     def _common(self, user: str) -> dict[str, str]:
         auth = Replica("auth", "web", 1)
         amqp = self.vault.write(f"AMQP_URL_{user.upper()}", self.backing.amqp_url(user))
-        handed = {f"{name}_FILE": str(self.vault.write(name, value)) for name, value in passed_on().items()}
+        handed = {f"{name}_FILE": str(self.vault.write(name, value)) for name, value in passed_on(self.layout.settings).items()}
         return (
             clean_environment()
             | handed

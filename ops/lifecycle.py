@@ -146,6 +146,8 @@ class Platform:
         if self.supervisor.pid() is None or not supervisors.contains(self.layout, plan.servers()):
             # Services would only lose their servers under their feet: they come back after the migration.
             self._apply(plan.servers())
+        else:
+            self.supervisor.revive()
 
     def _await_database(self, plan: Plan, doctor: Doctor) -> None:
         with step("Postgres answers"):

@@ -10,7 +10,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PORT_BASE_MAX = 65_000
 
 
-class PlatformSettings(Settings):
+class PassedOn(Settings):
+    """What every service takes from the operator's environment as it is given."""
+
+    sentry_dsn: SecretStr | None = None
+    otel_exporter_otlp_endpoint: str | None = None
+    trace_sample_ratio: str | None = None
+    log_level: str | None = None
+    web_threads: str | None = None
+
+
+class PlatformSettings(PassedOn):
     """The local platform: where its state stands, which ports it takes, what it uses from outside."""
 
     lumiere_home: Path = Field(default=ROOT / ".local", description="State folder: secrets, data, logs, mail")
@@ -23,24 +33,13 @@ class PlatformSettings(Settings):
     amqp_url: SecretStr | None = Field(default=None, description="A RabbitMQ to use instead of a private one")
 
 
-class PassedOn(Settings):
-    """What every service takes from the operator's environment as it is given."""
-
-    sentry_dsn: SecretStr | None = None
-    otel_exporter_otlp_endpoint: str | None = None
-    trace_sample_ratio: str | None = None
-    log_level: str | None = None
-    web_threads: str | None = None
-
-
 def platform_settings() -> PlatformSettings:
     """Read the operator's environment. Raises ConfigurationError."""
     return load(PlatformSettings)
 
 
-def passed_on() -> dict[str, str]:
+def passed_on(given: PassedOn) -> dict[str, str]:
     """The optional variables that are set, by name."""
-    given = load(PassedOn)
     values = {name.upper(): getattr(given, name) for name in PassedOn.model_fields}
     return {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value

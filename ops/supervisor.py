@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -188,6 +189,14 @@ class Supervisor:
         for name in (*added, *changed):
             self._server.addProcessGroup(name)
         return [*added, *changed, *removed]
+
+    def revive(self) -> list[str]:
+        """Start what is down: stopped by hand, or given up; returns its names."""
+        down = [name for name, state in self.processes().items() if state.state in DOWN_STATES]
+        for name in down:
+            with suppress(Fault):  # started meanwhile
+                self._server.startProcess(name, False)
+        return down
 
     def stop(self, names: Sequence[str]) -> None:
         """Stop processes side by side and wait until they are gone; the supervisor kills those that do not obey in time."""

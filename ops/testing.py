@@ -92,11 +92,14 @@ def _servers(folder: Path, base: int) -> Platform:
 
 
 @contextmanager
-def live_platform(folder: Path) -> Iterator[LivePlatform]:
-    """A platform of the tests' own: own state, own ports. It is stopped and its state deleted at the end."""
+def live_platform(folder: Path, **variables: str) -> Iterator[LivePlatform]:
+    """A platform of the tests' own: own state, own ports. It is stopped and its state deleted at the end.
+
+    `variables` are further settings of an operator, by the names of environment variables.
+    """
     base = free_range(PLATFORM_FROM, PLATFORM_PORTS)
     gateway = next(port for port in range(GATEWAY_FROM, GATEWAY_FROM + 500) if is_free(port))
-    layout = _layout(folder, base, gateway)
+    layout = _layout(folder, base, gateway, **variables)
     operations = Platform(layout, durable=False)
     operations.clean()
     try:
@@ -106,9 +109,7 @@ def live_platform(folder: Path) -> Iterator[LivePlatform]:
         operations.down()
 
 
-def _layout(folder: Path, base: int, gateway: int = 8080) -> Layout:
+def _layout(folder: Path, base: int, gateway: int = 8080, **variables: str) -> Layout:
     # An empty environment: what the developer's own platform uses is not the tests' concern.
-    settings = load(
-        PlatformSettings, {"LUMIERE_HOME": str(folder), "LUMIERE_PORT_BASE": str(base), "LUMIERE_PORT": str(gateway)}
-    )
-    return Layout(settings)
+    ours = {"LUMIERE_HOME": str(folder), "LUMIERE_PORT_BASE": str(base), "LUMIERE_PORT": str(gateway)}
+    return Layout(load(PlatformSettings, ours | variables))

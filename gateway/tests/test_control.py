@@ -130,8 +130,10 @@ class Platform:
             correlation_id="tests",
             data=data,
         )
-        connection = pika.BlockingConnection(pika.URLParameters(self.environ["AMQP_URL"]))
-        connection.channel().basic_publish("lumiere.events", kind, envelope.encode())
+        broker = pika.URLParameters(self.environ["AMQP_URL"])
+        connection = pika.BlockingConnection(broker)
+        sender = pika.BasicProperties(user_id=broker.credentials.username)
+        connection.channel().basic_publish("lumiere.events", kind, envelope.encode(), sender)
         connection.close()
 
     def listening(self) -> bool:

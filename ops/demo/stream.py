@@ -1,7 +1,9 @@
 """The open event stream of one person (server-sent events, WHATWG HTML section 9.2), read in the background."""
 
 import json
+import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
@@ -10,6 +12,8 @@ from typing import Any, Self
 import httpx
 
 from ops.demo.client import API, Client
+
+CLOSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,26 @@ class EventStream:
         self._headers = {**client.authorization, "Accept": "text/event-stream"}
         self._thread = threading.Thread(target=self._read, name="event-stream", daemon=True)
         self._response: httpx.Response | None = None
+        self._closing = False
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # The reader is a daemon thread; closing the client under it would race with its read.
-        if self._response is not None and not self._thread.is_alive():
-            self._http.close()
+        self._closing = True
+        if self._response is not None:
+            # Closing the client under the reader would race with its read: the end of the connection wakes it instead.
+            connection = self._response.extensions["network_stream"].get_extra_info("socket")
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join(CLOSE_SECONDS)
+        self._http.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream is over: the gateway ended it, or it never began."""
+        return not self._thread.is_alive()
 
     def find(self, event: str, **members: Any) -> Arrival | None:
         """The first event of this name whose data (or whose data's `data`) has these members."""
@@ -60,7 +75,8 @@ class EventStream:
                     return
                 self._collect(response)
         except httpx.HTTPError as error:
-            self.fault = f"the stream broke: {type(error).__name__}"
+            if not self._closing:
+                self.fault = f"the stream broke: {type(error).__name__}"
 
     def _collect(self, response: httpx.Response) -> None:
         event, data = "message", list[str]()

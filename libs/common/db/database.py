@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, MetaData, Row, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -132,6 +132,8 @@ class Database:
         self._audit_trail = audit_trail
         self._engine = _engine(self.url, self.schema, application_name, "READ COMMITTED")
         self._autocommit = _engine(self.url, self.schema, application_name, "AUTOCOMMIT")
+        for engine in (self._engine, self._autocommit):
+            event.listen(engine, "handle_error", self._forget_broken_pools)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -155,6 +157,19 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
         self._autocommit.dispose()
+
+    def _forget_broken_pools(self, context: ExceptionContext) -> None:
+        """After a lost server every pooled connection is suspect, those of the other pool too.
+
+        So the probe of readiness finds a restarted server out, and not the first command that comes after it.
+        """
+        original = str(context.original_exception)
+        if "terminating connection" in original or "server closed the connection" in original:
+            context.is_disconnect = True
+        if context.is_disconnect:
+            # SQLAlchemy itself drops the pool in which the error was met.
+            other = self._autocommit if context.engine is self._engine else self._engine
+            other.dispose()
 
     def _notify(self, notifications: Sequence[tuple[str, str]]) -> None:
         parameters = [{"channel": self.channel(name), "payload": payload} for name, payload in notifications]
@@ -180,7 +195,7 @@ def _engine(url: URL, schema: str, application_name: str, isolation_level: str) 
         f"-c search_path={schema} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
         f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
     )
-    engine = create_engine(
+    return create_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=0,
@@ -190,12 +205,3 @@ def _engine(url: URL, schema: str, application_name: str, isolation_level: str) 
         hide_parameters=True,  # an error that is logged must not quote what people wrote
         connect_args={"options": options, "application_name": application_name, "connect_timeout": 5, "keepalives_idle": 10},
     )
-    event.listen(engine, "handle_error", _forget_broken_pool)
-    return engine
-
-
-def _forget_broken_pool(context: Any) -> None:
-    """After a lost server every pooled connection is suspect: SQLAlchemy drops the pool when told that it was a disconnect."""
-    original = str(context.original_exception)
-    if "terminating connection" in original or "server closed the connection" in original:
-        context.is_disconnect = True

@@ -7,8 +7,8 @@ from typing import Final
 from libs.common.events import metrics
 from libs.common.events.backoff import Backoff
 from libs.common.events.broker import BrokerUnavailable, Received, Session, open_session
-from libs.common.events.envelope import Envelope
 from libs.common.events.inbox import handling
+from libs.common.events.origin import authenticated
 from libs.common.events.subscriptions import Handler
 from libs.common.events.topology import broadcast_topology
 from libs.common.telemetry import logger
@@ -68,15 +68,15 @@ class Broadcast:
         while not stopping.is_set():
             batch = session.receive(PREFETCH, wait_seconds=WAIT_SECONDS, idle_seconds=0)
             for received in batch:
-                self._handle(received)
+                self._handle(received, session.user)
             if batch:
                 session.settle_until(batch[-1].tag)
 
-    def _handle(self, received: Received) -> None:
+    def _handle(self, received: Received, own_user: str) -> None:
         """A broadcast that cannot be handled is counted and logged; there is nobody to give it back to."""
         outcome = "applied"
         try:
-            envelope = Envelope.decode(received.body)
+            envelope = authenticated(received, own_user)
             for handler in self._handlers.get(envelope.type, ()):
                 with handling(envelope, "broadcast"):
                     handler.call(envelope, resources=self._resources)

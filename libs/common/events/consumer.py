@@ -15,6 +15,7 @@ from libs.common.events.broker import BrokerUnavailable, Received, Session, open
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.failures import DatabaseGone, Failure, classify, is_database_gone
 from libs.common.events.inbox import Outcome, Resources, apply, gate_of
+from libs.common.events.origin import authenticated
 from libs.common.events.subscriptions import Subscription
 from libs.common.events.topology import RETRY_DELAYS_MS, service_exchange, subscription_topology
 from libs.common.telemetry import logger
@@ -79,14 +80,14 @@ class Consumer:
 
     def _settle(self, session: Session, batch: Sequence[Received]) -> None:
         """Apply the batch, or else each message by itself; then everything in it is acknowledged at once."""
-        if not self._applied_together(batch):
+        if not self._applied_together(session, batch):
             for received in batch:
                 self._settle_alone(session, received)
         session.settle_until(batch[-1].tag)
 
-    def _applied_together(self, batch: Sequence[Received]) -> bool:
+    def _applied_together(self, session: Session, batch: Sequence[Received]) -> bool:
         try:
-            self._apply([Envelope.decode(received.body) for received in batch], successors=True)
+            self._apply([authenticated(received, session.user) for received in batch], successors=True)
         except Exception as error:  # noqa: BLE001 - any handler may raise anything; each message is then tried alone
             _raise_when_database_gone(error)
             return False
@@ -95,11 +96,11 @@ class Consumer:
     def _settle_alone(self, session: Session, received: Received) -> None:
         envelope: Envelope | None = None
         try:
-            envelope = Envelope.decode(received.body)
+            envelope = authenticated(received, session.user)
             self._apply([envelope], successors=False)
         except Exception as error:  # noqa: BLE001 - see above
             _raise_when_database_gone(error)
-            self._put_aside(session, received.body, received.headers, error)
+            self._put_aside(session, received.body, received.headers, error, vouched=envelope is not None)
         if envelope is not None and self._subscription.ordered:
             self._apply_successors(session, envelope.subject)
 
@@ -133,18 +134,23 @@ class Consumer:
             self._scanned_at = clock.monotonic()
             self._apply_successors(session, None)
 
-    def _put_aside(self, session: Session, body: bytes, headers: Mapping[str, Any], error: Exception) -> None:
-        """Send a failed message to the retry ladder or to the dead-letter queue; confirmed before it is acknowledged here."""
+    def _put_aside(
+        self, session: Session, body: bytes, headers: Mapping[str, Any], error: Exception, *, vouched: bool = True
+    ) -> None:
+        """Send a failed message to the retry ladder or to the dead-letter queue; confirmed before it is acknowledged here.
+
+        What nobody vouched for leaves without our name, so that putting it back never makes it ours.
+        """
         failure = classify(error)
         attempts = _attempts(headers) + 1
         name = self._subscription.name
         described = _describe(body, failure, attempts)
         if failure.permanent or attempts > len(RETRY_DELAYS_MS):
-            session.publish(self._exchange, self._subscription.dead_letter_queue, body, described)
+            session.publish(self._exchange, self._subscription.dead_letter_queue, body, described, vouched=vouched)
             metrics.DEAD_LETTERED.labels(name, failure.error).inc()
             log.error("event.dead_lettered", subscription=name, exc_info=error, **_for_log(described))
         else:
-            session.publish(self._exchange, self._subscription.retry_queue(attempts - 1), body, described)
+            session.publish(self._exchange, self._subscription.retry_queue(attempts - 1), body, described, vouched=vouched)
             metrics.RETRIED.labels(name).inc()
             log.warning("event.retried", subscription=name, **_for_log(described))
 

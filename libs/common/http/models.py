@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from libs.common.errors import PreconditionFailed
 from libs.common.http.cursor import decode_cursor, encode_cursor
@@ -18,6 +18,14 @@ class Input(BaseModel):
     """Base of request bodies and queries: no coercion, no unknown members."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_stored(cls, value: Any) -> Any:
+        """Text columns of Postgres take every character but U+0000."""
+        if any("\0" in text for text in (value if isinstance(value, tuple | list) else (value,)) if isinstance(text, str)):
+            raise ValueError("must not contain the character U+0000")
+        return value
 
 
 class View(BaseModel):

@@ -17,6 +17,10 @@ from libs.common.telemetry import logger
 
 KEEPALIVE_SECONDS = 75  # longer than the gateway keeps idle connections, so that it is never the one surprised
 GRACE_SECONDS = 25
+# Not less than what the gateway lets through: it says no in problem documents, gunicorn in HTML.
+REQUEST_LINE_MAX = 8_190
+HEADER_MAX = 16_384
+HEADERS_MAX = 128
 
 log = logger(__name__)
 
@@ -71,6 +75,9 @@ class WebApplication(BaseApplication):
             "worker_class": self._worker_class,
             "worker_connections": 10_000,
             "keepalive": self._keepalive,
+            "limit_request_line": REQUEST_LINE_MAX,
+            "limit_request_field_size": HEADER_MAX,
+            "limit_request_fields": HEADERS_MAX,
             "timeout": 60,
             "graceful_timeout": int(settings.drain_seconds) + GRACE_SECONDS,
             "control_socket_disable": True,

@@ -124,6 +124,23 @@ def test_a_lost_server_connection_heals_by_itself(sample: Sample) -> None:
         assert db.scalar(text("SELECT 1")) == 1
 
 
+def test_after_a_lost_server_the_probe_that_finds_it_out_spares_the_next_command(sample: Sample) -> None:
+    with sample.database.reader() as db:
+        reading = db.scalar(text("SELECT pg_backend_pid()"))
+    with sample.database.transaction() as tx:
+        writing = tx.scalar(text("SELECT pg_backend_pid()"))
+    engine = single_connection_engine(sample.superuser_url)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pid) FROM unnest(:pids) AS pid"), {"pids": [reading, writing]})
+    engine.dispose()
+    with pytest.raises(DBAPIError), sample.database.reader() as db:
+        db.scalar(text("SELECT 1"))
+
+    with sample.database.transaction() as tx:
+        tx.execute(insert(note), a_note())
+    assert sample.count(note) == 1
+
+
 def test_facts_of_parallel_transactions_on_one_aggregate_are_numbered_without_gap(sample: Sample) -> None:
     tables = kernel_tables(metadata)
     audit_id = new_id()

@@ -41,6 +41,18 @@ def test_every_fault_of_a_body_is_named_at_once_and_no_value_is_echoed(sample: S
     assert "xxx" not in response.text
 
 
+@pytest.mark.parametrize("text", ["\0", "a\0b"])
+def test_the_character_that_no_text_column_takes_is_a_fault_of_the_member_that_holds_it(sample: Sample, text: str) -> None:
+    client = sample.client(Role.ARTIST)
+
+    for response, pointer in (
+        (client.post("/api/v1/notes", json={"body": text}), "/body"),
+        (client.get("/api/v1/notes", query_string={"contains": text}), "/query/contains"),
+    ):
+        assert response.status_code == 422
+        assert response.json["errors"] == [{"pointer": pointer, "detail": "must not contain the character U+0000"}]
+
+
 @pytest.mark.parametrize(("length", "status"), [(0, 422), (1, 201), (20, 201), (21, 422)])
 def test_a_length_limit_holds_at_below_and_above(sample: Sample, length: int, status: int) -> None:
     assert sample.client(Role.ARTIST).post("/api/v1/notes", json={"body": "x" * length}).status_code == status

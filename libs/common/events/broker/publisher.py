@@ -141,6 +141,7 @@ class PipelinedPublisher:
             message_id=event.event_id,
             type=event.type,
             app_id=self._service,
+            user_id=self._parameters.credentials.username,
         )
         self._channel.basic_publish(EVENTS_EXCHANGE, event.type, event.body, properties)
 

@@ -36,6 +36,8 @@ class Received:
     headers: Mapping[str, Any]
     routing_key: str
     tag: int
+    user: str | None = None
+    """Who sent it, as the broker has verified; None when the sender did not say."""
 
 
 @contextmanager
@@ -66,6 +68,7 @@ class Session:
                 "write_timeout": READ_TIMEOUT_SECONDS,
             },
         )
+        self.user: str = self._connection.info()["userid"]
         self._received: list[Received] = []
         self._consumer: Any = None
         self._checked_at = clock.monotonic()
@@ -107,7 +110,8 @@ class Session:
     def _keep(self, message: Any) -> None:
         body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
         info = message.delivery_info
-        self._received.append(Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"]))
+        user = message.properties.get("user_id")
+        self._received.append(Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"], user))
 
     def receive(self, limit: int, *, wait_seconds: float, idle_seconds: float) -> list[Received]:
         """Up to `limit` deliveries: waits for the first, then takes what follows without a pause."""
@@ -131,8 +135,10 @@ class Session:
         with _translated("acknowledge"):
             self._channel.basic_ack(tag, multiple=True)
 
-    def publish(self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any]) -> None:
-        """Publish one persistent message and wait until the broker has it.
+    def publish(
+        self, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any], *, vouched: bool = True
+    ) -> None:
+        """Publish one persistent message and wait until the broker has it; `vouched` puts our broker user's name to it.
 
         Raises BrokerUnavailable also when no queue took it.
         """
@@ -142,7 +148,7 @@ class Session:
                 content_type=MEDIA_TYPE,
                 content_encoding="utf-8",
                 headers=dict(headers),
-                properties={"delivery_mode": PERSISTENT},
+                properties={"delivery_mode": PERSISTENT} | ({"user_id": self.user} if vouched else {}),
             )
             self._publishing.basic_publish(
                 message,

@@ -58,10 +58,10 @@ class Platform:
         return found
 
     def inject(self, subscription: Subscription, body: bytes) -> None:
-        """Put a message straight into a subscription's queue."""
+        """Put a message straight into a subscription's queue, as the user that all services share here."""
         with kombu.Connection(self.amqp_url, transport_options={"confirm_publish": True}) as connection:
             channel = connection.channel()
-            message = channel.prepare_message(body, properties={"delivery_mode": 2})
+            message = channel.prepare_message(body, properties={"delivery_mode": 2, "user_id": connection.info()["userid"]})
             exchange = service_exchange(subscription.consumer)
             channel.basic_publish(message, exchange=exchange, routing_key=subscription.queue, mandatory=True, confirm_timeout=5)
 
