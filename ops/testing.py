@@ -93,7 +93,7 @@ def _servers(folder: Path, base: int) -> Platform:
 
 @contextmanager
 def live_platform(folder: Path, **variables: str) -> Iterator[LivePlatform]:
-    """A platform of the tests' own: own state, own ports. It is stopped and its state deleted at the end.
+    """A platform of the tests' own: own state, own ports. It begins empty and is stopped at the end; its logs stay.
 
     `variables` are further settings of an operator, by the names of environment variables.
     """
