@@ -35,13 +35,21 @@ class LivePlatform:
 
 def needs_servers(items: Iterable[pytest.Item]) -> bool:
     """Whether a collected test uses a fixture of this repository: those that use none are pure and need no server."""
-    return any(_is_ours(item, name) for item in items for name in getattr(item, "fixturenames", ()))
+    return any(_is_ours(item, name) for item in items if not _has_platform(item) for name in getattr(item, "fixturenames", ()))
+
+
+def _has_platform(item: pytest.Item) -> bool:
+    """Whether the test lives on the whole platform, which brings servers of its own."""
+    return any(module.endswith("conftest") and "." not in module for module in _modules(item, "platform"))
 
 
 def _is_ours(item: pytest.Item, name: str) -> bool:
+    return any(module.partition(".")[0] in OUR_PACKAGES for module in _modules(item, name))
+
+
+def _modules(item: pytest.Item, fixture: str) -> list[str]:
     information = getattr(item, "_fixtureinfo")  # noqa: B009 - private in pytest, and without a public equal
-    modules = (str(definition.func.__module__) for definition in information.name2fixturedefs.get(name, ()))
-    return any(module.partition(".")[0] in OUR_PACKAGES for module in modules)
+    return [str(definition.func.__module__) for definition in information.name2fixturedefs.get(fixture, ())]
 
 
 @contextmanager
@@ -85,7 +93,7 @@ def _servers(folder: Path, base: int) -> Platform:
 
 @contextmanager
 def live_platform(folder: Path, **variables: str) -> Iterator[LivePlatform]:
-    """A platform of the tests' own: own state, own ports. It is stopped and its state deleted at the end.
+    """A platform of the tests' own: own state, own ports. It begins empty and is stopped at the end; its logs stay.
 
     `variables` are further settings of an operator, by the names of environment variables.
     """

@@ -15,7 +15,6 @@ from gateway import limits, paths
 from gateway.problems import SECURITY_HEADERS
 from gateway.tests.running import ROUTES, UUID_TEXT, RunningGateway, eventually
 from libs.common.auth.policy import Role
-from libs.common.service import web
 
 PAGES = ("dashboard", "admin", "profile", "tasks", "lumens", "notifications", "screenplays", "tokenization")
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -314,40 +313,6 @@ def test_a_request_id_is_kept_when_it_is_one_and_made_when_not(client: httpx.Cli
         assert answer.headers["x-request-id"] == answer.json()["headers"]["x-request-id"]
     problem = client.get("/api/v1/nothing", headers={"X-Request-Id": "a-request.of_mine-2"}).json()
     assert (problem["request_id"], problem["instance"]) == ("a-request.of_mine-2", "/api/v1/nothing")
-
-
-def test_of_a_header_sent_twice_only_what_was_judged_is_taken(shared: RunningGateway) -> None:
-    trace = f"00-{'a' * 32}-{'b' * 16}-01"
-    forged = 'x-","forged":"1'
-
-    for target in ("/api/v1/echo", "/api/v1/nothing"):
-        _, body = get(shared, target, "X-Request-Id: a-request-1", f"X-Request-Id: {forged}")
-        assert "forged" not in json.loads(body)
-        _, body = get(shared, target, f"traceparent: {trace}", f"traceparent: {forged}")
-        assert b"forged" not in body
-
-    assert "forged" not in shared.log
-
-
-@pytest.mark.parametrize(("length", "status"), [(limits.ADDRESS_MAX, b"200"), (limits.ADDRESS_MAX + 1, b"414")])
-def test_an_address_may_be_as_long_as_every_service_takes(length: int, status: bytes, shared: RunningGateway) -> None:
-    head, body = get(shared, "/api/v1/echo?q=".ljust(length, "x"))
-
-    assert head.split(b" ", 2)[1] == status
-    assert status == b"200" or json.loads(body)["type"].endswith("/uri-too-long")
-
-
-def test_a_service_takes_every_head_that_the_gateway_lets_through() -> None:
-    assert len(f"OPTIONS {'x' * limits.ADDRESS_MAX} HTTP/1.1") <= web.REQUEST_LINE_MAX
-    assert limits.HEADERS_MAX <= web.HEADER_MAX
-
-
-def test_an_expectation_that_nobody_knows_is_ignored(shared: RunningGateway) -> None:
-    _, body = get(shared, "/api/v1/echo", "Expect: a-miracle")
-    assert "expect" not in json.loads(body)["headers"]
-
-    _, body = get(shared, "/api/v1/echo", "Expect: 100-continue", "Expect: a-miracle")
-    assert json.loads(body)["headers"]["expect"] == "100-continue"
 
 
 def test_a_trace_goes_on_or_begins_here(client: httpx.Client) -> None:

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MINOR_UNITS = 100  # of every currency below (ISO 4217 exponent 2)
 AMOUNT_LIMIT = 10**15  # minor units; sums of a thousand of these still fit a Postgres bigint
 
 
@@ -33,6 +34,16 @@ class Money(BaseModel):
     def __sub__(self, other: Self) -> Self:
         """The difference; raises CurrencyMismatch."""
         return self._combined(other, self.amount - other.amount)
+
+    @property
+    def decimal(self) -> str:
+        """The amount in units of the currency, with a point: 5005 cents are "50.05"."""
+        sign = "-" if self.amount < 0 else ""
+        return f"{sign}{abs(self.amount) // MINOR_UNITS}.{abs(self.amount) % MINOR_UNITS:02d}"
+
+    def __str__(self) -> str:
+        """The amount and its currency: "50.05 EUR"."""
+        return f"{self.decimal} {self.currency}"
 
     def _combined(self, other: Self, amount: int) -> Self:
         if other.currency != self.currency:

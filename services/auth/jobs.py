@@ -2,7 +2,14 @@
 
 from libs.common.db import Transaction
 from libs.common.jobs import every
-from services.auth.use_cases import purge
+from services.auth.domain.accounts import Links
+from services.auth.use_cases import passwords, purge
+
+
+@every(seconds=5, wake=passwords.RESET_CHANNEL)
+def mail_resets(tx: Transaction, links: Links) -> int:
+    """Mail the reset links that were asked for; a request wakes this at once."""
+    return passwords.mail_resets(tx, links)
 
 
 @every(minutes=10)

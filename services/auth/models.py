@@ -1,4 +1,7 @@
-"""The rows of schema `auth`. Personal data stands in `user_account` alone: e-mail, display name, bio, locale."""
+"""The rows of schema `auth`.
+
+Personal data stand in `user_account`: e-mail, display name, bio, locale; and an address for moments in `reset_request`.
+"""
 
 from collections.abc import Iterable
 
@@ -66,6 +69,24 @@ one_time_token = Table(
     timestamp("used_at", nullable=True),
     _one_of("purpose", Purpose),
     Index(None, "user_id", "purpose"),
+)
+
+reset_request = Table(
+    "reset_request",
+    metadata,
+    id_column(),
+    # Of somebody who may have no account; gone within moments.
+    Column("address", Text, nullable=False),
+    timestamp("requested_at"),
+)
+
+mail_allowance = Table(
+    "mail_allowance",
+    metadata,
+    Column("user_id", ForeignKey(user_account.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("template", Text, primary_key=True),
+    timestamp("began_at"),
+    Column("requested", Integer, nullable=False),
 )
 
 session = Table(

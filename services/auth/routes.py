@@ -95,9 +95,9 @@ def end_session(session_id: UUID, subject: Subject, tx: Transaction) -> NoConten
 
 
 @routes.post("/auth/password/forgot", allow=PUBLIC, rate=Rate.CREDENTIALS, status=202)
-def forgot_password(body: schemas.Forgot, tx: Transaction, links: Links) -> Accepted[schemas.Taken]:
+def forgot_password(body: schemas.Forgot, tx: Transaction) -> Accepted[schemas.Taken]:
     """Ask for a mail that lets one set a new password. The answer is the same whether or not the address is known."""
-    passwords.forget_password(tx, body.email, links)
+    passwords.forget_password(tx, body.email)
     return Accepted(schemas.Taken(detail="If an account has this address, a mail is on its way to it."))
 
 

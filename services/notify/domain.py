@@ -9,7 +9,6 @@ from uuid import UUID
 
 from libs.common.auth.policy import Subject
 from libs.common.errors import NotFound, TooManyRequests, Unavailable
-from libs.common.money import Money
 
 NoticeId = NewType("NoticeId", UUID)
 EmailId = NewType("EmailId", UUID)
@@ -209,11 +208,6 @@ _BODIES: Mapping[tuple[NoticeKind, str], str] = {
     (NoticeKind.LUMENS_CHANGED, "en"): "{amount:+d} Lumens; your balance is {balance_after}.",
     (NoticeKind.LUMENS_CHANGED, "fr"): "{amount:+d} Lumens ; votre solde est de {balance_after}.",
 }
-
-
-def money_text(money: Money) -> str:
-    """An amount for people: 5000 cents are `50.00 EUR`."""
-    return f"{money.amount // 100}.{money.amount % 100:02d} {money.currency}"
 
 
 def notice_text(kind: NoticeKind, locale: str | None, data: Mapping[str, Any]) -> tuple[str, str]:

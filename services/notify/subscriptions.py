@@ -4,7 +4,7 @@ from libs.common.db import Transaction
 from libs.common.events import Envelope, Keyring, on
 from services.auth.events import EmailRequested, UserRegistered, UserUpdated
 from services.notify import use_cases
-from services.notify.domain import EmailTemplate, NoticeKind, Vault, money_text
+from services.notify.domain import EmailTemplate, NoticeKind, Vault
 from services.notify.use_cases import EmailRequest
 from services.payments.events import LumensChanged
 from services.tasks.events import SubmissionReviewed, TaskValidated
@@ -67,7 +67,7 @@ def tell_validated(event: TaskValidated, tx: Transaction, envelope: Envelope, va
             "task_title": event.task_title,
             "film_title": event.film_title,
             "lumens": str(event.lumens),
-            "price": money_text(event.price),
+            "price": str(event.price),
         },
     )
     use_cases.queue_email(tx, vault, request)

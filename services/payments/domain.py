@@ -151,9 +151,3 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 def spreadsheet_text(value: str) -> str:
     """A text cell that no spreadsheet takes for a formula (OWASP, CSV Injection): such a start gets an apostrophe."""
     return f"'{value}" if value.lstrip(" ").startswith(FORMULA_STARTS) else value
-
-
-def decimal_amount(money: Money) -> str:
-    """An amount in major units with two decimals, for people: 5000 cents are `50.00`."""
-    sign = "-" if money.amount < 0 else ""
-    return f"{sign}{abs(money.amount) // 100}.{abs(money.amount) % 100:02d}"

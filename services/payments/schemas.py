@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from libs.common.http import Input, PageQuery, View
 from libs.common.money import Currency, Money
-from services.payments.domain import PaymentFilter, PaymentStatus, decimal_amount, first_moment, last_moment, spreadsheet_text
+from services.payments.domain import PaymentFilter, PaymentStatus, first_moment, last_moment, spreadsheet_text
 
 
 class LumensView(View):
@@ -120,7 +120,7 @@ def _csv_cells(row: Any) -> tuple[str, ...]:
         str(row.contributor_id),
         spreadsheet_text(row.film_title),
         spreadsheet_text(row.task_title),
-        decimal_amount(money_of(row)),
+        money_of(row).decimal,
         row.amount_currency,
         row.status,
     )

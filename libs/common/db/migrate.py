@@ -8,6 +8,7 @@ from sqlalchemy import MetaData, create_engine, text
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from libs.common.db.append_only import REFUSE_CHANGE, guard_append_only
 from libs.common.db.database import psycopg2_url
 from libs.common.db.provision import grant_runtime
 from libs.common.db.tables import KernelTables, kernel_tables, new_metadata
@@ -63,12 +64,14 @@ def run(metadata: MetaData) -> None:
                 include_schemas=True,
             )
             context.run_migrations()
+            guard_append_only(connection, service, metadata)
             grant_runtime(connection, service, metadata)
     engine.dispose()
 
 
 def kernel_upgrade(op: Any, service: str) -> None:
-    """Create the kernel's tables; the first thing in a service's first revision."""
+    """Create the kernel's function and tables; the first thing in a service's first revision."""
+    op.execute(REFUSE_CHANGE.format(schema=service))
     tables: KernelTables = kernel_tables(new_metadata(service))
     for name in KernelTables.__dataclass_fields__:
         table = getattr(tables, name)

@@ -82,6 +82,7 @@ def _event_tables(metadata: MetaData) -> dict[str, Table]:
             PrimaryKeyConstraint("event_id", "recorded_at"),  # the time is part of it so that months can become partitions
             Index(None, "type", "recorded_at"),
             Index(None, "aggregate_type", "aggregate_id", "sequence"),
+            info=APPEND_ONLY,
         ),
         "inbox": Table(
             "inbox",

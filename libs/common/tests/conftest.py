@@ -14,6 +14,7 @@ from libs.common.audit import Auditor
 from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Revocations, Role, Subject, TokenVerifier
 from libs.common.config import process_environment
 from libs.common.db import APPEND_ONLY, Database, Reader, Transaction, id_column, kernel_tables, new_metadata, provision
+from libs.common.db.append_only import REFUSE_CHANGE, guard_append_only
 from libs.common.db.database import single_connection_engine
 from libs.common.db.provision import grant_runtime
 from libs.common.errors import Conflict, NotFound
@@ -205,7 +206,9 @@ def sample_database() -> Iterator[tuple[Database, str]]:
     provision(superuser_url, "sample", PASSWORD, PASSWORD, prefix=PREFIX)
     owner = single_connection_engine(url.set(username=f"{PREFIX}_sample_owner", password=PASSWORD).render_as_string(False))
     with owner.connect() as connection:
+        connection.execute(text(REFUSE_CHANGE.format(schema="sample")))
         metadata.create_all(connection)
+        guard_append_only(connection, "sample", metadata)
         grant_runtime(connection, "sample", metadata)
     owner.dispose()
     _, public_key = generate_key_pair()
@@ -225,6 +228,7 @@ def sample(sample_database: tuple[Database, str]) -> Sample:
     engine = single_connection_engine(superuser_url)
     with engine.connect() as connection:
         tables = ", ".join(f'sample."{table.name}"' for table in metadata.sorted_tables)
+        connection.execute(text("SET session_replication_role = replica"))
         connection.execute(text(f"TRUNCATE {tables}"))
     engine.dispose()
     return Sample(database, superuser_url)

@@ -63,6 +63,8 @@ def test_a_notification_arrives_after_the_commit_on_the_schema_s_own_channel(sam
         "TRUNCATE sample.note",
         "UPDATE sample.audit_record SET outcome = 'x'",
         "DELETE FROM sample.audit_record",
+        "UPDATE sample.event_archive SET type = 'x'",
+        "DELETE FROM sample.event_archive",
         "CREATE TABLE sample.other (id int)",
         "ALTER TABLE sample.note ADD COLUMN x int",
         "DROP TABLE sample.note",

@@ -16,6 +16,10 @@ from services.auth.domain.secrets import MasterSecret, seal, unseal
 ACCESS_TOKEN_LIFE = timedelta(minutes=15)
 VERIFICATION_LIFE = timedelta(hours=24)
 RESET_LIFE = timedelta(hours=1)
+MAILS_ALLOWED = 5
+"""Mails of one kind to one account within the window: whoever has the address is not to be flooded by strangers."""
+MAILS_WINDOW = timedelta(hours=1)
+"""No longer than any link holds: who is sent no more mails has one that works."""
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  the media type of RFC 9068, not a secret
 CLIENT_ID = "lumiere"

@@ -8,13 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from libs.common.auth.policy import Role
 from libs.common.testing import Harness
 from services.auth.adapters.command_line import DONE, REFUSED, USAGE, admin_create
 from services.auth.domain.lockout import FAILURES_ALLOWED
-from services.auth.domain.tokens import RESET_LIFE
+from services.auth.domain.tokens import MAILS_ALLOWED, MAILS_WINDOW, RESET_LIFE, VERIFICATION_LIFE
 from services.auth.events import UserUpdated
 from services.auth.tests.conftest import PASSWORD, Person, Time, make_administrator
 
@@ -30,6 +30,7 @@ def records(harness: Harness) -> list[Any]:
 class TestForgottenPassword:
     def forgot(self, person: Person) -> str:
         assert person.post("/auth/password/forgot", {"email": person.email}).status_code == 202
+        assert person.harness.run_job("mail_resets") == 1
         return person.mails("RESET_PASSWORD")[-1]["token"]
 
     def reset(self, person: Person, token: str, password: str = NEW_PASSWORD) -> int:
@@ -40,7 +41,45 @@ class TestForgottenPassword:
             person.post("/auth/password/forgot", {"email": email}).get_data() for email in (person.email, "nobody@example.org")
         }
         assert len(answers) == 1
+        assert harness.run_job("mail_resets") == 2
         assert len(harness.published("auth.email.requested")) == 2
+        assert harness.run_job("mail_resets") == 0
+
+    def test_asking_looks_into_no_account(self, harness: Harness, person: Person) -> None:
+        statements: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            statements.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            asked = []
+            for email in (person.email, "nobody@example.org"):
+                person.post("/auth/password/forgot", {"email": email})
+                asked.append(list(statements))
+                statements.clear()
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        assert asked[0] == asked[1]
+        assert len(harness.published("auth.email.requested")) == 1
+
+    def test_nobody_is_flooded_with_mails_and_each_kind_is_counted_for_itself(self, person: Person, time: Time) -> None:
+        tokens = [self.forgot(person) for _ in range(MAILS_ALLOWED + 1)]
+        assert len(person.mails("RESET_PASSWORD")) == MAILS_ALLOWED
+        for _ in range(MAILS_ALLOWED + 1):
+            person.register()
+        assert len(person.mails("ADDRESS_IN_USE")) == MAILS_ALLOWED
+        time.passes(MAILS_WINDOW)
+        assert self.forgot(person) not in tokens
+        assert len(person.mails("RESET_PASSWORD")) == MAILS_ALLOWED + 1
+
+    def test_who_registers_again_and_again_is_not_flooded_either(self, newcomer: Person) -> None:
+        for _ in range(MAILS_ALLOWED + 1):
+            assert newcomer.register().status_code == 202
+        assert len(newcomer.mails("VERIFY_EMAIL")) == MAILS_ALLOWED
+
+    def test_a_link_holds_at_least_until_the_next_mail_is_allowed(self) -> None:
+        assert min(RESET_LIFE, VERIFICATION_LIFE) >= MAILS_WINDOW
 
     def test_a_reset_ends_all_sessions_lifts_the_lock_and_works_once(
         self, person: Person, synchronise: Callable[[], None]
@@ -215,9 +254,17 @@ class TestAdministration:
 
     def test_two_administrators_who_dismiss_each_other_at_once_leave_one(self, harness: Harness, administrator: Person) -> None:
         second = make_administrator(harness, "second@example.org")
-        pairs = [(administrator, second.id), (second, administrator.id)]
+        # Signed in beforehand: whoever signs in after being dismissed is no administrator any more.
+        acts = [
+            (each.signed_in()["access_token"], other.id) for each, other in ((administrator, second), (second, administrator))
+        ]
+
+        def dismiss(act: tuple[str, str]) -> int:
+            token, user_id = act
+            return second.call("PATCH", f"/admin/users/{user_id}", {"role": "VIEWER"}, token).status_code
+
         with ThreadPoolExecutor(2) as pool:
-            statuses = sorted(pool.map(lambda pair: self.patch(pair[0], pair[1], {"role": "VIEWER"}).status_code, pairs))
+            statuses = sorted(pool.map(dismiss, acts))
         assert statuses == [200, 409]
 
     def test_a_stale_tag_and_an_unknown_account_are_refused(self, administrator: Person, person: Person) -> None:

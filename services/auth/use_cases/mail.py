@@ -4,16 +4,28 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, insert, update
+from sqlalchemy import Row, bindparam, case, update
+from sqlalchemy.dialects.postgresql import insert
 
 from libs.common import ids
 from libs.common.db import Transaction
 from libs.common.events import Personal
+from libs.common.telemetry import logger
 from services.auth.domain.accounts import Links
 from services.auth.domain.sessions import token_hash
-from services.auth.domain.tokens import RESET_LIFE, VERIFICATION_LIFE, Purpose, Template, TokenRefused
+from services.auth.domain.tokens import (
+    MAILS_ALLOWED,
+    MAILS_WINDOW,
+    RESET_LIFE,
+    VERIFICATION_LIFE,
+    Purpose,
+    Template,
+    TokenRefused,
+)
 from services.auth.events import EmailRequested
-from services.auth.models import one_time_token
+from services.auth.models import mail_allowance, one_time_token
+
+log = logger(__name__)
 
 _keep_token = insert(one_time_token)
 _use_token = (
@@ -27,6 +39,15 @@ _use_token = (
     .values(used_at=bindparam("now"))
     .returning(one_time_token.c.user_id, one_time_token.c.password_hash)
 )
+_allowance = insert(mail_allowance).values(requested=1)
+_outdated = mail_allowance.c.began_at <= bindparam("before")
+_count_mail = _allowance.on_conflict_do_update(
+    index_elements=["user_id", "template"],
+    set_={
+        "requested": case((_outdated, 1), else_=mail_allowance.c.requested + 1),
+        "began_at": case((_outdated, _allowance.excluded.began_at), else_=mail_allowance.c.began_at),
+    },
+).returning(mail_allowance.c.requested)
 _void_tokens = (
     update(one_time_token)
     .where(one_time_token.c.user_id == bindparam("owner"), one_time_token.c.used_at.is_(None))
@@ -36,19 +57,24 @@ _void_tokens = (
 
 def request_verification(tx: Transaction, account: Any, links: Links, password_hash: str) -> None:
     """Mail a link that confirms the address and, with it, the password chosen in this registration."""
+    if not _allowed(tx, account.id, Template.VERIFY_EMAIL):
+        return
     token = _issue(tx, account.id, Purpose.VERIFY_EMAIL, VERIFICATION_LIFE, password_hash)
     _request(tx, account, Template.VERIFY_EMAIL, VERIFICATION_LIFE, {"link": links.verify_email(token), "token": token})
 
 
 def request_reset(tx: Transaction, account: Any, links: Links) -> None:
     """Mail a link with which a new password can be set."""
+    if not _allowed(tx, account.id, Template.RESET_PASSWORD):
+        return
     token = _issue(tx, account.id, Purpose.RESET_PASSWORD, RESET_LIFE, None)
     _request(tx, account, Template.RESET_PASSWORD, RESET_LIFE, {"link": links.reset_password(token), "token": token})
 
 
 def tell_address_in_use(tx: Transaction, account: Any, links: Links) -> None:
     """Tell the owner of an address that somebody tried to register it again."""
-    _request(tx, account, Template.ADDRESS_IN_USE, VERIFICATION_LIFE, {"link": links.login()})
+    if _allowed(tx, account.id, Template.ADDRESS_IN_USE):
+        _request(tx, account, Template.ADDRESS_IN_USE, VERIFICATION_LIFE, {"link": links.login()})
 
 
 def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
@@ -62,6 +88,15 @@ def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
 def void_tokens(tx: Transaction, user_id: UUID) -> None:
     """Make every link sent so far worthless."""
     tx.execute(_void_tokens, {"owner": user_id, "now": tx.now})
+
+
+def _allowed(tx: Transaction, user_id: UUID, template: Template) -> bool:
+    """Count a mail; False when the account has been sent enough of the kind for now."""
+    values = {"user_id": user_id, "template": template, "began_at": tx.now, "before": tx.now - MAILS_WINDOW}
+    requested: int = tx.scalar(_count_mail, values)
+    if requested > MAILS_ALLOWED:
+        log.warning("auth.mail.withheld", template=template, user_id=user_id)
+    return requested <= MAILS_ALLOWED
 
 
 def _issue(tx: Transaction, user_id: UUID, purpose: Purpose, life: timedelta, password_hash: str | None) -> str:

@@ -2,7 +2,9 @@
 
 from uuid import UUID
 
-from libs.common import clock
+from sqlalchemy import bindparam, delete, insert, select
+
+from libs.common import clock, ids
 from libs.common.db import Database, Transaction
 from libs.common.errors import Forbidden, Problem
 from services.auth import queries
@@ -12,17 +14,39 @@ from services.auth.domain.passwords import PasswordHasher, WrongPassword
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import EndReason, token_hash
 from services.auth.domain.tokens import Purpose, TokenRefused
+from services.auth.models import reset_request
 from services.auth.use_cases import mail
 from services.auth.use_cases.registration import confirm_address, set_password
 from services.auth.use_cases.sessions import end_all_sessions
 from services.auth.use_cases.sign_in import clear_failures, judge_password
 
+RESET_CHANNEL = "reset_request"
+"""Wakes the job that mails reset links."""
+RESET_BATCH = 100
 
-def forget_password(tx: Transaction, address: Address, links: Links) -> None:
-    """Mail a reset link to whoever has this address; nothing happens, and nothing is said, when nobody has it."""
-    account = queries.account_by_address(tx, address)
-    if account is not None:
-        mail.request_reset(tx, account, links)
+_ask = insert(reset_request)
+_waiting = (
+    select(reset_request.c.id).order_by(reset_request.c.id).limit(bindparam("batch")).with_for_update(skip_locked=True)
+).scalar_subquery()
+_take = delete(reset_request).where(reset_request.c.id.in_(_waiting)).returning(reset_request.c.address)
+
+
+def forget_password(tx: Transaction, address: Address) -> None:
+    """Ask for a reset link. Nobody looks yet whose address it is: the time that the answer takes tells nothing."""
+    tx.execute(_ask, {"id": ids.new_id(), "address": address, "requested_at": tx.now})
+    tx.notify(RESET_CHANNEL)
+
+
+def mail_resets(tx: Transaction, links: Links) -> int:
+    """Mail a reset link to whoever has an address that one was asked for; returns how many requests were dealt with."""
+    taken = tx.all(_take, {"batch": RESET_BATCH})
+    for address in sorted({row.address for row in taken}):
+        account = queries.account_by_address(tx, Address(address))
+        if account is not None:
+            mail.request_reset(tx, account, links)
+    if len(taken) == RESET_BATCH:
+        tx.notify(RESET_CHANNEL)
+    return len(taken)
 
 
 def reset_password(database: Database, token: str, password: str, hasher: PasswordHasher, secret: MasterSecret) -> None:

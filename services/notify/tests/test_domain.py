@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.money import Money
 from services.notify import domain
 from services.notify.domain import (
     EMAIL_ATTEMPTS_MAX,
@@ -92,7 +91,3 @@ def test_whatever_is_asked_for_some_language_is_spoken(wanted: str | None) -> No
 )
 def test_a_language_is_found_by_its_first_part(wanted: str, spoken: str) -> None:
     assert domain.locale_of(wanted) == spoken
-
-
-def test_an_amount_for_people_has_its_currency() -> None:
-    assert domain.money_text(Money(amount=5_005)) == "50.05 EUR"

@@ -122,11 +122,3 @@ def test_no_cell_starts_a_formula_and_none_loses_a_character(value: str) -> None
 
     assert not cell.lstrip(" ").startswith(domain.FORMULA_STARTS)
     assert cell.removeprefix("'") == value.removeprefix("'") or cell == f"'{value}"
-
-
-@given(st.integers(-(10**15), 10**15))
-def test_an_amount_for_people_holds_every_cent(cents: int) -> None:
-    shown = domain.decimal_amount(Money(amount=cents))
-
-    assert int(shown.replace(".", "")) == cents
-    assert shown[-3] == "."

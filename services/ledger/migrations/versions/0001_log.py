@@ -8,8 +8,6 @@ from libs.common.db.migrate import kernel_upgrade
 revision = "0001"
 down_revision = None
 
-NEVER_CHANGED = ("leaf", "sequenced", "node", "checkpoint")
-
 
 def upgrade() -> None:
     """Create the kernel's tables and those of the log, and forbid changes to the latter."""
@@ -17,7 +15,6 @@ def upgrade() -> None:
     _create_leaves()
     _create_order()
     _create_tree()
-    _forbid_changes()
 
 
 def _create_leaves() -> None:
@@ -84,21 +81,3 @@ def _create_tree() -> None:
         sa.CheckConstraint("size >= 0", name=op.f("ck_checkpoint_size_is_a_count")),
         sa.CheckConstraint("octet_length(root_hash) = 32", name=op.f("ck_checkpoint_root_hash_has_its_length")),
     )
-
-
-def _forbid_changes() -> None:
-    op.execute(
-        """
-        CREATE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            RAISE EXCEPTION '% on %.% is refused: what the log holds is never changed', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
-                USING ERRCODE = 'restrict_violation';
-        END
-        $$
-        """
-    )
-    for table in NEVER_CHANGED:
-        op.execute(
-            f"CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.{table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()"
-        )

@@ -99,14 +99,6 @@ def _create_book() -> None:
     )
 
 
-REFUSE_CHANGE = """
-CREATE FUNCTION payments.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'payments.% is append-only: % is refused', TG_TABLE_NAME, TG_OP
-        USING ERRCODE = 'restrict_violation', HINT = 'Correct a booking with a transfer in the other direction.';
-END $$
-"""
-
 # What an account is never changes; a new one starts empty; its balance moves one entry at a time.
 ACCOUNT_GUARD = """
 CREATE FUNCTION payments.guard_account() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -237,13 +229,9 @@ BEGIN
 END $$
 """
 
-GUARDS = (REFUSE_CHANGE, ACCOUNT_GUARD, ACCOUNT_MATCHES_ENTRIES, ENTRY_BALANCES, TRANSFER_HAS_LEGS)
+GUARDS = (ACCOUNT_GUARD, ACCOUNT_MATCHES_ENTRIES, ENTRY_BALANCES, TRANSFER_HAS_LEGS)
 
 TRIGGERS = (
-    """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.transfer
-       FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()""",
-    """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON payments.entry
-       FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()""",
     """CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON payments.account
        FOR EACH STATEMENT EXECUTE FUNCTION payments.refuse_change()""",
     """CREATE TRIGGER guarded BEFORE INSERT OR UPDATE ON payments.account
