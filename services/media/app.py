@@ -8,6 +8,7 @@ from services.media import events, jobs, routes, subscriptions
 from services.media.adapters.local import LocalStorage
 from services.media.domain.addresses import Signer
 from services.media.domain.storage import ReceivingStorage, Storage
+from services.media.domain.transfers import Transfers
 from services.media.models import metadata
 from services.media.settings import Settings
 
@@ -16,7 +17,7 @@ def build(settings: Settings, database: Database) -> Mapping[type, object]:  # n
     """What routes and jobs ask for by type."""
     signer = Signer(settings.storage_secret.get_secret_value())
     storage = LocalStorage(settings.storage_folder, settings.lumiere_origin, signer)
-    return {Storage: storage, ReceivingStorage: storage}
+    return {Storage: storage, ReceivingStorage: storage, Transfers: Transfers(settings.web_threads)}
 
 
 service = Service(

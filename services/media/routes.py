@@ -14,6 +14,7 @@ from services.media import use_cases
 from services.media.domain.kinds import ALL_MEDIA_TYPES, SIZE_MAX
 from services.media.domain.ranges import FileSlice, RangeOutsideFile, slice_of
 from services.media.domain.storage import ReceivingStorage, Storage
+from services.media.domain.transfers import Transfer, Transfers
 from services.media.domain.uploads import Upload
 from services.media.schemas import AddressToken, Completed, Media, NewUpload, Received, UploadOpened
 
@@ -46,11 +47,16 @@ def open_upload(body: NewUpload, subject: Subject, tx: Transaction, storage: Sto
     consumes=ALL_MEDIA_TYPES,
 )
 def receive_upload(
-    media_id: UUID, query: AddressToken, content: RawBody, database: Database, storage: ReceivingStorage
+    media_id: UUID,
+    query: AddressToken,
+    content: RawBody,
+    database: Database,
+    storage: ReceivingStorage,
+    transfers: Transfers,
 ) -> Received:
     """Send the bytes of a file to its signed address: the signature is the permission."""
     body = use_cases.Body(content.media_type, content.length, content.stream.read)
-    receipt = use_cases.receive_upload(database, storage, media_id, query.token, body)
+    receipt = use_cases.receive_upload(database, storage, transfers, media_id, query.token, body)
     return Received(media_id=media_id, size=receipt.size, sha256=receipt.sha256)
 
 
@@ -77,10 +83,12 @@ def read_content(media_id: UUID, subject: Subject, tx: Transaction, storage: Sto
 
 
 @routes.get("/media/<media_id>/download", allow=PUBLIC, rate=Rate.PUBLIC, timeout=RECEIVE_SECONDS)
-def download(media_id: UUID, query: AddressToken, request: RequestInfo, db: Reader, storage: ReceivingStorage) -> Streaming:
+def download(
+    media_id: UUID, query: AddressToken, request: RequestInfo, db: Reader, storage: ReceivingStorage, transfers: Transfers
+) -> Streaming:
     """The bytes of a file by its signed address; a single byte range may be asked for (RFC 9110 section 14)."""
-    upload, file = use_cases.open_download(db, storage, media_id, query.token)
-    return _file_answer(upload, file, request.headers)
+    upload, file, transfer = use_cases.open_download(db, storage, transfers, media_id, query.token)
+    return _file_answer(upload, file, transfer, request.headers)
 
 
 @routes.delete("/media/<media_id>", allow=SIGNED_IN)
@@ -90,7 +98,7 @@ def delete_media(media_id: UUID, subject: Subject, tx: Transaction, storage: Sto
     return NoContent()
 
 
-def _file_answer(upload: Upload, file: BinaryIO, headers: Mapping[str, str]) -> Streaming:
+def _file_answer(upload: Upload, file: BinaryIO, transfer: Transfer, headers: Mapping[str, str]) -> Streaming:
     """The file or the part asked for. Never shown in place: a browser saves it, whatever it thinks the bytes are."""
     tag = f'"{upload.receipt.sha256}"' if upload.receipt else '""'
     # A range of another version of the file would be mixed with this one (RFC 9110 section 13.1.5).
@@ -99,6 +107,7 @@ def _file_answer(upload: Upload, file: BinaryIO, headers: Mapping[str, str]) -> 
         part = slice_of(headers.get("Range") if same else None, upload.declared.size)
     except RangeOutsideFile:
         file.close()
+        transfer.end()
         raise
     answered = {
         "Accept-Ranges": "bytes",
@@ -108,7 +117,7 @@ def _file_answer(upload: Upload, file: BinaryIO, headers: Mapping[str, str]) -> 
         "ETag": tag,
         **({} if part.whole else {"Content-Range": part.content_range(upload.declared.size)}),
     }
-    return Streaming(FileSlice(file, part), upload.declared.content_type, answered, status=200 if part.whole else 206)
+    return Streaming(FileSlice(file, part, transfer), upload.declared.content_type, answered, status=200 if part.whole else 206)
 
 
 def _attachment(filename: str) -> str:

@@ -25,6 +25,7 @@ from services.media.domain.storage import (
     Storage,
     StorageKey,
 )
+from services.media.domain.transfers import Transfer, Transfers
 from services.media.domain.uploads import OPEN, Declaration, Status, Upload
 from services.media.events import ObjectDeleted, UploadRejected
 from services.media.models import upload as table
@@ -133,17 +134,20 @@ def open_upload(tx: Transaction, storage: Storage, owner_id: UUID, declared: Dec
     return opened, storage.upload_address(opened.facts, opened.expires_at)
 
 
-def receive_upload(database: Database, storage: ReceivingStorage, media_id: UUID, token: str, body: Body) -> Receipt:
+def receive_upload(
+    database: Database, storage: ReceivingStorage, transfers: Transfers, media_id: UUID, token: str, body: Body
+) -> Receipt:
     """Take the bytes that a signed address permits. A broken upload leaves nothing behind and frees the address again.
 
     Raises AddressRefused, AddressExpired, ContentTypeDiffers, ContentOverrun, ContentShort, UploadInProgress,
-    UploadAlreadyReceived, StorageFull.
+    UploadAlreadyReceived, StorageFull, TooManyTransfers, TransfersBusy.
     """
     with database.transaction() as tx:
         key = _claim(tx, storage, media_id, token, body)
-        size = queries.upload_by_id(tx, media_id).declared.size
+        claimed = queries.upload_by_id(tx, media_id)
     try:
-        receipt = storage.write(key, _chunks(database, media_id, key, body.read), size)
+        with transfers.begin(claimed.owner_id):
+            receipt = storage.write(key, _chunks(database, media_id, key, body.read), claimed.declared.size)
         with database.transaction() as tx:
             _receive(tx, media_id, key, receipt)
     except BaseException:
@@ -254,10 +258,12 @@ def grant_download(tx: Transaction, storage: Storage, media_id: UUID, reader: Su
     return storage.download_address(_key(upload), upload.facts, tx.now + timedelta(seconds=DOWNLOAD_ADDRESS_SECONDS))
 
 
-def open_download(db: Reader, storage: ReceivingStorage, media_id: UUID, token: str) -> tuple[Upload, BinaryIO]:
-    """The file that a signed address gives, open for reading: the caller closes it.
+def open_download(
+    db: Reader, storage: ReceivingStorage, transfers: Transfers, media_id: UUID, token: str
+) -> tuple[Upload, BinaryIO, Transfer]:
+    """The file that a signed address gives, open for reading: the caller closes it and ends the transfer.
 
-    Raises AddressRefused, AddressExpired, MediaNotFound.
+    Raises AddressRefused, AddressExpired, MediaNotFound, TooManyTransfers, TransfersBusy.
     """
     try:
         upload = queries.upload_by_id(db, media_id)
@@ -266,7 +272,8 @@ def open_download(db: Reader, storage: ReceivingStorage, media_id: UUID, token: 
     storage.check(token, upload.grant(Door.DOWNLOAD), clock.now())
     if upload.status is not Status.READY:
         raise rules.MediaNotFound("This file has been deleted.")
-    return upload, storage.open(_key(upload))
+    transfer = transfers.begin(upload.owner_id)
+    return upload, storage.open(_key(upload)), transfer
 
 
 def visible_upload(db: Reader, media_id: UUID, reader: Subject) -> Upload:

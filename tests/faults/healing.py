@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from ops.demo.client import wait_for
 from ops.errors import OperationError
@@ -24,6 +25,23 @@ class Killed:
 def pids(platform: LivePlatform) -> dict[str, int]:
     """The process ids of everything that `make status` names."""
     return {each.program.name: each.state.pid for each in platform.operations.conditions() if each.state and each.state.pid}
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below this one (proc(5))."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return set()
+    return {int(child) for child in children}.union(*(descendants(int(child)) for child in children))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not collected yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
 
 
 def kill(platform: LivePlatform, name: str) -> int:

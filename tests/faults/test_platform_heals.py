@@ -14,10 +14,9 @@ from libs.common.config import process_environment
 from libs.common.ids import new_id
 from ops.demo.client import wait_for
 from ops.demo.report import StepFailed
-from ops.demo.stream import EventStream
 from ops.testing import LivePlatform
-from tests.faults.healing import kill, pids, wait_until_healed
-from tests.journeys.people import FRAME, ONCE, Film, Person, Studio, Work, upload
+from tests.faults.healing import descendants, is_alive, kill, pids, wait_until_healed
+from tests.journeys.people import FRAME, ONCE, Film, Person, Studio, Work, listening, upload
 
 pytestmark = [pytest.mark.faults, pytest.mark.platform]
 
@@ -60,11 +59,12 @@ def done(studio: Studio, contributor: Person) -> Iterator[list[Work]]:
 def test_after_a_kill_of_any_process_the_platform_heals_and_a_task_goes_the_whole_way_once(
     studio: Studio, contributor: Person, film: Film, done: list[Work], victim: str
 ) -> None:
+    below = descendants(pids(studio.platform)[victim])
     killed = wait_until_healed(studio.platform, victim, kill(studio.platform, victim))
     assert killed.old_pid != killed.new_pid
+    assert [pid for pid in below if is_alive(pid)] == [], "a healthy platform with processes of the dead one in it"
     task = studio.plan_task(film, f"After the death of {victim} {new_id()}")
-    with EventStream(contributor) as stream:
-        wait_for("the stream", lambda: stream.find("connected"), every=POLL_SECONDS)
+    with listening(contributor) as stream:
         done.append(studio.finish(contributor, task))
         studio.wait_for_effects(contributor, task)
         wait_for(

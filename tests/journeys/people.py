@@ -1,6 +1,7 @@
 """People at work on the platform, through the gateway as anybody would be; nothing here looks behind the doors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -11,6 +12,7 @@ from libs.common.ids import new_id, random_token
 from ops import demo
 from ops.demo.client import API, Client, wait_for
 from ops.demo.mailbox import mails_to, text_of, verification_token
+from ops.demo.stream import EventStream
 from ops.proof import Proved, VerifierKey, verify
 from ops.testing import LivePlatform
 
@@ -246,6 +248,15 @@ class Studio:
 
 ONCE: Final = {"entries": 1, "payments": 1, "notices": 1, "proofs": 1, "e-mails": 1}
 """What a validation leaves behind, whatever happened on the way."""
+
+
+@contextmanager
+def listening(person: Person) -> Iterator[EventStream]:
+    """The person's event stream, open."""
+    with EventStream(person) as stream:
+        wait_for("the stream", lambda: stream.find("connected") or stream.ended, every=POLL_SECONDS)
+        assert stream.find("connected"), stream.fault
+        yield stream
 
 
 def upload(person: Person, deliverable: Deliverable) -> dict[str, Any]:

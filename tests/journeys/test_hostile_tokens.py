@@ -10,11 +10,11 @@ from gateway.tests.running import RunningGateway, eventually
 from libs.common.auth.policy import Role
 from ops.testing import LivePlatform
 from tests.journeys.doors import Declared, Doors, declared
+from tests.journeys.people import Studio
 from tests.tokens import Attempt, Forge, corpus
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]  # the first test starts the platform
 
-PASSWORD = "a long pass phrase of the journey 7"
 SECONDS_UNTIL_IT_BITES = 1
 REFUSED = {400, 401, 431}
 """Not understood, not believed, or (of the overlong one) not even read."""
@@ -59,11 +59,11 @@ def test_no_hostile_token_opens_a_door(door: str, attempts: list[Attempt], doors
 
 
 @pytest.fixture(scope="module")
-def administrator(platform: LivePlatform) -> dict[str, str]:
-    """Somebody who exists and can sign in."""
-    email = "hostile.tokens@example.org"
-    platform.operations.create_admin(email, PASSWORD)
-    return {"email": email, "password": PASSWORD}
+def administrator(studio: Studio) -> Iterator[dict[str, str]]:
+    """Somebody who exists and can sign in, and whose sessions may end."""
+    person = studio.administrators[1]
+    yield {"email": person.email, "password": person.password}
+    person.sign_in(person.email, person.password)
 
 
 def sign_in(platform: LivePlatform, person: dict[str, str]) -> dict[str, str]:

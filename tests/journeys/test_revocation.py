@@ -9,9 +9,8 @@ from libs.common import clock
 from libs.common.auth.policy import Role
 from libs.common.ids import new_id
 from ops.demo.client import API, wait_for
-from ops.demo.stream import EventStream
 from tests.journeys.inside import Inside
-from tests.journeys.people import POLL_SECONDS, Person, Studio
+from tests.journeys.people import POLL_SECONDS, Person, Studio, listening
 
 pytestmark = pytest.mark.platform
 
@@ -80,8 +79,7 @@ def test_a_refresh_token_of_an_ended_session_is_refused(studio: Studio, contribu
 
 def test_an_open_event_stream_ends_with_its_session(studio: Studio, contributor: Person) -> None:
     device = studio.another_session(contributor)
-    with EventStream(device) as stream:
-        wait_for("the stream", lambda: stream.find("connected"), every=POLL_SECONDS)
+    with listening(device) as stream:
         device.post("/auth/logout", status=204)
         wait_for("the end of the stream", lambda: stream.ended, every=POLL_SECONDS)
 

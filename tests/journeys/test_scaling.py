@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.platform, pytest.mark.timeout(240)]
 
 READERS = 2
 PAUSE_SECONDS = 0.02
+TASK_EVERY_SECONDS = 1.5
+"""A person's share is 120 writing requests a minute, and a task takes four."""
 TWICE = {("tasks", "web"): 2, ("tasks", "worker"): 2}
 ONCE_AGAIN = {("tasks", "web"): 1, ("tasks", "worker"): 1}
 
@@ -46,7 +48,7 @@ class Traffic:
 
     def work(self, studio: Studio, person: Person, film: Film) -> None:
         """Finish task after task; every request of it must succeed at once."""
-        while not self.enough.is_set():
+        while not self.enough.wait(TASK_EVERY_SECONDS):
             try:
                 self.works.append(studio.finish(person, studio.plan_task(film, f"While replicas come and go {new_id()}")))
             except StepFailed as failure:

@@ -29,6 +29,7 @@ from tests.journeys.people import (
     Studio,
     Work,
     entries_for,
+    listening,
     payments_for,
     upload,
 )
@@ -69,8 +70,7 @@ def advised(studio: Studio, contributor: Person, work: Work) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stream(contributor: Person) -> Iterator[EventStream]:
-    with EventStream(contributor) as opened:
-        wait_for("the stream", lambda: opened.find("connected"), every=POLL_SECONDS)
+    with listening(contributor) as opened:
         yield opened
 
 

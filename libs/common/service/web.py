@@ -1,5 +1,7 @@
 """The web process: gunicorn with threads, or with gevent for event streams. Drains before it stops."""
 
+import ctypes
+import os
 import signal
 import sys
 import threading
@@ -21,6 +23,8 @@ GRACE_SECONDS = 25
 REQUEST_LINE_MAX = 8_190
 HEADER_MAX = 16_384
 HEADERS_MAX = 128
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 log = logger(__name__)
 
@@ -83,6 +87,7 @@ class WebApplication(BaseApplication):
             "control_socket_disable": True,
             "loglevel": "warning",
             "accesslog": None,
+            "post_fork": end_with_the_master,
             "proc_name": "lumiere",
         }
         for name, value in values.items():
@@ -97,6 +102,18 @@ class WebApplication(BaseApplication):
         synchroniser.start()
         log.info("web.started", port=self.settings.port)
         return application
+
+
+def end_with_the_master(arbiter: Any, _worker: Any) -> None:
+    """Let the kernel end this worker together with its master.
+
+    An orphan would keep the port and half answer on it while the master's successor tries to take it.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != arbiter.pid:  # it died in between
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run_web(assemble: Callable[[], Assembled], settings: ServiceSettings) -> int:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from libs.common.errors import RangeNotSatisfiable
 from services.media.domain.storage import CHUNK_BYTES
+from services.media.domain.transfers import Transfer
 
 # A 20-digit position is past any file; longer ones are refused before they become integers.
 _ONE_RANGE = re.compile(r"bytes=\s*(\d{0,20})-(\d{0,20})\s*", re.ASCII | re.IGNORECASE)
@@ -71,9 +72,10 @@ def _last(length: int, size: int) -> Slice:
 class FileSlice:
     """The bytes of a slice in pieces. Closes the file when all are sent, the client is gone, or nobody asks for them."""
 
-    def __init__(self, file: BinaryIO, part: Slice) -> None:
+    def __init__(self, file: BinaryIO, part: Slice, transfer: Transfer) -> None:
         self._file = file
         self._part = part
+        self._transfer = transfer
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -88,6 +90,7 @@ class FileSlice:
     def close(self) -> None:
         """Let go of the file; the web server calls this at the end of the answer, whatever the end was."""
         self._file.close()
+        self._transfer.end()
 
     def __del__(self) -> None:
         # The answer to a HEAD request is dropped without being read or closed.

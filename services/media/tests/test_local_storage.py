@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from libs.common import clock, ids
+from libs.common.ids import new_id
 from services.media.adapters.local import LocalStorage
 from services.media.domain.addresses import Signer
 from services.media.domain.ranges import FileSlice, Slice
@@ -25,6 +26,7 @@ from services.media.domain.storage import (
     StorageFull,
     StorageKey,
 )
+from services.media.domain.transfers import Transfers
 
 ORIGIN = "http://127.0.0.1:8080"
 
@@ -148,7 +150,7 @@ def test_an_address_leads_through_the_gateway(storage: LocalStorage) -> None:
 
 def test_a_slice_is_read_in_bounded_pieces() -> None:
     data = bytes(range(256)) * 4096
-    sliced = FileSlice(io.BytesIO(data), Slice(5, len(data) - 3, whole=False))
+    sliced = FileSlice(io.BytesIO(data), Slice(5, len(data) - 3, whole=False), Transfers(1).begin(new_id()))
     pieces = list(sliced)
     assert b"".join(pieces) == data[5:-3]
     assert max(map(len, pieces)) <= CHUNK_BYTES
