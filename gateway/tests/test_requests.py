@@ -226,11 +226,11 @@ def test_a_body_without_a_length_is_taken_only_where_a_stream_is_meant(shared: R
     assert httpx.post(f"{shared.url}/api/v1/small").status_code == 200
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl to speak HTTP/2")
 STREAM_CANCELLED = "000 0"
 """What curl says of an HTTP/2 stream that ends without an answer."""
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl to speak HTTP/2")
 @pytest.mark.parametrize(
     ("path", "arguments", "status"),
     [
