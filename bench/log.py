@@ -8,7 +8,7 @@ from psycopg2.extras import execute_values
 
 from bench.figures import Figure, NothingMeasured, against, limit, percentile
 from bench.servers import harness, plain_postgres
-from bench.timing import MILLISECONDS, bounded, timed
+from bench.timing import MILLISECONDS, ROUNDS, bounded, in_turns, timed
 from libs.common import clock
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
@@ -23,6 +23,8 @@ from services.ledger.use_cases import GROUP_MAX, LEAF_CHANNEL, NotSealed, prove_
 BATCH = 100
 """Leaves that one transaction records, as the consumer does with a full batch."""
 LEAVES_A_SECOND = 1_000
+"""Leaves of all turns together, for each second that was asked for."""
+ROWS = "Postgres alone: rows inserted in batches"
 PROVED_MAX = 200
 POLL_SECONDS = 0.001
 WAIT_SECONDS = 10.0
@@ -32,46 +34,55 @@ TRIVIAL_INSERT = "INSERT INTO public.limit_row (content) VALUES %s"
 def measure(seconds: float) -> list[Figure]:
     """Leaves a second; milliseconds from before the leaf's commit to its proof."""
     with bounded(), harness(service, {"LOG_ORIGIN": ORIGIN, "LOG_SIGNING_KEY": SIGNER.private_key}) as ledger:
-        envelopes = [ledger.envelope(painted()) for _ in range(int(LEAVES_A_SECOND * seconds))]
-        plain = _plain_rows(ledger, [each.encode() for each in envelopes])
-        _, recording = timed(lambda: _record(ledger, envelopes))
-        sealed, sealing = timed(lambda: _seal_all(ledger))
+        leaves = max(1, int(LEAVES_A_SECOND * seconds) // ROUNDS)
+        took = in_turns(
+            {
+                ROWS: lambda: _plain_rows(ledger, leaves),
+                "leaves recorded": lambda: _record(ledger, leaves),
+                "leaves sealed": lambda: timed(lambda: _seal_all(ledger, leaves)),
+            }
+        )
         woken, proved = _proofs(ledger, seconds)
-    rows = limit("Postgres alone: rows inserted in batches", len(envelopes) / plain, "leaves/s")
+    rows = limit(ROWS, leaves / took.pop(ROWS), "leaves/s")
     wake = limit("Postgres alone: commit → notification heard, p50", percentile(woken, 50), "ms")
     return [
         rows,
-        against(rows, "leaves recorded", len(envelopes) / recording),
-        against(rows, "leaves sealed", sealed / sealing),
+        *(against(rows, name, leaves / value) for name, value in took.items()),
         wake,
         against(wake, "leaf recorded → proof available, p50", percentile(proved, 50)),
         against(wake, "leaf recorded → proof available, p99", percentile(proved, 99)),
     ]
 
 
-def _plain_rows(ledger: Harness, contents: list[bytes]) -> float:
+def _plain_rows(ledger: Harness, leaves: int) -> float:
     """Seconds to insert as many rows of the same size in groups as large as a checkpoint's."""
+    rows = [(ledger.envelope(painted()).encode(),) for _ in range(leaves)]
     with plain_postgres(ledger) as connection:
         begun = clock.monotonic()
-        for start in range(0, len(contents), GROUP_MAX):
+        for start in range(0, leaves, GROUP_MAX):
             with connection, connection.cursor() as cursor:
-                group = [(content,) for content in contents[start : start + GROUP_MAX]]
-                execute_values(cursor, TRIVIAL_INSERT, group, page_size=GROUP_MAX)
+                execute_values(cursor, TRIVIAL_INSERT, rows[start : start + GROUP_MAX], page_size=GROUP_MAX)
         return clock.monotonic() - begun
 
 
-def _record(ledger: Harness, envelopes: list[Envelope]) -> None:
-    for start in range(0, len(envelopes), BATCH):
+def _record(ledger: Harness, leaves: int) -> float:
+    """Seconds to take leaves in; they wait to be sealed then."""
+    envelopes = [ledger.envelope(painted()) for _ in range(leaves)]
+    begun = clock.monotonic()
+    for start in range(0, leaves, BATCH):
         with ledger.transaction() as tx:
             for envelope in envelopes[start : start + BATCH]:
                 record_event(tx, envelope)
+    return clock.monotonic() - begun
 
 
-def _seal_all(ledger: Harness) -> int:
+def _seal_all(ledger: Harness, leaves: int) -> None:
+    """Seal all that waits. Raises NothingMeasured when it was another number."""
     total = 0
     while sealed := ledger.run_job("seal"):
         total += sealed
-    return total
+    if total != leaves:
+        raise NothingMeasured(f"{total} leaves were sealed instead of {leaves}.")
 
 
 def _proofs(ledger: Harness, seconds: float) -> tuple[list[float], list[float]]:

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from threading import Barrier
 from types import FrameType
-from typing import TypeVar
 
 from bench.figures import NothingMeasured
 from libs.common import clock
@@ -22,7 +22,6 @@ BENCHMARK_SECONDS = 60
 MICROSECONDS = 1e6
 MILLISECONDS = 1e3
 
-T = TypeVar("T")
 Work = Callable[[], object]
 
 
@@ -33,11 +32,7 @@ def costs(works: Mapping[str, Work], seconds: float, read: Callable[[], float] =
     """
     for work in works.values():
         work()
-    turns: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            turns[name].append(_turn(work, seconds / ROUNDS, read))
-    return {name: median(values) for name, values in turns.items()}
+    return in_turns({name: partial(_turn, work, seconds / ROUNDS, read) for name, work in works.items()})
 
 
 def _turn(work: Work, seconds: float, read: Callable[[], float]) -> float:
@@ -49,13 +44,18 @@ def _turn(work: Work, seconds: float, read: Callable[[], float]) -> float:
     return (read() - begun) / calls
 
 
-def rates(works: Mapping[str, Sequence[Work]], seconds: float) -> dict[str, float]:
-    """Calls a second of each group, whose members each repeat in a thread of their own: the median of ROUNDS turns."""
-    turns: dict[str, list[float]] = {name: [] for name in works}
+def in_turns(measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """What each measure says: the median of ROUNDS turns."""
+    turns: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(ROUNDS):
-        for name, group in works.items():
-            turns[name].append(_side_by_side(group, seconds / ROUNDS))
+        for name, measure in measures.items():
+            turns[name].append(measure())
     return {name: median(values) for name, values in turns.items()}
+
+
+def rates(works: Mapping[str, Sequence[Work]], seconds: float) -> dict[str, float]:
+    """Calls a second of each group, whose members each repeat in a thread of their own."""
+    return in_turns({name: partial(_side_by_side, group, seconds / ROUNDS) for name, group in works.items()})
 
 
 def _side_by_side(group: Sequence[Work], seconds: float) -> float:
@@ -73,11 +73,11 @@ def _side_by_side(group: Sequence[Work], seconds: float) -> float:
         return sum(pool.map(repeat, group))
 
 
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What a call returns and how many seconds it takes."""
+def timed(work: Work) -> float:
+    """How many seconds a call takes."""
     begun = clock.monotonic()
-    result = work()
-    return result, clock.monotonic() - begun
+    work()
+    return clock.monotonic() - begun
 
 
 @contextmanager
