@@ -1,5 +1,9 @@
 """What auth demands of its environment."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from libs.common.config import ConfigurationError, load
@@ -34,3 +38,15 @@ def test_a_missing_short_or_placeholder_secret_refuses_the_start_and_is_not_repe
 
 def test_a_secret_of_32_characters_is_enough() -> None:
     assert load(Settings, {**COMPLETE, "AUTH_SECRET": "Qm5x-2vR8tLk_Zy7wB4nC6dFhJpS9gUa"}).auth_secret
+
+
+def test_password_threads_are_nicer_than_their_process_whatever_that_is() -> None:
+    code = (
+        "import os, threading; from services.auth.adapters.passwords import be_nice; os.nice(12); be_nice();"
+        "print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert int(done.stdout) == min(19, min(19, own + 12) + 5)
