@@ -14,7 +14,7 @@ $(LUMIERE): requirements/dev.lock pyproject.toml ops/bootstrap.py
 .PHONY: help packages up demo status logs down clean test test-all test-faults check format lock manifests bench
 
 help:  ## List the targets
-	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 packages:
 	@$(PYTHON) ops/bootstrap.py packages $(if $(DATABASE_URL),--external-database) $(if $(AMQP_URL),--external-broker)
@@ -59,5 +59,8 @@ lock: $(LUMIERE)  ## Write requirements/*.lock anew from pyproject.toml
 manifests: $(LUMIERE)  ## Write the policy manifests and the generated documents anew
 	@$(RUN) -m ops.manifests
 
-bench: $(LUMIERE)  ## Measure what the documents claim
+bench: packages $(LUMIERE)  ## Measure what the documents claim, each beside its limit
 	@$(RUN) -m bench
+
+bench-%: packages $(LUMIERE)  ## Measure one: tokens, requests, bus, posting, log or story
+	@$(RUN) -m bench $*

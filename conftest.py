@@ -5,26 +5,18 @@ from contextlib import ExitStack
 
 import pytest
 
-from libs.common.config import process_environment
 from ops.span_receiver import SpanReceiver
-from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, private_servers
-
-BACKING = ("DATABASE_URL", "AMQP_URL")
+from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, servers_in_environment
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start Postgres and RabbitMQ unless they are given, or no collected test needs them."""
-    given = process_environment()
-    if all(given.get(name) for name in BACKING) or session.config.option.collectonly or not needs_servers(session.items):
+    if session.config.option.collectonly or not needs_servers(session.items):
         return
     stack = ExitStack()
     # Registered before any harness registers its own clean-up, so it runs after all of them.
     session.config.add_cleanup(stack.close)
-    servers = stack.enter_context(private_servers(TEST_FOLDER / "servers"))
-    changes = stack.enter_context(pytest.MonkeyPatch.context())
-    for name, address in servers.items():
-        if not given.get(name):
-            changes.setenv(name, address)
+    stack.enter_context(servers_in_environment(TEST_FOLDER / "servers"))
 
 
 @pytest.fixture(scope="session")

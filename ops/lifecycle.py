@@ -16,7 +16,7 @@ from ops.console import err, step
 from ops.door import await_gateway
 from ops.errors import OperationError
 from ops.health import Condition, Doctor
-from ops.layout import Layout
+from ops.layout import Layout, Replica
 from ops.leftovers import end_leftovers
 from ops.plan import CONTROL_PROCESS, GATEWAY_PROCESS, Plan, Scale
 from ops.ports import PortUse, require_free
@@ -122,6 +122,22 @@ class Platform:
             if port not in held
         )
 
+    def _require_running(self) -> None:
+        """Raise OperationError unless this platform runs, on the ports that the settings name.
+
+        To plan is to write addresses into the secrets of processes: with other ports, those that run would lose their servers.
+        """
+        if self.supervisor.pid() is None:
+            raise OperationError("The platform does not run. Start it with `make up`.")
+        door = Replica("auth", "web", 1)
+        wanted = {"gateway": [self.layout.settings.lumiere_port], door.name: [self.layout.replica_port(door)]}
+        kept = self._kept_ports()
+        if any(kept.get(name, ports) != ports for name, ports in wanted.items()):
+            raise OperationError(
+                "The platform was started with other ports than LUMIERE_PORT and LUMIERE_PORT_BASE say now. "
+                "Set both as they were then, or move it with `make up`."
+            )
+
     def _kept_ports(self) -> dict[str, list[int]]:
         return json.loads(self._ports_file.read_text(encoding="utf-8")) if self._ports_file.exists() else {}
 
@@ -162,8 +178,7 @@ class Platform:
 
     def scale(self, wanted: Scale) -> Started:
         """Change the number of replicas. The gateway lets go of those that leave before they are drained and stopped."""
-        if self.supervisor.pid() is None:
-            raise OperationError("The platform does not run. Start it with `make up`.")
+        self._require_running()
         begun = monotonic()
         with self._alone():
             before = self._plan(self._kept_scale())
@@ -243,8 +258,7 @@ class Platform:
 
     def create_admin(self, email: str, password: str) -> str:
         """Make an administrator in auth; returns what auth says. Raises OperationError."""
-        if self.supervisor.pid() is None:
-            raise OperationError("The platform does not run. Start it with `make up`.")
+        self._require_running()
         return run_module(self._plan({}), "auth", "admin-create", email, given=password + "\n").strip()
 
     # ---- state of its own

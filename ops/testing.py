@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.config import load
+from libs.common.config import load, process_environment
 from libs.common.events.topology import OPERATOR
 from ops.layout import INFRASTRUCTURE_PORTS, Layout
 from ops.lifecycle import Platform
@@ -18,6 +18,7 @@ from ops.settings import ROOT, PlatformSettings
 SERVERS_FROM, PLATFORM_FROM, GATEWAY_FROM = 24_000, 26_000, 29_500
 PLATFORM_PORTS = 400
 PORT_BASE_FILE = "port-base"
+BACKING = ("DATABASE_URL", "AMQP_URL")
 TEST_FOLDER = ROOT / ".local" / "test"
 OUR_PACKAGES = frozenset({"libs", "services", "gateway", "tests"})
 
@@ -70,6 +71,20 @@ def private_servers(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         if not reused:
             servers.down()
+
+
+@contextmanager
+def servers_in_environment(folder: Path) -> Iterator[None]:
+    """DATABASE_URL and AMQP_URL in the environment: those given, else the addresses of private servers started for this."""
+    given = process_environment()
+    if all(given.get(name) for name in BACKING):
+        yield
+        return
+    with private_servers(folder) as servers, pytest.MonkeyPatch.context() as changes:
+        for name, address in servers.items():
+            if not given.get(name):
+                changes.setenv(name, address)
+        yield
 
 
 def _running_servers(folder: Path) -> Platform | None:

@@ -226,6 +226,10 @@ def test_a_body_without_a_length_is_taken_only_where_a_stream_is_meant(shared: R
     assert httpx.post(f"{shared.url}/api/v1/small").status_code == 200
 
 
+STREAM_CANCELLED = "000 0"
+"""What curl says of an HTTP/2 stream that ends without an answer."""
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl to speak HTTP/2")
 @pytest.mark.parametrize(
     ("path", "arguments", "status"),
@@ -243,9 +247,15 @@ def test_the_same_holds_over_http_2(
     path: str, arguments: list[str], status: str, shared: RunningGateway, tmp_path: Path
 ) -> None:
     command = ["curl", "-s", "-o", str(tmp_path / "body"), "-w", "%{http_code} %{http_version}", "--http2-prior-knowledge"]
-    done = subprocess.run([*command, *arguments, f"{shared.url}{path}"], input=b"x" * 50, capture_output=True, check=False)
 
-    assert done.stdout.decode() == status
+    def answered() -> str | None:
+        done = subprocess.run([*command, *arguments, f"{shared.url}{path}"], input=b"x" * 50, capture_output=True, check=False)
+        answer = done.stdout.decode()
+        # A refusal that is out before the body is in may reach the client as a cancelled stream: refused, but not explained.
+        assert answer in {status, STREAM_CANCELLED}
+        return answer if answer == status else None
+
+    assert eventually(answered) == status
 
 
 def test_a_long_head_is_refused(client: httpx.Client) -> None:

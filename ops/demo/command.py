@@ -23,7 +23,7 @@ def run(platform: Platform, *, as_json: bool, admin: tuple[str, Path] | None) ->
     if started.changed:
         err.print(f"The platform is up ({started.seconds:.1f} s).")
     report = Report(quiet=as_json)
-    Story(_access(platform, admin), report).run()
+    Story(access_to(platform, admin), report).run()
     if as_json:
         console.print_json(report.document())
     else:
@@ -33,7 +33,8 @@ def run(platform: Platform, *, as_json: bool, admin: tuple[str, Path] | None) ->
     return int(report.failed > 0)
 
 
-def _access(platform: Platform, admin: tuple[str, Path] | None) -> Access:
+def access_to(platform: Platform, admin: tuple[str, Path] | None = None) -> Access:
+    """What the story needs to know of this platform; `admin` is an administrator to use, and the file of their password."""
     layout = platform.layout
     if admin is None:
         email, password = ADMIN_EMAIL, Vault(layout.secrets).ensure("DEMO_ADMIN_PASSWORD")

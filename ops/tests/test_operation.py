@@ -1,5 +1,6 @@
 """What operators see of processes: logs, left-overs, what the gateway knows, the end of a story."""
 
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,22 @@ def test_a_platform_that_does_not_run_says_so(quiet_platform: Platform) -> None:
     assert quiet_platform.down() == 0
     with pytest.raises(OperationError, match="make up"):
         quiet_platform.scale({("tasks", "web"): 2})
+
+
+@pytest.mark.parametrize("moved", ["gateway", "auth-web-1"])
+def test_a_platform_on_other_ports_keeps_its_secrets_as_they_are(
+    quiet_platform: Platform, moved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet_platform.layout.prepare()
+    monkeypatch.setattr(type(quiet_platform.supervisor), "pid", lambda _: 1)
+    (quiet_platform.layout.run / "ports.json").write_text(json.dumps({moved: [29999]}), encoding="utf-8")
+    for command in (
+        lambda: quiet_platform.create_admin("ada@example.org", "a password nobody guesses"),
+        lambda: quiet_platform.scale({("tasks", "web"): 2}),
+    ):
+        with pytest.raises(OperationError, match="LUMIERE_PORT_BASE"):
+            command()
+    assert list(quiet_platform.layout.secrets.iterdir()) == []
 
 
 def test_ends_of_processes_are_counted_from_the_supervisors_log(quiet_platform: Platform) -> None:

@@ -1,0 +1,1 @@
+"""Measurements: every figure stands beside its limit, measured in the same run."""

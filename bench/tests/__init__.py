@@ -1,0 +1,1 @@
+"""The parts of measuring that can be checked without measuring."""

@@ -1,0 +1,36 @@
+"""Verifying an access token, with and without the cache, against the bare signature check."""
+
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from bench.figures import Figure, against, limit
+from bench.timing import MICROSECONDS, costs
+from libs.common.auth import Revocations, Role, StaticKeys, TokenVerifier
+from libs.common.auth.tokens import ALGORITHM
+from libs.common.testing import TestKeys, a_subject, claims_for, mint
+from libs.common.testing.harness import AUDIENCE, ORIGIN
+from libs.common.testing.tokens import KEY_ID
+
+BARE = "joserfc alone: signature of one token"
+
+
+def measure(seconds: float) -> list[Figure]:
+    """Processor time of one verification."""
+    keys = TestKeys()
+    token = mint(keys, claims_for(a_subject(Role.ARTIST), ORIGIN, AUDIENCE))
+    public = ECKey.import_key(keys.key.as_dict(private=False))
+    known, revocations = StaticKeys({KEY_ID: public}), Revocations()
+    cached = TokenVerifier(ORIGIN, AUDIENCE, known, revocations)
+    took = costs(
+        {
+            BARE: lambda: jws.deserialize_compact(token, public, algorithms=[ALGORITHM]),
+            # A new verifier has seen no token; making it costs less than a microsecond.
+            "platform, token seen for the first time": lambda: TokenVerifier(ORIGIN, AUDIENCE, known, revocations).verify(
+                token
+            ),
+            "platform, token seen before": lambda: cached.verify(token),
+        },
+        seconds,
+    )
+    base = limit(BARE, took.pop(BARE) * MICROSECONDS, "CPU µs")
+    return [base, *(against(base, name, value * MICROSECONDS) for name, value in took.items())]
