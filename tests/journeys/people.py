@@ -279,21 +279,27 @@ def hand_in(person: Person, task_id: str, lease_token: str, media_id: str, secon
     return wait_for("the upload to be known to tasks", attempt, seconds=seconds, every=POLL_SECONDS)
 
 
+def every_item(person: Person, path: str) -> list[dict[str, Any]]:
+    """A whole list, page after page."""
+    page = person.get(path, params={"limit": 100})
+    items = list(page["items"])
+    while page["next_cursor"]:
+        page = person.get(path, params={"limit": 100, "cursor": page["next_cursor"]})
+        items += page["items"]
+    return items
+
+
 def entries_for(person: Person, task: dict[str, Any]) -> list[dict[str, Any]]:
     """Movements of Lumens for a task."""
-    return _about(person.get("/lumens/entries", params={"limit": 100})["items"], "reference_id", task)
+    return [each for each in every_item(person, "/lumens/entries") if each["reference_id"] == task["id"]]
 
 
 def payments_for(person: Person, task: dict[str, Any]) -> list[dict[str, Any]]:
     """Payables for a task."""
-    return _about(person.get("/payments", params={"limit": 100})["items"], "task_id", task)
+    return [each for each in every_item(person, "/payments") if each["task_id"] == task["id"]]
 
 
 def notices_for(person: Person, task: dict[str, Any]) -> list[dict[str, Any]]:
     """Notices that a task was validated."""
-    items = person.get("/notifications", params={"limit": 100})["items"]
+    items = every_item(person, "/notifications")
     return [each for each in items if each["type"] == "TASK_VALIDATED" and each["data"]["task_id"] == task["id"]]
-
-
-def _about(items: list[dict[str, Any]], member: str, task: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each for each in items if each[member] == task["id"]]
