@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -73,6 +74,23 @@ def test_five_reloads_under_load_lose_no_request(own: RunningGateway) -> None:
             assert httpx.get(f"{own.url}/api/v1/added{number}").status_code == 200
 
     assert set(results) == {"200"}, results
+
+
+def test_a_connection_that_was_idle_during_a_reload_is_answered_once_more_and_told_to_close(own: RunningGateway) -> None:
+    connection = HTTPConnection(httpx.URL(own.url).host, httpx.URL(own.url).port)
+    connection.request("GET", "/api/v1/echo")
+    first = connection.getresponse()
+    assert (first.status, first.getheader("Connection")) == (200, None)
+    first.read()
+
+    own.write_routes([*ROUTES, route("GET", "/api/v1/added", "public")])
+    assert own.gateway.compile()
+    assert eventually(lambda: httpx.get(f"{own.url}/api/v1/added").status_code == 200)
+
+    connection.request("GET", "/api/v1/echo")
+    last = connection.getresponse()
+    assert (last.status, last.getheader("Connection")) == (200, "close")
+    connection.close()
 
 
 def test_three_changes_of_scale_under_load_lose_no_request(own: RunningGateway) -> None:
