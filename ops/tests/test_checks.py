@@ -52,7 +52,10 @@ def test_a_lock_that_does_not_fit_is_named(project: Path, file: str, text: str, 
 @pytest.mark.parametrize(
     "line",
     [
-        "https://" + "pypi.org/simple/flask",
+        "https://pyp" + "i.org/flask",
+        "http://deb.debia" + "n.org/debian",
+        "https://files.pythonhoste" + "d.org/x",
+        "https://mirror.example/simple/flask",
         "pip install --index-" + "url https://here",
         "see /wor" + "k/notes",
         "in /hom" + "e/ada/project",
