@@ -1,5 +1,6 @@
 """`python -m services.auth web | worker | migrate | manifest | openapi | events | admin-create`."""
 
+from libs.common.service.commands import main
 from services.auth.app import service
 
-service.main()
+main(service)

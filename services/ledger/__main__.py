@@ -1,5 +1,6 @@
 """`python -m services.ledger web | worker | migrate | manifest | openapi | events`."""
 
+from libs.common.service.commands import main
 from services.ledger.app import service
 
-service.main()
+main(service)

@@ -4,6 +4,8 @@ from libs.common import streaming
 
 streaming.prepare()
 
-from services.notify.app import service  # noqa: E402 - a stream process must be made cooperative before anything else is imported
+# A stream process must be made cooperative before anything else is imported.
+from libs.common.service.commands import main  # noqa: E402
+from services.notify.app import service  # noqa: E402
 
-service.main()
+main(service)

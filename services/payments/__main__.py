@@ -1,5 +1,6 @@
 """`python -m services.payments web | worker | migrate | manifest | openapi | events`."""
 
+from libs.common.service.commands import main
 from services.payments.app import service
 
-service.main()
+main(service)

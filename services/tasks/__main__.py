@@ -1,5 +1,6 @@
 """`python -m services.tasks web | worker | migrate | manifest | openapi | events`."""
 
+from libs.common.service.commands import main
 from services.tasks.app import service
 
-service.main()
+main(service)

@@ -91,12 +91,6 @@ class Service:
         """The service with its settings, for one process; `keys` replaces where verification keys come from."""
         return Assembled(self, settings, process, keys)
 
-    def main(self, argv: Sequence[str] | None = None) -> None:
-        """Run the command given on the command line, and exit with its code."""
-        from libs.common.service.commands import run
-
-        raise SystemExit(run(self, argv))
-
 
 class Assembled:
     """A service in one process: its database, its resources, and what verifies tokens."""

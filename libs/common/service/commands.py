@@ -22,6 +22,11 @@ USAGE_ERROR = 2
 log = logger(__name__)
 
 
+def main(service: Service) -> None:
+    """Run the command given on the command line, and exit with its code."""
+    raise SystemExit(run(service, None))
+
+
 def run(service: Service, argv: Sequence[str] | None) -> int:
     """Run one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
