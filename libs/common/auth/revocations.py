@@ -32,24 +32,32 @@ class Revocations:
 
     def revoke_session(self, session_id: UUID, expires_at: float | None = None) -> None:
         """Refuse tokens of this session from now on."""
-        horizon = clock.epoch() + LIFETIME_SECONDS + LEEWAY_SECONDS
         with self._lock:
-            self._sessions[session_id] = max(expires_at or 0, horizon)
+            self._add_session(session_id, expires_at or 0)
             self._prune()
 
     def revoke_subject(self, subject_id: UUID, not_before: float) -> None:
         """Refuse tokens of this subject that were issued before this moment (seconds since 1970)."""
         with self._lock:
-            self._subjects[subject_id] = max(not_before, self._subjects.get(subject_id, 0))
+            self._add_subject(subject_id, not_before)
             self._prune()
 
     def merge(self, document: Mapping[str, Any]) -> None:
         """Take over auth's list; what came by broadcast meanwhile stays."""
-        for session_id, expires_at in document.get("sessions", {}).items():
-            self.revoke_session(UUID(session_id), float(expires_at))
-        for subject_id, not_before in document.get("subjects", {}).items():
-            self.revoke_subject(UUID(subject_id), float(not_before))
+        with self._lock:
+            for session_id, expires_at in document.get("sessions", {}).items():
+                self._add_session(UUID(session_id), float(expires_at))
+            for subject_id, not_before in document.get("subjects", {}).items():
+                self._add_subject(UUID(subject_id), float(not_before))
+            self._prune()
         self._synchronised = True
+
+    def _add_session(self, session_id: UUID, expires_at: float) -> None:
+        horizon = clock.epoch() + LIFETIME_SECONDS + LEEWAY_SECONDS
+        self._sessions[session_id] = max(expires_at, horizon)
+
+    def _add_subject(self, subject_id: UUID, not_before: float) -> None:
+        self._subjects[subject_id] = max(not_before, self._subjects.get(subject_id, 0))
 
     def _prune(self) -> None:
         now = clock.epoch()

@@ -162,21 +162,21 @@ class StaticKeys:
 
 
 class PublishedKeys:
-    """Keys of a JWK Set (RFC 7517), refetched when due, when told, and at most once a while for an unknown key id."""
+    """Keys of a JWK Set (RFC 7517), refetched when told, and at most once a while for an unknown key id.
 
-    def __init__(self, fetch: Callable[[], Mapping[str, Any]], *, maximum_age: float = 60, minimum_interval: float = 1) -> None:
+    A known key is answered from memory: whoever keeps the set fresh does so beside the requests, never in one.
+    """
+
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]], *, minimum_interval: float = 1) -> None:
         self._fetch = fetch
-        self._maximum_age = maximum_age
         self._minimum_interval = minimum_interval
         self._keys: dict[str, ECKey] = {}
-        self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._lock = Lock()
 
     def find(self, key_id: str) -> ECKey | None:
         """The key with this id. An unknown id causes one fetch, rate limited; a failing fetch keeps the keys known so far."""
-        age = clock.monotonic() - self._fetched_at
-        if key_id not in self._keys or age > self._maximum_age:
+        if key_id not in self._keys:
             self.refresh()
         return self._keys.get(key_id)
 
@@ -188,10 +188,9 @@ class PublishedKeys:
                 return
             self._tried_at = now
             try:
-                keys = parse_key_set(self._fetch())
+                self._keys = parse_key_set(self._fetch())
             except Exception:  # noqa: BLE001 — whatever is wrong over there, the known keys serve on
                 return
-            self._keys, self._fetched_at = keys, now
 
     def forget(self, key_id: str) -> None:
         """Stop trusting a key at once."""

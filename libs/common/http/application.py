@@ -185,12 +185,8 @@ def _on_http_exception(error: HTTPException) -> Response:
         response = _problem(MethodNotAllowed("Use one of the methods in the Allow header."))
         response.headers["Allow"] = ", ".join(sorted(set(getattr(error, "valid_methods", None) or []) - {"OPTIONS"}))
         return response
-    kinds: dict[int, type[Problem]] = {kind.status: kind for kind in _all_problems(Problem)}
+    kinds: dict[int, type[Problem]] = {kind.status: kind for kind in Problem.__subclasses__()}
     return _problem(kinds.get(error.code or 500, InternalError)(error.description or ""))
-
-
-def _all_problems(kind: type[Problem]) -> Iterable[type[Problem]]:
-    return kind.__subclasses__()
 
 
 def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[str, str]) -> Response:

@@ -61,7 +61,7 @@ class Synchroniser:
             if revocations.poll(known, self._assembled.fetch_revocations) and not was_synchronised:
                 log.info("revocations.synchronised")
             if isinstance(self._assembled.keys, PublishedKeys):
-                self._assembled.keys.find("")  # refetches when the keys known are older than they may be
+                self._assembled.keys.refresh()
             self._poll_now.wait(POLL_SECONDS if known.synchronised else POLL_SECONDS_UNTIL_FIRST)
 
     def _on_session_revoked(self, envelope: Envelope) -> None:

@@ -199,6 +199,22 @@ def test_an_unknown_key_id_causes_one_fetch_in_a_while_and_a_failing_fetch_keeps
     assert keys.find("k1") is not None
 
 
+def test_a_known_key_is_never_fetched_within_a_request() -> None:
+    fetches: list[int] = []
+    key = ECKey.generate_key("P-256", {"kid": "k1", "alg": "ES256"})
+
+    def fetch() -> dict[str, object]:
+        fetches.append(1)
+        return {"keys": [key.as_dict(private=False)]}
+
+    keys = PublishedKeys(fetch, minimum_interval=0)
+    keys.refresh()
+    with time_machine.travel(clock.epoch() + 3_600, tick=False):
+        assert keys.find("k1") is not None
+
+    assert len(fetches) == 1
+
+
 def test_revocations_fall_out_when_no_token_can_carry_them_any_more() -> None:
     revocations = Revocations()
     session, person = UUID(int=1), UUID(int=2)
