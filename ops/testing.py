@@ -62,11 +62,10 @@ def private_servers(folder: Path) -> Iterator[dict[str, str]]:
     plan = Plan(servers.layout, durable=False)
     try:
         servers.up()
-        operator = f"{OPERATOR}:{plan.broker.password(OPERATOR)}"
         yield {
             "DATABASE_URL": plan.backing.maintenance_url(),
             "AMQP_URL": plan.backing.amqp_url(OPERATOR),
-            "AMQP_MANAGEMENT_URL": f"http://{operator}@127.0.0.1:{servers.layout.management_port}",
+            "AMQP_MANAGEMENT_URL": plan.backing.management_url(),
         }
     finally:
         if not reused:
