@@ -16,6 +16,7 @@ from libs.common.events.broker.failure import (
     HEARTBEAT_SECONDS,
     PERSISTENT,
     BrokerUnavailable,
+    QueueMissing,
 )
 from libs.common.events.envelope import MEDIA_TYPE
 from libs.common.events.subscriptions import Subscriptions
@@ -44,6 +45,8 @@ class Received:
 def _translated(doing: str) -> Iterator[None]:
     try:
         yield
+    except NotFound as error:
+        raise QueueMissing(f"{doing}: {_reason(error)}") from error
     except _FAILURES as error:
         raise BrokerUnavailable(f"{doing}: {_reason(error)}") from error
 
@@ -52,6 +55,13 @@ def _reason(error: BaseException) -> str:
     code = getattr(error, "reply_code", None)
     text = str(getattr(error, "reply_text", "") or type(error).__name__)
     return f"{code} {text}" if code else text
+
+
+def _received(message: Any) -> Received:
+    body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+    info = message.delivery_info
+    user = message.properties.get("user_id")
+    return Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"], user)
 
 
 class Session:
@@ -108,10 +118,32 @@ class Session:
             self._consumer.consume()
 
     def _keep(self, message: Any) -> None:
-        body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
-        info = message.delivery_info
-        user = message.properties.get("user_id")
-        self._received.append(Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"], user))
+        self._received.append(_received(message))
+
+    def get(self, queue: str) -> Received | None:
+        """Take one message out of a queue until it is settled; None when nothing is left. Raises QueueMissing."""
+        with _translated("get"):
+            message = self._channel.basic_get(queue)
+        return None if message is None else _received(message)
+
+    def acknowledge(self, tag: int) -> None:
+        """Remove one delivery for good."""
+        with _translated("acknowledge"):
+            self._channel.basic_ack(tag)
+
+    def give_back(self, tag: int) -> None:
+        """Put one delivery back into its queue."""
+        with _translated("give back"):
+            self._channel.basic_reject(tag, requeue=True)
+
+    def depth(self, queue: str) -> tuple[int, int]:
+        """(ready messages, consumers) of a queue, this moment. Raises QueueMissing."""
+        with _translated("look"):
+            # A queue that is missing closes its channel: never the one that holds deliveries.
+            channel = self._connection.channel()
+            answer = channel.queue_declare(queue, passive=True)
+            channel.close()
+        return answer.message_count, answer.consumer_count
 
     def receive(self, limit: int, *, wait_seconds: float, idle_seconds: float) -> list[Received]:
         """Up to `limit` deliveries: waits for the first, then takes what follows without a pause."""
