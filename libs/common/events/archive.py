@@ -7,7 +7,21 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, MetaData, Row, Select, Text, Uuid, bindparam, func, literal, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    MetaData,
+    Row,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from libs.common import clock
@@ -38,10 +52,30 @@ class Archive:
         self._types = _types(metadata)
         self._page = _page(metadata)
         self._baselines = _baselines(metadata)
-        self._newest = _newest(metadata)
+        self._newest = _newest(metadata, "recorded_at")
+        self._latest = _newest(metadata, "recorded_at", "body")
         tables = kernel_tables(metadata)
         archive, outbox = tables.event_archive, tables.outbox
+        self._about = (
+            select(archive.c.body)
+            .where(
+                archive.c.aggregate_type.in_(bindparam("aggregate_types", expanding=True)),
+                archive.c.aggregate_id == bindparam("subject"),
+            )
+            .order_by(archive.c.sequence.desc())
+            .limit(bindparam("rows"))
+        )
+        of_types, moment = bindparam("types", expanding=True), bindparam("moment")
+        self._at = union_all(
+            select(archive.c.body).where(archive.c.type.in_(of_types), archive.c.recorded_at == moment),
+            select(outbox.c.archive_body).where(outbox.c.type.in_(of_types), outbox.c.created_at == moment),
+        )
         self._archived = select(archive.c.body, archive.c.recorded_at).where(archive.c.event_id == bindparam("event_id"))
+        self._count = select(func.count()).where(
+            archive.c.type == bindparam("type"),
+            archive.c.recorded_at >= bindparam("since"),
+            archive.c.recorded_at < bindparam("until"),
+        )
         self._waiting = select(outbox.c.archive_body.label("body"), outbox.c.created_at.label("recorded_at")).where(
             outbox.c.event_id == bindparam("event_id")
         )
@@ -87,6 +121,29 @@ class Archive:
         """When the newest events of these types were recorded, newest first."""
         rows = reader.all(self._newest, {"types": sorted(types), "rows": limit})
         return [row.recorded_at for row in rows]
+
+    def counts(self, database: Database, types: Iterable[str], since: datetime, until: datetime) -> dict[str, int]:
+        """How many events of each type were recorded in a span."""
+        counted = {}
+        for event_type in types:
+            with database.reader() as reader:
+                given = {"type": event_type, "since": since, "until": until}
+                counted[event_type] = int(reader.scalar(self._count, given))
+        return counted
+
+    def latest(self, reader: Reader, types: Iterable[str], limit: int) -> list[bytes]:
+        """The newest events of these types, newest first."""
+        return [bytes(row.body) for row in reader.all(self._latest, {"types": sorted(types), "rows": limit})]
+
+    def about(self, reader: Reader, aggregate_types: Iterable[str], subject: str, limit: int) -> list[bytes]:
+        """The newest events about one aggregate, newest first."""
+        given = {"aggregate_types": sorted(set(aggregate_types)), "subject": subject, "rows": limit}
+        return [bytes(row.body) for row in reader.all(self._about, given)]
+
+    def recorded_at(self, reader: Reader, types: Iterable[str], moment: datetime) -> list[bytes]:
+        """What was committed in this very moment, published or not: one transaction has one moment."""
+        given = {"types": sorted(types), "moment": moment}
+        return [bytes(row.body) for row in reader.all(self._at, given)]
 
     def find(self, reader: Reader, event_id: UUID) -> tuple[Row[Any], bool] | None:
         """(`body` and `recorded_at`, whether it is published) of one event, or None."""
@@ -143,18 +200,20 @@ def _page(metadata: MetaData) -> Select[Any]:
     )
 
 
-def _newest(metadata: MetaData) -> Select[Any]:
+def _newest(metadata: MetaData, *names: str) -> Select[Any]:
+    """These columns of the newest events; `recorded_at` is the first of them."""
     archive, wanted = kernel_tables(metadata).event_archive, _wanted_types()
     rows = bindparam("rows", type_=BigInteger)
     of_one_type = (
-        select(archive.c.recorded_at)
+        select(*(archive.c[name] for name in names))
         .where(archive.c.type == wanted.c.type)
         .order_by(archive.c.recorded_at.desc())
         .limit(rows)
         .lateral("part")
     )
-    moment = of_one_type.c.recorded_at
-    return select(moment).select_from(wanted.join(of_one_type, literal(True))).order_by(moment.desc()).limit(rows)
+    part = of_one_type.c
+    columns = (part[name] for name in names)
+    return select(*columns).select_from(wanted.join(of_one_type, literal(True))).order_by(part.recorded_at.desc()).limit(rows)
 
 
 def _baselines(metadata: MetaData) -> Select[Any]:

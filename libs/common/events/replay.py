@@ -11,6 +11,7 @@ from sqlalchemy import MetaData, bindparam, select
 
 from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.errors import Permanent
+from libs.common.events.broker import QueueMissing, open_session
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.failures import classify, is_database_gone
 from libs.common.events.inbox import Outcome, Resources, apply, gate_of
@@ -101,6 +102,15 @@ def under(subscription: Subscription, new_name: str) -> Subscription:
     if not (new_name.isascii() and new_name.isidentifier() and len(new_name) <= ALIAS_LENGTH_MAX):
         raise ValueError(f"choose a name of at most {ALIAS_LENGTH_MAX} letters, digits and underscores, for example rebuild_1")
     return replace(subscription, alias=f"{subscription.declared_name}@{new_name}")
+
+
+def is_consumed(amqp_url: str, subscription: Subscription) -> bool:
+    """Whether anybody works off the subscription's queue now. Raises BrokerUnavailable."""
+    with open_session(amqp_url) as session:
+        try:
+            return session.depth(subscription.queue)[1] > 0
+        except QueueMissing:
+            return False
 
 
 def lines_of(events: Iterable[bytes], baselines: Iterable[tuple[str, int]]) -> Iterator[bytes]:

@@ -13,10 +13,9 @@ import orjson
 from libs.common import clock
 from libs.common.config import ServiceSettings
 from libs.common.events.archive import BEGINNING, EVERYTHING, Span, archive_of
-from libs.common.events.broker import QueueMissing, open_session
 from libs.common.events.dead_letters import look
 from libs.common.events.patterns import PatternError, check_pattern
-from libs.common.events.replay import Replay, Report, lines_of, under
+from libs.common.events.replay import Replay, Report, is_consumed, lines_of, under
 from libs.common.events.subscriptions import Subscription
 from libs.common.service.assembly import Assembled, Service
 
@@ -133,15 +132,11 @@ def _renamed(subscription: Subscription, new_name: str) -> Subscription:
 
 def require_rest(amqp_url: str, subscription: Subscription) -> None:
     """A rebuild and the running consumer would both apply what arrives meanwhile. Raises Refused."""
-    with open_session(amqp_url) as session:
-        try:
-            _, consumers = session.depth(subscription.queue)
-        except QueueMissing:
-            return
-    if consumers:
+    if is_consumed(amqp_url, subscription):
         raise Refused(
             f"{subscription.declared_name} is being consumed. Stop its workers first (`lumiere scale "
-            f"{subscription.consumer}-worker=0`), empty the projection, replay, then start them again: what arrives meanwhile waits."
+            f"{subscription.consumer}-worker=0`), empty the projection, replay, then start them again: "
+            "what arrives meanwhile waits for them."
         )
 
 
