@@ -258,8 +258,8 @@ def queues(watch: float | None, as_json: bool) -> None:
     """Show every subscription: depth, rates, consumers, retries, parked events, dead letters.
 
     TAKEN are delivered and not acknowledged yet. OLDEST is about the age of the oldest message in the queue, from the
-    producers' archives. Rates are the broker's own, a few seconds old. Exit code 1 when something needs attention: nobody consumes, dead letters, unroutable events, or something
-    that waits longer than a minute.
+    producers' archives. Rates are the broker's own, a few seconds old. Exit code 1 when something needs attention: nobody
+    consumes, dead letters, unroutable events, or something that waits longer than a minute.
     """
     bus = this_bus()
     if watch is not None and not as_json:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     DateTime,
     MetaData,
     Row,
@@ -65,7 +66,8 @@ class Archive:
             .order_by(archive.c.sequence.desc())
             .limit(bindparam("rows"))
         )
-        of_types, moment = bindparam("types", expanding=True), bindparam("moment")
+        of_types: BindParameter[list[str]] = bindparam("types", expanding=True)
+        moment: BindParameter[datetime] = bindparam("moment")
         self._at = union_all(
             select(archive.c.body).where(archive.c.type.in_(of_types), archive.c.recorded_at == moment),
             select(outbox.c.archive_body).where(outbox.c.type.in_(of_types), outbox.c.created_at == moment),
