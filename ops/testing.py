@@ -41,7 +41,8 @@ def needs_servers(items: Iterable[pytest.Item]) -> bool:
 
 def _has_platform(item: pytest.Item) -> bool:
     """Whether the test lives on the whole platform, which brings servers of its own."""
-    return any(module.endswith("conftest") and "." not in module for module in _modules(item, "platform"))
+    # The last definition is the one in force: a folder may call something of its own `platform`.
+    return _modules(item, "platform")[-1:] == ["conftest"]
 
 
 def _is_ours(item: pytest.Item, name: str) -> bool:
