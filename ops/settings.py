@@ -18,6 +18,7 @@ class PassedOn(Settings):
     trace_sample_ratio: str | None = None
     log_level: str | None = None
     web_threads: str | None = None
+    event_retention_days: str | None = None
 
 
 class PlatformSettings(PassedOn):
