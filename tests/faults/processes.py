@@ -81,9 +81,10 @@ class Processes:
 
     def drain(self) -> list[int]:
         """End all by SIGTERM; their exit statuses."""
-        for process in self.alive.values():
+        ending, self.alive = list(self.alive.values()), {}
+        for process in ending:
             process.terminate()
-        return [process.wait(WAIT_SECONDS) for process in self.alive.values()]
+        return [process.wait(WAIT_SECONDS) for process in ending]
 
     def end(self) -> None:
         for process in self.alive.values():

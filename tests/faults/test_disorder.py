@@ -20,6 +20,7 @@ kombu: Any = untyped_kombu
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 PER_SECOND = 100.0
+DRAINS_MAX = 5
 
 
 @pytest.fixture
@@ -52,9 +53,7 @@ def test_events_that_arrive_late_permuted_and_repeatedly_take_effect_once_and_in
     mixer.finish()
     await_settled(bus, commands.acknowledged)
     mixer.repeat_all()
-    eventually(lambda: depth(bus.amqp_url, queue) == 0, "what was repeated is taken")
-    assert processes.drain() == [0, 0, 0]
-    assert depth(bus.amqp_url, queue) == 0, "something was given back"
+    work_off(bus.amqp_url, queue, processes)
     result = counted(bus, commands.acknowledged, commands.taken_back)
 
     sys.stdout.write(f"{mixer.copies} copies, {mixer.inversions} out of turn; {commands}; {result}; seed {seed}\n")
@@ -62,6 +61,18 @@ def test_events_that_arrive_late_permuted_and_repeatedly_take_effect_once_and_in
     assert mixer.inversions > count / 4
     assert commands.in_doubt == 0
     assert result.verdict == FLAWLESS
+
+
+def work_off(amqp_url: str, queue: str, processes: Processes) -> None:
+    """Until everything in the queue is settled: what a draining consumer had only prefetched goes to another one."""
+    for _ in range(DRAINS_MAX):
+        eventually(lambda: depth(amqp_url, queue) == 0, "what was repeated is taken")
+        assert set(processes.drain()) == {0}
+        if depth(amqp_url, queue) == 0:
+            return
+        processes.start("consumer-1")
+        eventually(processes.all_started, "a consumer runs again")
+    pytest.fail("the queue does not become empty")
 
 
 def consumers(amqp_url: str, queue: str) -> int:
