@@ -4,12 +4,14 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from nacl.public import PrivateKey
 from sqlalchemy import make_url
 
 from libs.common.db.provision import owner_role, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
+from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
@@ -79,6 +81,16 @@ class Backing:
         """The broker as `user`; an outside broker is used exactly as it was given."""
         given = self.layout.settings.amqp_url
         return self.broker.url(user) if given is None else given.get_secret_value()
+
+    def management_url(self) -> str:
+        """The broker's management API as the operator. Raises OperationError when an outside broker's is not given."""
+        given = self.layout.settings.amqp_management_url
+        if given is not None:
+            return given.get_secret_value()
+        if not self.private_broker:
+            raise OperationError("AMQP_URL names a broker of yours: set AMQP_MANAGEMENT_URL to its management API too.")
+        password = quote(self.broker.password(OPERATOR), safe="")
+        return f"http://{OPERATOR}:{password}@127.0.0.1:{self.layout.management_port}"
 
 
 class Environments:

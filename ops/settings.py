@@ -31,6 +31,9 @@ class PlatformSettings(PassedOn):
         default=None, description="An administrative Postgres to use instead of a private one"
     )
     amqp_url: SecretStr | None = Field(default=None, description="A RabbitMQ to use instead of a private one")
+    amqp_management_url: SecretStr | None = Field(
+        default=None, description="The management API of that RabbitMQ, as an administrator: http://user:password@host:15672"
+    )
 
 
 def platform_settings() -> PlatformSettings:

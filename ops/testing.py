@@ -38,14 +38,14 @@ class LivePlatform:
 
 def needs_servers(items: Iterable[pytest.Item]) -> bool:
     """Whether a collected test uses a fixture of this repository: those that use none are pure and need no server."""
-    return any(
-        _is_ours(item, name) for item in items if not _brings_servers(item) for name in getattr(item, "fixturenames", ())
-    )
+    needy = (item for item in items if not _brings_servers(item))
+    return any(_is_ours(item, name) for item in needy for name in getattr(item, "fixturenames", ()))
 
 
 def _brings_servers(item: pytest.Item) -> bool:
     """Whether the test lives on servers of its own: those of the whole platform, or those of a fault run."""
-    return any(module in _modules(item, fixture) for fixture, module in BRING_SERVERS.items())
+    # The last definition is the one in force: a folder may call something of its own `platform`.
+    return any(_modules(item, fixture)[-1:] == [module] for fixture, module in BRING_SERVERS.items())
 
 
 def _is_ours(item: pytest.Item, name: str) -> bool:
@@ -66,11 +66,10 @@ def private_servers(folder: Path) -> Iterator[dict[str, str]]:
     plan = Plan(servers.layout, durable=False)
     try:
         servers.up()
-        operator = f"{OPERATOR}:{plan.broker.password(OPERATOR)}"
         yield {
             "DATABASE_URL": plan.backing.maintenance_url(),
             "AMQP_URL": plan.backing.amqp_url(OPERATOR),
-            "AMQP_MANAGEMENT_URL": f"http://{operator}@127.0.0.1:{servers.layout.management_port}",
+            "AMQP_MANAGEMENT_URL": plan.backing.management_url(),
         }
     finally:
         if not reused:

@@ -16,6 +16,7 @@ from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.failures import DatabaseGone, Failure, classify, is_database_gone
 from libs.common.events.inbox import Outcome, Resources, apply, gate_of
 from libs.common.events.origin import authenticated
+from libs.common.events.retirement import Retirement
 from libs.common.events.subscriptions import Subscription
 from libs.common.events.topology import RETRY_DELAYS_MS, service_exchange, subscription_topology
 from libs.common.telemetry import logger
@@ -50,6 +51,7 @@ class Consumer:
         self._gate = gate_of(database.metadata)
         self._backoff = Backoff()
         self._scanned_at = 0.0
+        self._retirement = Retirement(subscription)
         self.consuming = threading.Event()
         """Set while deliveries are being received."""
 
@@ -72,6 +74,8 @@ class Consumer:
         session.consume(self._subscription.queue, prefetch=PREFETCH)
         self.consuming.set()
         while not stopping.is_set():
+            if self._retirement.due:
+                self._retirement.look(session)
             batch = session.receive(BATCH_EVENTS, wait_seconds=WAIT_SECONDS, idle_seconds=BATCH_IDLE_SECONDS)
             if batch:
                 self._settle(session, batch)

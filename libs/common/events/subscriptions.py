@@ -10,8 +10,12 @@ from libs.common.events.envelope import Envelope, Event
 
 F = TypeVar("F", bound=Callable[..., object])
 
-QUEUE_VERSION: Final = "q1"
+QUEUE_VERSION: Final = "q2"
 """Queue arguments cannot change in place (AMQP 406): other arguments mean another version, hence another queue."""
+RETIRED_VERSIONS: Final = ("q1",)
+"""Versions that may still stand on a broker; what lies in their queues is moved into those of today."""
+RETIRED_LEVELS: Final = 5
+"""The most levels that the retry ladder ever had."""
 
 EVERY_EVENT: Final = "every.event"
 _MARKS: Final = "__subscription_marks__"
@@ -129,6 +133,12 @@ class Subscription:
 
     def retry_queue(self, level: int) -> str:
         return f"{self.queue}.retry.{level}"
+
+    def retired(self, version: str) -> Mapping[str, str]:
+        """Where the messages in each queue of an older version belong today; what waited for another attempt has it now."""
+        old = f"{self.name}.{version}"
+        retries = {f"{old}.retry.{level}": self.queue for level in range(RETIRED_LEVELS)}
+        return {**retries, f"{old}.dead": self.dead_letter_queue, old: self.queue}
 
     @property
     def bindings(self) -> list[str]:

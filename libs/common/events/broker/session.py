@@ -1,6 +1,6 @@
 """One connection through kombu: consume, settle, publish with confirm, declare."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +38,12 @@ class Received:
     tag: int
     user: str | None = None
     """Who sent it, as the broker has verified; None when the sender did not say."""
+
+
+def _received(message: Any) -> Received:
+    body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+    info, properties = message.delivery_info, message.properties
+    return Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"], properties.get("user_id"))
 
 
 @contextmanager
@@ -95,6 +101,44 @@ class Session:
             _declare(channel, platform_topology())
         channel.close()
 
+    def consumers(self, queue: str) -> int | None:
+        """How many consume a queue; None when there is no such queue."""
+        with _translated("look"):
+            channel = self._connection.channel()
+            try:
+                count: int = channel.queue_declare(queue, passive=True).consumer_count
+            except NotFound:
+                return None
+            channel.close()
+            return count
+
+    def unbind(self, queue: str, patterns: Iterable[str]) -> None:
+        """Let a queue receive no more events of these patterns."""
+        with _translated("unbind"):
+            for pattern in patterns:
+                self._channel.queue_unbind(queue, EVENTS_EXCHANGE, pattern)
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue with what lies in it."""
+        with _translated("delete"):
+            self._channel.queue_delete(queue)
+
+    def get(self, queue: str) -> Received | None:
+        """One message of a queue, to be settled or given back; None when it is empty."""
+        with _translated("get"):
+            message = self._channel.basic_get(queue)
+            return None if message is None else _received(message)
+
+    def settle(self, tag: int) -> None:
+        """Acknowledge one delivery."""
+        with _translated("acknowledge"):
+            self._channel.basic_ack(tag)
+
+    def give_back(self, tag: int) -> None:
+        """Return one delivery to its queue. It counts towards the queue's delivery limit."""
+        with _translated("give back"):
+            self._channel.basic_reject(tag, requeue=True)
+
     def consume(self, queue: str, *, prefetch: int) -> None:
         """Start deliveries of one queue, at most `prefetch` unsettled."""
         with _translated("consume"):
@@ -108,10 +152,7 @@ class Session:
             self._consumer.consume()
 
     def _keep(self, message: Any) -> None:
-        body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
-        info = message.delivery_info
-        user = message.properties.get("user_id")
-        self._received.append(Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"], user))
+        self._received.append(_received(message))
 
     def receive(self, limit: int, *, wait_seconds: float, idle_seconds: float) -> list[Received]:
         """Up to `limit` deliveries: waits for the first, then takes what follows without a pause."""

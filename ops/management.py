@@ -1,0 +1,67 @@
+"""RabbitMQ's management API, as an operator: queues with their depths and rates, users and their rights."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+
+from ops.errors import OperationError
+
+TIMEOUT_SECONDS: Final = 20.0
+
+
+class Management:
+    """One connection to the management API of a broker. Every failure is an OperationError that says what to do."""
+
+    def __init__(self, url: str, vhost: str = "/") -> None:
+        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._vhost = quote(vhost, safe="")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.close()
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Every queue of the virtual host as the broker describes it."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/api/queues/{self._vhost}").json()
+        return found
+
+    def users(self) -> list[dict[str, Any]]:
+        """Every user: `name`, `tags`."""
+        found: list[dict[str, Any]] = self._ask("GET", "/api/users").json()
+        return found
+
+    def put_user(self, name: str, password_hash: str) -> None:
+        """Create a user without tags, or give it another password. The hash is `topology.password_hash`."""
+        body = {"password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}
+        self._ask("PUT", f"/api/users/{quote(name, safe='')}", body)
+
+    def permit(self, name: str, *, configure: str, write: str, read: str) -> None:
+        """Set a user's rights on the virtual host: regular expressions on names."""
+        body = {"configure": configure, "write": write, "read": read}
+        self._ask("PUT", f"/api/permissions/{self._vhost}/{quote(name, safe='')}", body)
+
+    def limit_user(self, name: str, limit: str, value: int) -> None:
+        """Bound `max-connections` or `max-channels` of a user."""
+        self._ask("PUT", f"/api/user-limits/{quote(name, safe='')}/{limit}", {"value": value})
+
+    def delete_user(self, name: str) -> None:
+        """Remove a user; its connections end."""
+        self._ask("DELETE", f"/api/users/{quote(name, safe='')}")
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise OperationError(
+                f"RabbitMQ's management API does not answer ({type(error).__name__}). Does the platform run? `make status`."
+            ) from error
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise OperationError("RabbitMQ's management API refuses us. Check AMQP_MANAGEMENT_URL.")
+        if answer.is_error:
+            raise OperationError(f"RabbitMQ's management API answered {answer.status_code} to {method} {path}.")
+        return answer
