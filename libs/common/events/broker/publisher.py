@@ -37,7 +37,8 @@ class PipelinedPublisher:
 
     def __init__(self, url: str, service: str) -> None:
         self._parameters = pika.URLParameters(url)
-        self._parameters.heartbeat = HEARTBEAT_SECONDS
+        if self._parameters.heartbeat is None:  # an address may ask for another one: `?heartbeat=5`
+            self._parameters.heartbeat = HEARTBEAT_SECONDS
         self._parameters.socket_timeout = CONNECT_TIMEOUT_SECONDS
         self._parameters.stack_timeout = CONNECT_TIMEOUT_SECONDS
         self._parameters.client_properties = {"connection_name": f"{service} relay"}

@@ -149,8 +149,9 @@ class Session:
             self._channel.basic_reject(tag, requeue=True)
 
     def consume(self, queue: str, *, prefetch: int) -> None:
-        """Start deliveries of one queue, at most `prefetch` unsettled."""
+        """Start deliveries of one queue, at most `prefetch` unsettled; again with another limit to change it."""
         with _translated("consume"):
+            previous = self._consumer
             self._consumer = kombu.Consumer(
                 self._channel,
                 queues=[kombu.Queue(queue, no_declare=True)],
@@ -159,6 +160,18 @@ class Session:
                 prefetch_count=prefetch,
             )
             self._consumer.consume()
+            # The broker applies a limit to consumers that start after it was set.
+            if previous is not None:
+                previous.cancel()
+
+    def hold(self, seconds: float) -> None:
+        """Keep the connection and everything unsettled for a while, and take nothing over."""
+        until = clock.monotonic() + seconds
+        with _translated("hold"):
+            while (remaining := until - clock.monotonic()) > 0:
+                self._beat()
+                with suppress(TimeoutError):
+                    self._connection.drain_events(timeout=min(remaining, HEARTBEAT_CHECK_SECONDS))
 
     def _keep(self, message: Any) -> None:
         self._received.append(_received(message))
