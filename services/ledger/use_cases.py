@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import Row, any_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common.db import Reader, Transaction
@@ -33,7 +33,9 @@ _SEQUENCER_LOCK = select(func.pg_advisory_xact_lock(func.hashtext("lumiere.ledge
 _ADD_LEAVES = insert(leaf).on_conflict_do_nothing(index_elements=["event_id"]).returning(leaf.c.event_id)
 _ADD_PENDING = insert(pending_leaf).returning(pending_leaf.c.event_id)
 _OLDEST = select(pending_leaf.c.event_id).order_by(pending_leaf.c.event_id).limit(bindparam("group"))
-_TAKEN = delete(pending_leaf).where(pending_leaf.c.event_id.in_(_OLDEST)).returning(pending_leaf.c.event_id).cte("taken")
+# An array, not IN: statistics of a queue that was just empty make a join compare every row with every other.
+_WANTED = pending_leaf.c.event_id == any_(func.array(_OLDEST.scalar_subquery()))
+_TAKEN = delete(pending_leaf).where(_WANTED).returning(pending_leaf.c.event_id).cte("taken")
 _TAKE_PENDING = (
     select(leaf.c.event_id, leaf.c.type, leaf.c.entity_id, leaf.c.leaf_hash)
     .join(_TAKEN, _TAKEN.c.event_id == leaf.c.event_id)
