@@ -225,7 +225,7 @@ def test_commands_succeed_while_the_broker_is_away_and_nothing_is_lost(platform:
 
 @contextmanager
 def cinema_without_relay(platform: Platform) -> Iterator[Cinema]:
-    service = Cinema(platform, subscriptions(platform.consumer, show))
+    service = Cinema(platform, subscriptions(platform.consumer, show), {})
     consumer = service.consumer()
     with ExitStack() as stack:
         stack.callback(forget, platform.amqp_url, service.subscribed)
