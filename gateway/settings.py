@@ -35,6 +35,12 @@ class GatewaySettings(Settings):
     gateway_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key; then the port speaks TLS"
     )
+    gateway_amqps_port: Port | None = Field(
+        default=None, description="Opens the door for subscribers outside: AMQP over TLS, carried to RabbitMQ; unset: shut"
+    )
+    gateway_amqps_certificate: Path | None = Field(
+        default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
     def targets(self) -> TargetSource:
