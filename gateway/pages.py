@@ -92,7 +92,8 @@ class Pages:
         answer.cache_control.public = True
         answer.cache_control.max_age = DOCUMENT_SECONDS
         answer.add_etag()
-        return answer.make_conditional(request)
+        answer.make_conditional(request)
+        return answer
 
     def _require_admin(self) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

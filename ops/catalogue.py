@@ -15,14 +15,14 @@ AUDIENCES = {
     INTERNAL: "internal: never given to subscribers",
 }
 INTRODUCTION = """\
-Every event travels as a CloudEvent 1.0 in structured JSON: the fields below stand in its `data`, and beside it `id` (the same in every
-delivery), `type`, `source`, `subject` (the aggregate), `time`, `sequence`, `correlationid`, `dataschema` and, where known,
-`causationid`, `actor`, `traceparent`. Events of one aggregate are numbered 1, 2, 3 without gaps in `sequence`: that is their order.
-There is no order between aggregates. A field marked *sealed* holds `{"commitment", "sealed"}`: nobody but notify can open it.
+Every event travels as a CloudEvent 1.0 in structured JSON: the fields below stand in its `data`, and beside it `id` (the same in
+every delivery), `type`, `source`, `subject` (the aggregate), `time`, `sequence`, `correlationid`, `dataschema` and, where known,
+`causationid`, `actor`, `traceparent`. Events of one aggregate are numbered 1, 2, 3 without gaps in `sequence`: that is their
+order. There is no order between aggregates. A field marked *sealed* holds `{"commitment", "sealed"}`: only notify can open it.
 
-Events grow by addition: ignore fields and attributes that you do not know. What would break you has the next major version and stands
-beside the old one. How to subscribe from outside: [subscribers.md](subscribers.md). For machines: `/asyncapi.json`, and the JSON Schema
-of each event at `/events/<type>/<version>`.
+Events grow by addition: ignore fields and attributes that you do not know. What would break you has the next major version and
+stands beside the old one. How to subscribe from outside: [subscribers.md](subscribers.md). For machines: `/asyncapi.json`, and
+the JSON Schema of each event at `/events/<type>/<version>`.
 """
 
 Documents = Mapping[str, Mapping[str, Any]]
@@ -82,13 +82,16 @@ def _section(
 ) -> list[str]:
     aggregate = message["x-aggregate"]
     heard = [each.words(name) for each in listeners if _receives(each, aggregate, name)]
+    told = (
+        f"Told by **{service}** since {message['x-since']}, about one `{aggregate}` (`subject` is `{message['x-subject']}`), "
+        f"ordered by `sequence` within it; {AUDIENCES[message['x-audience']]}."
+    )
     return [
         f"### {name} version {message['x-version']}",
         "",
         message["description"],
         "",
-        f"Told by **{service}** since {message['x-since']}, about one `{aggregate}` (`subject` is `{message['x-subject']}`), ordered by "
-        f"`sequence` within it; {AUDIENCES[message['x-audience']]}.",
+        told,
         "",
         f"Subscribed: {'; '.join(heard)}." if heard else "Nobody inside subscribes.",
         "",

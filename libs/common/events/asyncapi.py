@@ -1,7 +1,7 @@
 """The AsyncAPI 3.0 document of a service: what it sends, what it receives, and how both look on the wire.
 
-Written for who subscribes, so schemas leave unknown fields open: events grow by addition, and a consumer ignores what it does not
-know. Payload schemas use what JSON Schema 2020-12 and AsyncAPI's own dialect have in common.
+Written for those who subscribe, so schemas leave unknown fields open: events grow by addition, and a consumer ignores what it does
+not know. Payload schemas use what JSON Schema 2020-12 and AsyncAPI's own dialect have in common.
 """
 
 import inspect
@@ -318,7 +318,7 @@ def _envelope_schema() -> dict[str, Any]:
     return {
         "type": "object",
         "title": "CloudEvent",
-        "description": "CloudEvents 1.0 in structured JSON mode. Attributes and fields that a consumer does not know are to be ignored.",
+        "description": "CloudEvents 1.0, structured JSON. Ignore attributes and fields that you do not know.",
         "properties": attributes,
         "required": [name for name in attributes if name not in optional],
     }
