@@ -15,10 +15,11 @@ AUDIENCES = {
     INTERNAL: "internal: never given to subscribers",
 }
 INTRODUCTION = """\
-Every event travels as a CloudEvent 1.0 in structured JSON: the fields below stand in its `data`, and beside it `id` (the same in
-every delivery), `type`, `source`, `subject` (the aggregate), `time`, `sequence`, `correlationid`, `dataschema` and, where known,
-`causationid`, `actor`, `traceparent`. Events of one aggregate are numbered 1, 2, 3 without gaps in `sequence`: that is their
-order. There is no order between aggregates. A field marked *sealed* holds `{"commitment", "sealed"}`: only notify can open it.
+Every event travels as a CloudEvent 1.0 in structured JSON: the fields below stand in its `data`, and beside it `id` (the same
+in every delivery), `type`, `source`, `subject` (the aggregate), `time`, `sequence`, `correlationid`, `dataschema` and, where
+known, `causationid`, `actor`, `traceparent`. Events of one aggregate are numbered 1, 2, 3 without gaps in `sequence`: that is
+their order. There is no order between aggregates. A field marked *sealed* holds `{"commitment", "sealed"}`: only notify can
+open it.
 
 Events grow by addition: ignore fields and attributes that you do not know. What would break you has the next major version and
 stands beside the old one. How to subscribe from outside: [subscribers.md](subscribers.md). For machines: `/asyncapi.json`, and

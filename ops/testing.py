@@ -20,7 +20,7 @@ PLATFORM_PORTS = 400
 PORT_BASE_FILE = "port-base"
 BACKING = ("DATABASE_URL", "AMQP_URL")
 TEST_FOLDER = ROOT / ".local" / "test"
-OUR_PACKAGES = frozenset({"libs", "services", "gateway", "tests"})
+OUR_PACKAGES = frozenset({"libs", "services", "gateway", "ops", "tests"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ EXAMPLES = [
     for name, message in MERGED["components"]["messages"].items()
     for example in message.get("examples", ())
 ]
-DRAFT_7_AND_2020_12 = set(
-    "type format title description properties required items enum const anyOf allOf $ref default minimum maximum minLength maxLength "
-    "pattern additionalProperties minItems maxItems x-personal".split()
-)
+DRAFT_7_AND_2020_12 = {
+    *("type", "format", "title", "description", "properties", "required", "items", "enum", "const", "anyOf", "allOf", "$ref"),
+    *("default", "minimum", "maximum", "minLength", "maxLength", "pattern", "additionalProperties", "minItems", "maxItems"),
+    "x-personal",
+}
 """What means the same in AsyncAPI's own dialect and in JSON Schema 2020-12."""
 
 

@@ -1,7 +1,7 @@
 """The AsyncAPI 3.0 document of a service: what it sends, what it receives, and how both look on the wire.
 
-Written for those who subscribe, so schemas leave unknown fields open: events grow by addition, and a consumer ignores what it does
-not know. Payload schemas use what JSON Schema 2020-12 and AsyncAPI's own dialect have in common.
+Written for those who subscribe, so schemas leave unknown fields open: events grow by addition, and consumers ignore what they
+do not know. Payload schemas use what JSON Schema 2020-12 and AsyncAPI's own dialect have in common.
 """
 
 import inspect

@@ -58,8 +58,8 @@ class Event(EventPart):
 
     Declared with class arguments: `type` is `<service>.<aggregate>.<fact>` and the routing key, `version` its major version,
     `aggregate` the field that identifies the aggregate. A base class that several facts share names none of the three.
-    `since` is the release of the platform that first published it. `internal` facts are the platform's own affair, how it guards
-    itself and its people: they are never offered to subscribers outside.
+    `since` is the release of the platform that first published it. `internal` facts are the platform's own affair, how it
+    guards itself and its people: they are never offered to subscribers outside.
     """
 
     event_type: ClassVar[str] = ""
