@@ -1,4 +1,4 @@
-"""`lumiere events`: what travels on the bus, and where one event stands."""
+"""`lumiere events`: what travels on the bus, and where one stands."""
 
 import click
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from libs.common.db import kernel_tables
 from libs.common.events.archive import archive_of
-from libs.common.events.broker import QueueMissing, Received, Session, open_session
+from libs.common.events.broker import Received, Session, open_session
 from libs.common.events.dead_letters import Selection, look
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.patterns import matching
@@ -142,10 +142,8 @@ def _attention(row: Row) -> Iterator[str]:
 
 
 def _depth(session: Session, queue: str) -> tuple[int, int]:
-    try:
-        return session.depth(queue)
-    except QueueMissing:
-        return 0, 0
+    found = session.look(queue)
+    return (found.messages, found.consumers) if found else (0, 0)
 
 
 def _rate(queue: Mapping[str, Any], what: str) -> float:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from libs.common.events.archive import archive_of
-from libs.common.events.broker import QueueMissing, open_session
+from libs.common.events.broker import open_session
 from libs.common.events.patterns import matching
 from libs.common.events.replay import under
 from libs.common.events.subscriptions import Subscription
@@ -158,10 +158,8 @@ class _Run:
     def _require_binding(self, amqp_url: str) -> None:
         """What is committed while the archive is read must already be on its way into the queue."""
         with open_session(amqp_url) as session:
-            try:
-                session.depth(self.subscription.queue)
-            except QueueMissing:
-                raise OperationError(f"{self.subscription.queue} does not exist yet: `make up` creates it.") from None
+            if session.look(self.subscription.queue) is None:
+                raise OperationError(f"{self.subscription.queue} does not exist yet: `make up` creates it.")
 
     def run(self) -> dict[str, Any]:
         """Pipe every producer's archive into the consumer; returns its report. Raises OperationError."""

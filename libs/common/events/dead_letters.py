@@ -169,7 +169,7 @@ def redrive(amqp_url: str, subscription: Subscription, selection: Selection) -> 
                 headers[TRACEPARENT] = letter.envelope.traceparent
             exchange = service_exchange(subscription.consumer)
             session.publish(exchange, subscription.queue, letter.received.body, headers, vouched=letter.vouched)
-            session.acknowledge(letter.received.tag)
+            session.settle(letter.received.tag)
             log.info("event.redriven", subscription=subscription.name, event_id=letter.event_id)
             settled.append(Settled(letter, Fate.REDRIVEN))
     return settled
@@ -196,7 +196,7 @@ def _drop(database: Database, session: Session, letter: DeadLetter, reason: str)
             _record(tx, letter, reason, passed=passed)
     if refusal is not None:
         return Settled(letter, Fate.REFUSED, refusal)
-    session.acknowledge(letter.received.tag)
+    session.settle(letter.received.tag)
     log.info("event.dropped", subscription=letter.subscription.name, event_id=letter.event_id, reason=reason)
     return Settled(letter, Fate.DROPPED, "its aggregate goes on" if passed else "")
 

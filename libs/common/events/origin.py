@@ -7,7 +7,7 @@ broker user in `user_id`, which the broker refuses unless it is true, and every 
 
 from libs.common.errors import Permanent
 from libs.common.events.broker import Received
-from libs.common.events.envelope import Envelope
+from libs.common.events.envelope import Envelope, MalformedEvent
 
 
 class ForgedEvent(Permanent):
@@ -23,3 +23,12 @@ def authenticated(received: Received, own_user: str) -> Envelope:
     if received.user not in {envelope.service, own_user}:
         raise ForgedEvent(f"the broker does not vouch that {envelope.source} sent this event")
     return envelope
+
+
+def is_vouched(received: Received, own_user: str) -> bool:
+    """Whether it may go on under our own name: what nobody vouched for must not become ours by being moved."""
+    try:
+        authenticated(received, own_user)
+    except (MalformedEvent, ForgedEvent):
+        return False
+    return True

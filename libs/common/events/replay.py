@@ -11,7 +11,7 @@ from sqlalchemy import MetaData, bindparam, select
 
 from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.errors import Permanent
-from libs.common.events.broker import QueueMissing, open_session
+from libs.common.events.broker import open_session
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.failures import classify, is_database_gone
 from libs.common.events.inbox import Outcome, Resources, apply, gate_of
@@ -107,10 +107,8 @@ def under(subscription: Subscription, new_name: str) -> Subscription:
 def is_consumed(amqp_url: str, subscription: Subscription) -> bool:
     """Whether anybody works off the subscription's queue now. Raises BrokerUnavailable."""
     with open_session(amqp_url) as session:
-        try:
-            return session.depth(subscription.queue)[1] > 0
-        except QueueMissing:
-            return False
+        found = session.look(subscription.queue)
+    return found is not None and found.consumers > 0
 
 
 def lines_of(events: Iterable[bytes], baselines: Iterable[tuple[str, int]]) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Exchanges, queues and rights on the broker. Pure data: `broker` declares it, the platform imports it as definitions.
 
-Redeclaring a queue with other arguments is refused (AMQP 406), so a change here means a new `QUEUE_VERSION`. Everything
-works on RabbitMQ 3.10 and 4.x.
+Redeclaring a queue with other arguments is refused (AMQP 406), so a change here means a new `QUEUE_VERSION`; the old one joins
+`RETIRED_VERSIONS`, and what lies in its queues is moved. Everything works on RabbitMQ 3.10 and 4.x.
 """
 
 import base64
@@ -19,10 +19,15 @@ UNROUTABLE: Final = "lumiere.unroutable"
 UNROUTABLE_LENGTH_MAX: Final = 10_000
 UNROUTABLE_QUEUE: Final = f"{UNROUTABLE}.q1"
 
-RETRY_DELAYS_MS: Final = (200, 800, 3_200, 12_800, 60_000)
-"""The retry ladder; one queue a level, since per-message delays in one queue would wait behind each other."""
+RETRY_DELAYS_MS: Final = (200, 800, 3_200, 12_800)
+"""The retry ladder, 17 s in all: a poisoned message is a dead letter in under half a minute.
+
+One queue a level, since per-message delays in one queue would wait behind each other.
+"""
 DELIVERY_LIMIT: Final = 50
 """Deliveries without a settlement before the broker dead-letters a message that kills its consumer; 3.10 has no default."""
+LOOKS_LIMIT: Final = 2**31 - 1
+"""As good as none, for dead letters: each look at one counts as a delivery, and 4.x drops a message after 20 by default."""
 
 GATEWAY: Final = "gateway"
 OPERATOR: Final = "operator"
@@ -88,7 +93,7 @@ def subscription_topology(subscription: Subscription) -> Topology:
         Queue(subscription.retry_queue(level), _quorum(exchange, subscription.queue) | {"x-message-ttl": delay_ms})
         for level, delay_ms in enumerate(RETRY_DELAYS_MS)
     )
-    dead = Queue(subscription.dead_letter_queue, {"x-queue-type": "quorum"})
+    dead = Queue(subscription.dead_letter_queue, {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_LIMIT})
     queues = (dead, main, *ladder)
     return Topology(
         exchanges=(Exchange(exchange, "direct"),),

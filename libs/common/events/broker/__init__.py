@@ -5,7 +5,7 @@ holds the address, since that carries the password.
 """
 
 from libs.common.events.broker.failure import BrokerUnavailable, QueueMissing
-from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher, Sent
 from libs.common.events.broker.session import Received, Session, declare, open_session, reachable, subscribe
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "PipelinedPublisher",
     "QueueMissing",
     "Received",
+    "Sent",
     "Session",
     "declare",
     "open_session",

@@ -1,6 +1,6 @@
 """One connection through kombu: consume, settle, publish with confirm, declare."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +41,21 @@ class Received:
     """Who sent it, as the broker has verified; None when the sender did not say."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """A queue as it is now."""
+
+    messages: int
+    """Those that nobody has been given."""
+    consumers: int
+
+
+def _received(message: Any) -> Received:
+    body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+    info, properties = message.delivery_info, message.properties
+    return Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"], properties.get("user_id"))
+
+
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
     try:
@@ -55,13 +70,6 @@ def _reason(error: BaseException) -> str:
     code = getattr(error, "reply_code", None)
     text = str(getattr(error, "reply_text", "") or type(error).__name__)
     return f"{code} {text}" if code else text
-
-
-def _received(message: Any) -> Received:
-    body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
-    info = message.delivery_info
-    user = message.properties.get("user_id")
-    return Received(body, message.headers or {}, info["routing_key"], info["delivery_tag"], user)
 
 
 class Session:
@@ -105,9 +113,48 @@ class Session:
             _declare(channel, platform_topology())
         channel.close()
 
+    def look(self, queue: str) -> Found | None:
+        """What the broker says of a queue; None when there is none of this name."""
+        with _translated("look"):
+            channel = self._connection.channel()
+            try:
+                answer = channel.queue_declare(queue, passive=True)
+            except NotFound:
+                return None
+            channel.close()
+            return Found(messages=answer.message_count, consumers=answer.consumer_count)
+
+    def unbind(self, queue: str, patterns: Iterable[str]) -> None:
+        """Let a queue receive no more events of these patterns."""
+        with _translated("unbind"):
+            for pattern in patterns:
+                self._channel.queue_unbind(queue, EVENTS_EXCHANGE, pattern)
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue with what lies in it."""
+        with _translated("delete"):
+            self._channel.queue_delete(queue)
+
+    def get(self, queue: str) -> Received | None:
+        """One message of a queue, to be settled or given back; None when it is empty."""
+        with _translated("get"):
+            message = self._channel.basic_get(queue)
+            return None if message is None else _received(message)
+
+    def settle(self, tag: int) -> None:
+        """Acknowledge one delivery."""
+        with _translated("acknowledge"):
+            self._channel.basic_ack(tag)
+
+    def give_back(self, tag: int) -> None:
+        """Return one delivery to its queue. It counts towards the queue's delivery limit."""
+        with _translated("give back"):
+            self._channel.basic_reject(tag, requeue=True)
+
     def consume(self, queue: str, *, prefetch: int) -> None:
-        """Start deliveries of one queue, at most `prefetch` unsettled."""
+        """Start deliveries of one queue, at most `prefetch` unsettled; again with another limit to change it."""
         with _translated("consume"):
+            previous = self._consumer
             self._consumer = kombu.Consumer(
                 self._channel,
                 queues=[kombu.Queue(queue, no_declare=True)],
@@ -116,34 +163,21 @@ class Session:
                 prefetch_count=prefetch,
             )
             self._consumer.consume()
+            # The broker applies a limit to consumers that start after it was set.
+            if previous is not None:
+                previous.cancel()
+
+    def hold(self, seconds: float) -> None:
+        """Keep the connection and everything unsettled for a while, and take nothing over."""
+        until = clock.monotonic() + seconds
+        with _translated("hold"):
+            while (remaining := until - clock.monotonic()) > 0:
+                self._beat()
+                with suppress(TimeoutError):
+                    self._connection.drain_events(timeout=min(remaining, HEARTBEAT_CHECK_SECONDS))
 
     def _keep(self, message: Any) -> None:
         self._received.append(_received(message))
-
-    def get(self, queue: str) -> Received | None:
-        """Take one message out of a queue until it is settled; None when nothing is left. Raises QueueMissing."""
-        with _translated("get"):
-            message = self._channel.basic_get(queue)
-        return None if message is None else _received(message)
-
-    def acknowledge(self, tag: int) -> None:
-        """Remove one delivery for good."""
-        with _translated("acknowledge"):
-            self._channel.basic_ack(tag)
-
-    def give_back(self, tag: int) -> None:
-        """Put one delivery back into its queue."""
-        with _translated("give back"):
-            self._channel.basic_reject(tag, requeue=True)
-
-    def depth(self, queue: str) -> tuple[int, int]:
-        """(ready messages, consumers) of a queue, this moment. Raises QueueMissing."""
-        with _translated("look"):
-            # A queue that is missing closes its channel: never the one that holds deliveries.
-            channel = self._connection.channel()
-            answer = channel.queue_declare(queue, passive=True)
-            channel.close()
-        return answer.message_count, answer.consumer_count
 
     def receive(self, limit: int, *, wait_seconds: float, idle_seconds: float) -> list[Received]:
         """Up to `limit` deliveries: waits for the first, then takes what follows without a pause."""

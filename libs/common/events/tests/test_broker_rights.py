@@ -16,6 +16,7 @@ from libs.common.events.tests.platform import backing
 from libs.common.events.tests.test_subscriptions import cut, file
 from libs.common.events.topology import (
     EVENTS_EXCHANGE,
+    UNROUTABLE_QUEUE,
     Binding,
     Exchange,
     Queue,
@@ -87,14 +88,28 @@ def test_a_user_that_publishes_as_another_is_refused(rights: Rights, user: str, 
 def test_a_service_sets_up_and_uses_its_own_subscriptions(rights: Rights) -> None:
     subscribe(rights.url("cinema"), subscriptions("cinema", cut, file))
     session = Session(rights.url("cinema"))
-    session.consume("cinema.studio.reel.q1", prefetch=1)
+    session.consume("cinema.studio.reel.q2", prefetch=1)
     publish(rights.url("studio"), "studio.reel.cut")
 
     received = session.receive(1, wait_seconds=10, idle_seconds=0.01)
 
     assert [each.routing_key for each in received] == ["studio.reel.cut"]
-    session.publish("cinema.queues", "cinema.studio.reel.q1.retry.0", b"{}", {})
+    session.publish("cinema.queues", "cinema.studio.reel.q2.retry.0", b"{}", {})
     session.close()
+
+
+def test_a_service_sees_how_much_is_unroutable_but_not_what(rights: Rights) -> None:
+    publish(rights.url("studio"), "studio.reel.nobody_wants_this")
+    session = Session(rights.url("cinema"))
+
+    found = session.look(UNROUTABLE_QUEUE)
+
+    assert found is not None
+    assert found.messages >= 1
+    assert session.look("cinema.no.such.queue") is None
+    with pytest.raises(BrokerUnavailable, match="403"):
+        session.get(UNROUTABLE_QUEUE)
+    session.sever()
 
 
 def test_a_service_may_not_read_anothers_queue(rights: Rights) -> None:
@@ -102,7 +117,7 @@ def test_a_service_may_not_read_anothers_queue(rights: Rights) -> None:
     session = Session(rights.url("studio"))
 
     with pytest.raises(BrokerUnavailable, match="403"):
-        session.consume("cinema.studio.reel.q1", prefetch=1)
+        session.consume("cinema.studio.reel.q2", prefetch=1)
     session.sever()
 
 
@@ -110,7 +125,7 @@ def test_a_service_may_not_write_into_anothers_queue(rights: Rights) -> None:
     session = Session(rights.url("studio"))
     for exchange in ("", "cinema.queues"):
         with pytest.raises(BrokerUnavailable, match=r"403|404"):
-            session.publish(exchange, "cinema.studio.reel.q1", b"{}", {})
+            session.publish(exchange, "cinema.studio.reel.q2", b"{}", {})
         session.sever()
         session = Session(rights.url("studio"))
     session.sever()
@@ -119,10 +134,10 @@ def test_a_service_may_not_write_into_anothers_queue(rights: Rights) -> None:
 @pytest.mark.parametrize(
     "foreign",
     [
-        Topology(queues=(Queue("cinema.mine.q1"),)),
+        Topology(queues=(Queue("cinema.mine.q2"),)),
         Topology(exchanges=(Exchange("cinema.queues", "direct"),)),
         Topology(exchanges=(Exchange(EVENTS_EXCHANGE, "topic"),)),
-        Topology(bindings=(Binding("cinema.studio.reel.q1", EVENTS_EXCHANGE, "#"),)),
+        Topology(bindings=(Binding("cinema.studio.reel.q2", EVENTS_EXCHANGE, "#"),)),
     ],
 )
 def test_a_service_may_not_change_what_is_not_its_own(rights: Rights, foreign: Topology) -> None:
@@ -146,4 +161,4 @@ def test_a_wrong_password_is_refused(rights: Rights) -> None:
 def test_the_operator_may_look_into_every_queue(rights: Rights) -> None:
     subscribe(rights.url("cinema"), subscriptions("cinema", cut))
     with kombu.Connection(rights.url("operator")) as connection, connection.channel() as channel:
-        assert channel.queue_declare("cinema.studio.reel.q1", passive=True).queue == "cinema.studio.reel.q1"
+        assert channel.queue_declare("cinema.studio.reel.q2", passive=True).queue == "cinema.studio.reel.q2"

@@ -50,7 +50,7 @@ def test_handlers_of_one_aggregate_share_a_queue_named_for_consumer_producer_and
     subscribed = subscriptions("cinema", cut, burnt, left)
 
     assert [each.name for each in subscribed.queues] == ["cinema.studio.person", "cinema.studio.reel"]
-    assert subscribed.queue("cinema.studio.reel").queue == "cinema.studio.reel.q1"
+    assert subscribed.queue("cinema.studio.reel").queue == "cinema.studio.reel.q2"
     assert set(subscribed.queue("cinema.studio.reel").handlers) == {"studio.reel.cut", "studio.reel.burnt"}
 
 
