@@ -17,15 +17,13 @@ from libs.common.events.origin import ForgedEvent, authenticated
 from libs.common.events.patterns import matches
 from libs.common.events.subscriptions import Subscription
 from libs.common.events.topology import service_exchange
-from libs.common.telemetry import context, logger
+from libs.common.telemetry import context
 
 LOOK_MAX: Final = 10_000
 """Dead letters of one subscription that are held while one looks at them."""
 REDRIVEN: Final = "x-redriven"
 DEATHS: Final = "x-death"
 REASON_LENGTH_MAX: Final = 500
-
-log = logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,6 @@ def redrive(amqp_url: str, subscription: Subscription, selection: Selection) -> 
             exchange = service_exchange(subscription.consumer)
             session.publish(exchange, subscription.queue, letter.received.body, headers, vouched=letter.vouched)
             session.settle(letter.received.tag)
-            log.info("event.redriven", subscription=subscription.name, event_id=letter.event_id)
             settled.append(Settled(letter, Fate.REDRIVEN))
     return settled
 
@@ -197,7 +194,6 @@ def _drop(database: Database, session: Session, letter: DeadLetter, reason: str)
     if refusal is not None:
         return Settled(letter, Fate.REFUSED, refusal)
     session.settle(letter.received.tag)
-    log.info("event.dropped", subscription=letter.subscription.name, event_id=letter.event_id, reason=reason)
     return Settled(letter, Fate.DROPPED, "its aggregate goes on" if passed else "")
 
 
