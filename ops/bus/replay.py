@@ -1,11 +1,13 @@
 """`lumiere replay`: from the producers' archives into one subscription."""
 
-import subprocess
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from subprocess import DEVNULL, PIPE, Popen
+from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
 import click
@@ -163,36 +165,38 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         """Pipe every producer's archive into the consumer; returns its report. Raises OperationError."""
-        consumer = self._process(self.subscription.consumer, *self._replay_arguments(), stdin=subprocess.PIPE)
-        with _ended(consumer), _progress() as progress:
+        consumer = self._process(self.subscription.consumer, *self._replay_arguments(), stdin=PIPE, stderr=PIPE)
+        with _progress() as progress:
             listener = _Listener(consumer, progress)
-            listener.start()
-            try:
+            with _ended(consumer, listener):
                 for member in self.bus.producers(self.subscription):
-                    if self.types(member):
-                        self._pour(member, consumer)
-                if consumer.stdin:
-                    consumer.stdin.close()
-            except BrokenPipeError:
-                pass  # the consumer ended early: its exit code and last words say why
-            listener.join()
-            code = consumer.wait()
+                    if self.types(member) and not self._pour(member, consumer):
+                        break
+                _close(consumer.stdin)
+                listener.join()
         if listener.report is None:
+            code = consumer.returncode
             raise OperationError(
                 f"services.{self.subscription.consumer} replay ended with code {code}.", details=listener.said()
             )
         return listener.report
 
-    def _pour(self, member: Member, consumer: "subprocess.Popen[bytes]") -> None:
-        producer = self._process(member.name, *self._archive_arguments(member))
-        with _ended(producer):
-            if producer.stdout is None or consumer.stdin is None:
-                raise OperationError("The pipe between the two services could not be made.")
-            for line in producer.stdout:
-                consumer.stdin.write(line)
-            if producer.wait():
-                said = producer.stderr.read().decode("utf-8", "replace").strip() if producer.stderr else ""
-                raise OperationError(f"services.{member.name} archive failed; what was read before is applied.", details=said)
+    def _pour(self, member: Member, consumer: "Popen[bytes]") -> bool:
+        """Whether the consumer took all; when it ended early, its exit code and last words say why."""
+        with TemporaryFile() as words:
+            producer = self._process(member.name, *self._archive_arguments(member), stderr=words.fileno())
+            with _ended(producer):
+                try:
+                    shutil.copyfileobj(_stream(producer.stdout), _stream(consumer.stdin))
+                except BrokenPipeError:
+                    return False
+                if producer.wait():
+                    words.seek(0)
+                    said = words.read().decode("utf-8", "replace").strip()
+                    raise OperationError(
+                        f"services.{member.name} archive failed; what was read before is applied.", details=said
+                    )
+        return True
 
     def _replay_arguments(self) -> list[str]:
         renamed = ["--as", self.new_name] if self.new_name else []
@@ -203,11 +207,10 @@ class _Run:
         baselines = ["--baselines", self.subscription.source] if self.subscription.ordered else []
         return ["archive", "--from", self.since.isoformat(), "--to", self.until.isoformat(), *types, *baselines]
 
-    def _process(self, service: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
+    def _process(self, service: str, *arguments: str, stdin: int = DEVNULL, stderr: int) -> "Popen[bytes]":
         environment = self.bus.plan.environments.service(service)
         command = [sys.executable, "-m", f"services.{service}", *arguments]
-        root = self.bus.plan.layout.root
-        return subprocess.Popen(command, cwd=root, env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return Popen(command, cwd=self.bus.plan.layout.root, env=environment, stdin=stdin, stdout=PIPE, stderr=stderr)
 
     def count(self) -> dict[str, int]:
         """How many events of each type would be read."""
@@ -221,7 +224,7 @@ class _Run:
 class _Listener(threading.Thread):
     """Reads what the consumer tells, so that neither pipe fills up."""
 
-    def __init__(self, consumer: "subprocess.Popen[bytes]", progress: Progress) -> None:
+    def __init__(self, consumer: "Popen[bytes]", progress: Progress) -> None:
         super().__init__(name="replay", daemon=True)
         self._consumer = consumer
         self._progress = progress
@@ -251,14 +254,34 @@ class _Listener(threading.Thread):
 
 
 @contextmanager
-def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """The process ends with the block, whatever happens in it."""
+def _ended(process: "Popen[bytes]", listener: threading.Thread | None = None) -> Iterator[None]:
+    """The process ends with the block, and whoever listens to it; nothing of it stays open."""
+    if listener is not None:
+        listener.start()
     try:
         yield
     finally:
-        if process.poll() is None:
+        _close(process.stdin)
+        if listener is None and process.poll() is None:
+            # A producer that nobody reads would wait for ever; a consumer that gets no more comes to its end.
             process.terminate()
         process.wait()
+        if listener is not None:
+            listener.join()
+        for stream in (process.stdout, process.stderr):
+            _close(stream)
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    if stream is not None:
+        with suppress(BrokenPipeError):
+            stream.close()
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise OperationError("The pipe between the two services could not be made.")
+    return stream
 
 
 @contextmanager

@@ -255,8 +255,8 @@ def test_events_are_followed_and_listed(studio: Studio, contributor: Person, fil
 
     def listed() -> list[str] | None:
         _, answer = lumiere("events", "list", "--subject", task["id"])
-        return [each["type"] for each in answer["events"]] or None
+        return sorted(each["type"] for each in answer["events"]) or None
 
-    assert wait_for("the archive", listed, every=POLL_SECONDS) == ["tasks.task.created"]
+    assert wait_for("the archive", listed, every=POLL_SECONDS) == ["tasks.task.created", "tasks.task.opened"]
     code, answer = lumiere("events", "show", str(new_id()))
     assert (code, answer["event"]) == (1, None)
