@@ -15,7 +15,8 @@ from libs.common.events.dead_letters import REASON_LENGTH_MAX, DeadLetter, Fate,
 from libs.common.events.patterns import PatternError, check_pattern
 from libs.common.events.subscriptions import Subscription
 from ops import console
-from ops.bus.members import Bus, age, print_table, seconds_since, this_bus, told_of_bus, without_seals
+from ops.bus.members import Bus, age, print_table, seconds_since, this_bus, told_of_bus
+from ops.bus.tail import plain
 from ops.command_line import json_option
 from ops.console import err, out
 from ops.errors import OperationError
@@ -186,7 +187,7 @@ def whole(letter: DeadLetter) -> dict[str, Any]:
     envelope = letter.envelope
     shown: Any = letter.received.body[:BODY_SHOWN_MAX].decode("utf-8", "replace")
     if envelope is not None:
-        shown = without_seals(envelope.model_dump(mode="json", by_alias=True, exclude_none=True))
+        shown = plain(envelope)
     headers = {name: value for name, value in letter.received.headers.items() if name != "x-death"}
     return summary(letter) | {
         "correlation_id": envelope.correlation_id if envelope else None,

@@ -134,7 +134,7 @@ def _attention(row: Row) -> Iterator[str]:
     if not row.consumers:
         yield "nobody consumes it: does its worker run? `make status`"
     if row.dead:
-        yield f"{row.dead} dead letters: `lumiere dead list --subscription {row.subscription}`"
+        yield f"{row.dead} dead letter{'s' * (row.dead > 1)}: `lumiere dead list --subscription {row.subscription}`"
     if (row.oldest_seconds or 0) > OLD_SECONDS:
         yield f"its oldest message waits for about {age(row.oldest_seconds)}"
     if (row.oldest_parked_seconds or 0) > OLD_SECONDS:
