@@ -20,6 +20,8 @@ PLATFORM_PORTS = 400
 PORT_BASE_FILE = "port-base"
 BACKING = ("DATABASE_URL", "AMQP_URL")
 TEST_FOLDER = ROOT / ".local" / "test"
+BRING_SERVERS = {"platform": "conftest", "servers": "tests.faults.conftest"}
+"""Fixtures that start servers for themselves, by the module that defines them."""
 OUR_PACKAGES = frozenset({"libs", "services", "gateway", "ops", "tests"})
 
 
@@ -36,13 +38,14 @@ class LivePlatform:
 
 def needs_servers(items: Iterable[pytest.Item]) -> bool:
     """Whether a collected test uses a fixture of this repository: those that use none are pure and need no server."""
-    return any(_is_ours(item, name) for item in items if not _has_platform(item) for name in getattr(item, "fixturenames", ()))
+    needy = (item for item in items if not _brings_servers(item))
+    return any(_is_ours(item, name) for item in needy for name in getattr(item, "fixturenames", ()))
 
 
-def _has_platform(item: pytest.Item) -> bool:
-    """Whether the test lives on the whole platform, which brings servers of its own."""
+def _brings_servers(item: pytest.Item) -> bool:
+    """Whether the test lives on servers of its own: those of the whole platform, or those of a fault run."""
     # The last definition is the one in force: a folder may call something of its own `platform`.
-    return _modules(item, "platform")[-1:] == ["conftest"]
+    return any(_modules(item, fixture)[-1:] == [module] for fixture, module in BRING_SERVERS.items())
 
 
 def _is_ours(item: pytest.Item, name: str) -> bool:
@@ -57,7 +60,7 @@ def _modules(item: pytest.Item, fixture: str) -> list[str]:
 @contextmanager
 def private_servers(folder: Path) -> Iterator[dict[str, str]]:
     """Postgres and RabbitMQ of the tests' own; yields the variables that name them. What runs already is left running."""
-    servers, reused = _running_servers(folder), True
+    servers, reused = running_servers(folder), True
     if servers is None:
         servers, reused = _new_servers(folder), False
     plan = Plan(servers.layout, durable=False)
@@ -87,7 +90,8 @@ def servers_in_environment(folder: Path) -> Iterator[None]:
         yield
 
 
-def _running_servers(folder: Path) -> Platform | None:
+def running_servers(folder: Path) -> Platform | None:
+    """The private servers of this folder, when they run."""
     kept = folder / PORT_BASE_FILE
     if not kept.exists():
         return None

@@ -22,12 +22,20 @@ from libs.common.events.topology import RETRY_DELAYS_MS, service_exchange, subsc
 from libs.common.telemetry import logger
 
 PREFETCH: Final = 200
+PREFETCH_ALONE: Final = 1
+SUSPECT_DELIVERIES: Final = 3
+"""A message that was given back so often may be what ends its consumers. It is taken alone then: the broker counts a lost
+connection against everything that was prefetched, and at DELIVERY_LIMIT the innocent would be dead letters with the guilty."""
+HOLD_SECONDS: Final = 30.0
+"""How long a batch is kept while the database does not take it, before others may try: giving back counts as a delivery."""
 BATCH_EVENTS: Final = 100
 BATCH_IDLE_SECONDS: Final = 0.001
 WAIT_SECONDS: Final = 0.5
 DUE_SCAN_SECONDS: Final = 5.0
 """How often parked events are looked at whose turn came without a message: after a crash, or an operator's drop."""
 
+DELIVERIES: Final = "x-delivery-count"
+"""What a quorum queue says of a message that was given back."""
 ATTEMPTS: Final = "x-attempts"
 REASON: Final = "x-reason"
 ERROR: Final = "x-error"
@@ -71,16 +79,35 @@ class Consumer:
 
     def _consume(self, session: Session, stopping: threading.Event) -> None:
         session.declare(subscription_topology(self._subscription))
-        session.consume(self._subscription.queue, prefetch=PREFETCH)
+        # The first alone: had it ended other consumers, this would be one more.
+        alone = True
+        session.consume(self._subscription.queue, prefetch=PREFETCH_ALONE)
         self.consuming.set()
         while not stopping.is_set():
             if self._retirement.due:
                 self._retirement.look(session)
             batch = session.receive(BATCH_EVENTS, wait_seconds=WAIT_SECONDS, idle_seconds=BATCH_IDLE_SECONDS)
             if batch:
-                self._settle(session, batch)
+                self._settle_patiently(session, batch, stopping)
                 self._backoff.reset()
+                if alone != _any_suspect(batch):
+                    alone = not alone
+                    session.consume(self._subscription.queue, prefetch=PREFETCH_ALONE if alone else PREFETCH)
             self._scan(session)
+
+    def _settle_patiently(self, session: Session, batch: Sequence[Received], stopping: threading.Event) -> None:
+        """Settle, again and again while the database is away. Raises DatabaseGone when that lasts, or when stopping."""
+        until = clock.monotonic() + HOLD_SECONDS
+        while True:
+            try:
+                self._settle(session, batch)
+            except DatabaseGone as error:
+                if stopping.is_set() or clock.monotonic() > until:
+                    raise
+                log.warning("consumer.held", subscription=self._subscription.name, reason=str(error), events=len(batch))
+                session.hold(self._backoff.next_seconds())
+            else:
+                return
 
     def _settle(self, session: Session, batch: Sequence[Received]) -> None:
         """Apply the batch, or else each message by itself; then everything in it is acknowledged at once."""
@@ -146,7 +173,7 @@ class Consumer:
         What nobody vouched for leaves without our name, so that putting it back never makes it ours.
         """
         failure = classify(error)
-        attempts = _attempts(headers) + 1
+        attempts = _count(headers, ATTEMPTS) + 1
         name = self._subscription.name
         described = _describe(body, failure, attempts)
         if failure.permanent or attempts > len(RETRY_DELAYS_MS):
@@ -175,8 +202,12 @@ def _raise_when_database_gone(error: Exception) -> None:
         raise DatabaseGone(type(error).__name__) from error
 
 
-def _attempts(headers: Mapping[str, Any]) -> int:
-    count = headers.get(ATTEMPTS, 0)
+def _any_suspect(batch: Sequence[Received]) -> bool:
+    return any(_count(received.headers, DELIVERIES) >= SUSPECT_DELIVERIES for received in batch)
+
+
+def _count(headers: Mapping[str, Any], name: str) -> int:
+    count = headers.get(name, 0)
     return count if isinstance(count, int) and count > 0 else 0
 
 

@@ -101,6 +101,20 @@ def test_a_service_sets_up_and_uses_its_own_subscriptions(rights: Rights) -> Non
     session.close()
 
 
+def test_a_service_sees_how_much_is_unroutable_but_not_what(rights: Rights) -> None:
+    publish(rights.url("studio"), "studio.reel.nobody_wants_this")
+    session = Session(rights.url("cinema"))
+
+    found = session.look(UNROUTABLE_QUEUE)
+
+    assert found is not None
+    assert found.messages >= 1
+    assert session.look("cinema.no.such.queue") is None
+    with pytest.raises(BrokerUnavailable, match="403"):
+        session.get(UNROUTABLE_QUEUE)
+    session.sever()
+
+
 def test_a_service_may_not_read_anothers_queue(rights: Rights) -> None:
     subscribe(rights.url("cinema"), subscriptions("cinema", cut))
     session = Session(rights.url("studio"))
