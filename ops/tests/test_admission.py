@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.events.asyncapi import INTERNAL, OPEN, PERSONAL
-from ops.bus.admission import NAME_LENGTH_MAX, NAME_LENGTH_MIN, checked_name, choose, published
+from ops.bus.admission import NAME_LENGTH_MAX, NAME_LENGTH_MIN, PREFIX, checked_name, choose, published
 from ops.errors import OperationError
 from ops.settings import ROOT
 
@@ -84,3 +84,7 @@ def test_the_known_types_are_those_of_the_committed_documents() -> None:
         "auth.email.requested",
         "auth.session.revoked",
     }
+
+
+def test_no_service_bears_the_name_that_would_own_every_subscribers_queue() -> None:
+    assert not (ROOT / "services" / PREFIX.rstrip(".")).exists()
