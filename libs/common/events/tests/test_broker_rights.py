@@ -191,7 +191,14 @@ def test_a_service_has_no_part_in_the_brokers_management(rights: Rights, user: s
 def test_the_gateway_hears_broadcasts_of_auth_and_nothing_else(rights: Rights) -> None:
     declare(rights.url("gateway"), broadcast_topology("gateway", ["auth.session.revoked", "auth.key.changed"]))
 
-    for foreign in ("tasks.task.validated", "#"):
+    for foreign in (
+        "tasks.task.validated",
+        "#",
+        "auth.#",
+        "auth.email.requested",
+        "auth.session.revoked.x",
+        "auth.user.registered",
+    ):
         with pytest.raises(BrokerUnavailable, match="403"):
             declare(rights.url("gateway"), broadcast_topology("gateway", [foreign]))
 
