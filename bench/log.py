@@ -18,7 +18,7 @@ from libs.common.jobs import JobRunner
 from libs.common.testing import Harness
 from services.ledger.app import service
 from services.ledger.tests.samples import ORIGIN, SIGNER, painted
-from services.ledger.use_cases import GROUP_MAX, LEAF_CHANNEL, NotSealed, prove_event, record_event
+from services.ledger.use_cases import GROUP_MAX, LEAF_CHANNEL, NotSealed, prove_event, record_events
 
 BATCH = 100
 """Leaves that one transaction records, as the consumer does with a full batch."""
@@ -71,8 +71,7 @@ def _record(ledger: Harness, leaves: int) -> float:
     begun = clock.monotonic()
     for start in range(0, leaves, BATCH):
         with ledger.transaction() as tx:
-            for envelope in envelopes[start : start + BATCH]:
-                record_event(tx, envelope)
+            record_events(tx, envelopes[start : start + BATCH])
     return clock.monotonic() - begun
 
 
@@ -95,7 +94,7 @@ def _proofs(ledger: Harness, seconds: float) -> tuple[list[float], list[float]]:
             envelope = ledger.envelope(painted())
             heard.clear()
             with ledger.transaction() as tx:
-                record_event(tx, envelope)
+                record_events(tx, [envelope])
                 begun = clock.monotonic()
             _await_proof(ledger, envelope)
             proved.append((clock.monotonic() - begun) * MILLISECONDS)

@@ -7,12 +7,16 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 SECRET_LENGTH_MIN = 32
 PLACEHOLDER = re.compile(r"change[-_ ]?me|placeholder|example|your[-_ ]|replace|<.*>|^x+$|^(.)\1*$|todo", re.IGNORECASE)
+
+RETENTION_DAYS_MIN: Final = 30
+RETENTION_DAYS_MAX: Final = 3_650
+RETENTION_DAYS_DEFAULT: Final = 90
 
 Environment = Literal["development", "test", "production"]
 
@@ -68,6 +72,12 @@ class ServiceSettings(Settings):
     otel_exporter_otlp_endpoint: str | None = None
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    event_retention_days: int = Field(
+        default=RETENTION_DAYS_DEFAULT,
+        ge=RETENTION_DAYS_MIN,
+        le=RETENTION_DAYS_MAX,
+        description="Days for which published events stay in the archive",
+    )
     web_threads: int = Field(default=8, ge=1, le=64)
     drain_seconds: float = Field(default=3, ge=0, le=60, description="From not ready to stopping, so that the gateway notices")
 

@@ -1,6 +1,7 @@
 """Identifiers and unguessable tokens; the only place that makes either."""
 
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -11,6 +12,11 @@ TOKEN_BYTES = 32
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562 section 5.7): sortable by time, random otherwise."""
     return uuid7()
+
+
+def lowest_at(moment: datetime) -> UUID:
+    """A bound for comparisons: no id made at this moment or later is lower, none made a millisecond before is higher."""
+    return UUID(int=int(moment.timestamp() * 1_000) << 80)
 
 
 def random_token() -> str:

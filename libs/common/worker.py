@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import func, select
@@ -12,16 +13,19 @@ from libs.common.db import Database, Reader, kernel_tables
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import metrics
 from libs.common.events.broadcast import Broadcast
+from libs.common.events.broker import BrokerUnavailable, open_session
 from libs.common.events.consumer import Consumer
 from libs.common.events.listener import Listener
 from libs.common.events.outbox import CHANNEL
 from libs.common.events.relay import Relay
 from libs.common.events.subscriptions import Subscriptions
+from libs.common.events.topology import UNROUTABLE_QUEUE
 from libs.common.jobs import Job, JobRunner
 from libs.common.telemetry import logger
 
 STOP_SECONDS: Final = 20.0
 MEASURE_SECONDS: Final = 5.0
+UNROUTABLE_SECONDS: Final = 30.0
 DEGRADED_OUTBOX_SECONDS: Final = 10.0
 """An event that waits longer than this to be published makes the service degraded."""
 
@@ -48,6 +52,7 @@ class Worker:
         for job in jobs:
             job.require(given)
         self._database = database
+        self._amqp_url = amqp_url
         self._locks = AdvisoryLocks(database)
         self._listener = Listener(database)
         self.relay = Relay(database, amqp_url, self._locks)
@@ -137,8 +142,18 @@ class Worker:
             self._threads[name].join(max(0.0, deadline - clock.monotonic()))
 
     def _measure(self, stopping: threading.Event) -> None:
+        asked_at = 0.0
         while not stopping.wait(MEASURE_SECONDS):
             self._measured()
+            if self.relay.active.is_set() and clock.monotonic() - asked_at > UNROUTABLE_SECONDS:
+                asked_at = clock.monotonic()
+                self._count_unroutable()
+
+    def _count_unroutable(self) -> None:
+        """Asked of the broker, which alone knows what no queue wanted; the relay is told only that its events arrived."""
+        with suppress(BrokerUnavailable), open_session(self._amqp_url) as session:
+            found = session.look(UNROUTABLE_QUEUE)
+            metrics.UNROUTABLE.labels(self._database.schema).set(found.messages if found else 0)
 
     def _measured(self) -> dict[str, Any] | None:
         try:

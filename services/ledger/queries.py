@@ -1,6 +1,6 @@
 """Every SELECT of the ledger, named by its question."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -44,7 +44,7 @@ _SEALED_LEAF = (
     .where(sequenced.c.event_id == bindparam("event_id"))
 )
 
-_LEAF_HASH = select(leaf.c.leaf_hash).where(leaf.c.event_id == bindparam("event_id"))
+_LEAF_HASHES = select(leaf.c.event_id, leaf.c.leaf_hash).where(leaf.c.event_id.in_(bindparam("event_ids", expanding=True)))
 
 _LISTED = (
     select(
@@ -96,9 +96,9 @@ def sealed_leaf(db: Reader, event_id: UUID) -> Row[Any] | None:
     return db.first(_SEALED_LEAF, {"event_id": event_id})
 
 
-def leaf_hash_of(db: Reader, event_id: UUID) -> bytes:
-    """The leaf hash of an event that has arrived."""
-    return bytes(db.one(_LEAF_HASH, {"event_id": event_id}).leaf_hash)
+def leaf_hashes_of(db: Reader, event_ids: Collection[UUID]) -> list[Row[Any]]:
+    """`event_id` and `leaf_hash` of those of these events that have arrived."""
+    return db.all(_LEAF_HASHES, {"event_ids": list(event_ids)}) if event_ids else []
 
 
 def listed(db: Reader, filters: Mapping[str, str | None], before: int, rows: int) -> list[Row[Any]]:

@@ -1,11 +1,13 @@
 """What the ledger listens to: everything."""
 
+from collections.abc import Sequence
+
 from libs.common.db import Transaction
 from libs.common.events import Envelope, on_every_event
 from services.ledger import use_cases
 
 
-@on_every_event()
-def record_event(envelope: Envelope, tx: Transaction) -> None:
-    """Take every event's leaf in; sealing follows at once, in a transaction of its own."""
-    use_cases.record_event(tx, envelope)
+@on_every_event(together=True)
+def record_events(envelopes: Sequence[Envelope], tx: Transaction) -> None:
+    """Take the leaves of a batch in at once; sealing follows, in a transaction of its own."""
+    use_cases.record_events(tx, envelopes)

@@ -2,10 +2,12 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import Row, any_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common.db import Reader, Transaction
@@ -27,16 +29,13 @@ RETRY_AFTER_SECONDS = 1
 _ADD_SEQUENCED, _ADD_NODE, _ADD_CHECKPOINT = insert(sequenced), insert(node), insert(checkpoint)
 _SEQUENCER_LOCK = select(func.pg_advisory_xact_lock(func.hashtext("lumiere.ledger.sequencer")))
 
-_ADDED = (
-    insert(leaf)
-    .values({column.name: bindparam(column.name, type_=column.type) for column in leaf.c})
-    .on_conflict_do_nothing(index_elements=["event_id"])
-    .returning(leaf.c.event_id)
-    .cte("added")
-)
-_ADD_LEAF = insert(pending_leaf).from_select(["event_id"], select(_ADDED.c.event_id))
+# RETURNING makes SQLAlchemy send all rows as one statement.
+_ADD_LEAVES = insert(leaf).on_conflict_do_nothing(index_elements=["event_id"]).returning(leaf.c.event_id)
+_ADD_PENDING = insert(pending_leaf).returning(pending_leaf.c.event_id)
 _OLDEST = select(pending_leaf.c.event_id).order_by(pending_leaf.c.event_id).limit(bindparam("group"))
-_TAKEN = delete(pending_leaf).where(pending_leaf.c.event_id.in_(_OLDEST)).returning(pending_leaf.c.event_id).cte("taken")
+# An array, not IN: statistics of a queue that was just empty make a join compare every row with every other.
+_WANTED = pending_leaf.c.event_id == any_(func.array(_OLDEST.scalar_subquery()))
+_TAKEN = delete(pending_leaf).where(_WANTED).returning(pending_leaf.c.event_id).cte("taken")
 _TAKE_PENDING = (
     select(leaf.c.event_id, leaf.c.type, leaf.c.entity_id, leaf.c.leaf_hash)
     .join(_TAKEN, _TAKEN.c.event_id == leaf.c.event_id)
@@ -60,32 +59,47 @@ class NoSuchTree(NotFound):
     """The log is not that large yet."""
 
 
-def record_event(tx: Transaction, envelope: Envelope) -> bool:
-    """Take the leaf of an event in; it gets its index when it is sealed. False when there is nothing to add.
+def record_events(tx: Transaction, envelopes: Iterable[Envelope]) -> int:
+    """Take the leaves of events in; each gets its index when it is sealed. Returns how many are new.
 
     Raises Permanent for an event that no leaf can hold, and for one that bears the id of another.
     """
-    if not is_logged(envelope.source):
-        return False
+    rows: dict[UUID, dict[str, Any]] = {}
+    for envelope in envelopes:
+        if is_logged(envelope.source):
+            row = _leaf_row(envelope, tx.now)
+            _require_same(envelope.id, rows.setdefault(envelope.id, row)["leaf_hash"], row["leaf_hash"])
+    if not rows:
+        return 0
+    # Sorted, so that two replicas never wait for each other.
+    added = {row.event_id for row in tx.execute(_ADD_LEAVES, [rows[event_id] for event_id in sorted(rows)])}
+    for known in queries.leaf_hashes_of(tx, rows.keys() - added):
+        _require_same(known.event_id, bytes(known.leaf_hash), rows[known.event_id]["leaf_hash"])
+    if added:
+        tx.execute(_ADD_PENDING, [{"event_id": event_id} for event_id in sorted(added)])
+        tx.notify(LEAF_CHANNEL)
+    return len(added)
+
+
+def _leaf_row(envelope: Envelope, now: datetime) -> dict[str, Any]:
     try:
         content = leaf_of(archive_form(json.loads(envelope.encode())))
     except LeafError as error:
         raise Permanent(str(error)) from None
-    row = {
+    return {
         "event_id": envelope.id,
         "type": envelope.type,
         "entity_id": envelope.subject,
         "occurred_at": envelope.time,
-        "recorded_at": tx.now,
+        "recorded_at": now,
         "leaf": content,
         "leaf_hash": merkle.hash_leaf(content),
     }
-    if tx.execute(_ADD_LEAF, row).rowcount == 0:
-        if queries.leaf_hash_of(tx, envelope.id) != row["leaf_hash"]:
-            raise Permanent(f"event {envelope.id} is in the log already, with another content")
-        return False
-    tx.notify(LEAF_CHANNEL)
-    return True
+
+
+def _require_same(event_id: UUID, known: bytes, given: bytes) -> None:
+    if known != given:
+        raise Permanent(f"event {event_id} is in the log already, with another content")
 
 
 def seal(tx: Transaction, signer: NoteSigner) -> int:

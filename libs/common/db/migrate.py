@@ -4,11 +4,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import MetaData, create_engine, text
+from sqlalchemy import Connection, MetaData, create_engine, text
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from libs.common.db.append_only import REFUSE_CHANGE, guard_append_only
+from libs.common.db.archive import set_up_archive
 from libs.common.db.database import psycopg2_url
 from libs.common.db.provision import grant_runtime
 from libs.common.db.tables import KernelTables, kernel_tables, new_metadata
@@ -64,9 +65,16 @@ def run(metadata: MetaData) -> None:
                 include_schemas=True,
             )
             context.run_migrations()
-            guard_append_only(connection, service, metadata)
-            grant_runtime(connection, service, metadata)
+            complete_schema(connection, metadata)
     engine.dispose()
+
+
+def complete_schema(connection: Connection, metadata: MetaData) -> None:
+    """What metadata cannot say, as the schema's owner: the archive's weeks, append-only guards, rights. Safe to repeat."""
+    service = str(metadata.schema)
+    set_up_archive(connection, kernel_tables(metadata).event_archive)
+    guard_append_only(connection, service, metadata)
+    grant_runtime(connection, service, metadata)
 
 
 def kernel_upgrade(op: Any, service: str) -> None:

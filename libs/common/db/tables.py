@@ -79,10 +79,11 @@ def _event_tables(metadata: MetaData) -> dict[str, Table]:
             *_aggregate_columns(),
             Column("body", LargeBinary, nullable=False),
             timestamp("recorded_at"),
-            PrimaryKeyConstraint("event_id", "recorded_at"),  # the time is part of it so that months can become partitions
+            PrimaryKeyConstraint("event_id", "recorded_at"),  # a partitioned table's key holds what it is partitioned by
             Index(None, "type", "recorded_at"),
             Index(None, "aggregate_type", "aggregate_id", "sequence"),
             info=APPEND_ONLY,
+            postgresql_partition_by="RANGE (recorded_at)",
         ),
         "inbox": Table(
             "inbox",

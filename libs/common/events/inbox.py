@@ -11,10 +11,11 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common.db import Database, Transaction, kernel_tables
+from libs.common.events.cause import caused_by
 from libs.common.events.envelope import Envelope
 from libs.common.events.gate import Gate, decide
-from libs.common.events.subscriptions import Subscription
-from libs.common.telemetry import context, span
+from libs.common.events.subscriptions import Handler, Subscription, TogetherHandler
+from libs.common.telemetry import context, linked_span, span
 
 
 class Outcome(StrEnum):
@@ -81,11 +82,10 @@ class _Batch:
 
     def as_they_come(self, envelopes: Sequence[Envelope]) -> list[Outcome]:
         fresh = self._inbox.claim(self._tx, self._subscription.name, (each.id for each in envelopes))
-        outcomes = []
-        for envelope in envelopes:
-            outcomes.append(self._handle(envelope) if envelope.id in fresh else Outcome.DUPLICATE)
-            fresh.discard(envelope.id)
-        return outcomes
+        news: dict[UUID, Envelope] = {each.id: each for each in envelopes if each.id in fresh}
+        # Nothing here has an order, so a set-based handler gets all of its events at once.
+        outcomes = self._handle_all(by_handler(self._subscription, news.values()))
+        return [outcomes.pop(each.id, Outcome.DUPLICATE) for each in envelopes]
 
     def in_order(self, envelopes: Sequence[Envelope], *, successors: bool) -> list[Outcome]:
         name, tx = self._subscription.name, self._tx
@@ -112,22 +112,72 @@ class _Batch:
     def _apply_due(self, due: Sequence[Envelope]) -> dict[UUID, Outcome]:
         # The gate alone tells duplicates; the inbox also knows what was applied before the subscription became ordered.
         fresh = self._inbox.claim(self._tx, self._subscription.name, (each.id for each in due))
-        return {each.id: self._handle(each) if each.id in fresh else Outcome.DUPLICATE for each in due}
+        known = {each.id: Outcome.DUPLICATE for each in due if each.id not in fresh}
+        return known | self._handle_all(in_runs(self._subscription, [each for each in due if each.id in fresh]))
 
-    def _handle(self, envelope: Envelope) -> Outcome:
-        handler = self._subscription.handler(envelope.type)
+    def _handle_all(self, portions: Iterable[tuple[Handler | None, Sequence[Envelope]]]) -> dict[UUID, Outcome]:
+        outcomes: dict[UUID, Outcome] = {}
+        for handler, envelopes in portions:
+            outcomes |= dict.fromkeys((each.id for each in envelopes), Outcome.APPLIED if handler else Outcome.IGNORED)
+            if isinstance(handler, TogetherHandler):
+                with handling_together(envelopes, self._subscription.name):
+                    handler.call_together(envelopes, tx=self._tx, resources=self._resources)
+            elif handler is not None:
+                for envelope in envelopes:
+                    with handling(envelope, self._subscription.name):
+                        handler.call(envelope, tx=self._tx, resources=self._resources)
+        return outcomes
+
+
+def by_handler(subscription: Subscription, envelopes: Iterable[Envelope]) -> list[tuple[Handler | None, list[Envelope]]]:
+    """Envelopes in the order of their arrival, but those of one set-based handler together, where the first of them stood."""
+    portions: list[tuple[Handler | None, list[Envelope]]] = []
+    together: dict[str, list[Envelope]] = {}
+    for envelope in envelopes:
+        handler = subscription.handler(envelope.type)
+        if isinstance(handler, TogetherHandler) and handler.topic in together:
+            together[handler.topic].append(envelope)
+        else:
+            portions.append((handler, [envelope]))
+            if isinstance(handler, TogetherHandler):
+                together[handler.topic] = portions[-1][1]
+    return portions
+
+
+def in_runs(subscription: Subscription, envelopes: Iterable[Envelope]) -> list[tuple[Handler | None, list[Envelope]]]:
+    """Envelopes in their order, cut wherever the handler changes; those that nobody handles do not cut."""
+    portions: list[tuple[Handler | None, list[Envelope]]] = []
+    ignored: list[Envelope] = []
+    for envelope in envelopes:
+        handler = subscription.handler(envelope.type)
         if handler is None:
-            return Outcome.IGNORED
-        with handling(envelope, self._subscription.name):
-            handler.call(envelope, tx=self._tx, resources=self._resources)
-        return Outcome.APPLIED
+            ignored.append(envelope)
+        elif portions and portions[-1][0] is handler:
+            portions[-1][1].append(envelope)
+        else:
+            portions.append((handler, [envelope]))
+    return [*portions, (None, ignored)]
 
 
 @contextmanager
 def handling(envelope: Envelope, subscription: str) -> Iterator[None]:
     """What is logged, published and traced in here is caused by this event."""
     with (
-        context.bound(correlation_id=envelope.correlation_id, causation_id=str(envelope.id), actor=envelope.actor),
+        caused_by(envelope),
         span(f"{envelope.type} process", envelope.traceparent, SpanKind.CONSUMER, subscription=subscription),
+    ):
+        yield
+
+
+@contextmanager
+def handling_together(envelopes: Sequence[Envelope], subscription: str) -> Iterator[None]:
+    """A call for a set of events has no cause, however small the set: `caused_by` names the one that something follows from.
+
+    Its span is the beginning of a trace of its own, linked to those of the events that are sampled.
+    """
+    sampled = [each.traceparent for each in envelopes if each.traceparent]
+    with (
+        context.bound(correlation_id=None, causation_id=None, actor=None, traceparent=None),
+        linked_span(f"{subscription} process together", sampled, SpanKind.CONSUMER, subscription=subscription),
     ):
         yield

@@ -8,6 +8,7 @@ PARKED = Gauge("lumiere_parked_events", "Events that wait for an earlier one of 
 PARKED_AGE = Gauge("lumiere_parked_oldest_seconds", "Age of the oldest parked event", ["service", "subscription"])
 PUBLISHED = Counter("lumiere_events_published", "Events confirmed by the broker", ["service"])
 PUBLISH_FAILURES = Counter("lumiere_relay_failures", "Batches given back to the outbox", ["service", "reason"])
+UNROUTABLE = Gauge("lumiere_unroutable_events", "Events that no queue wanted and that are kept", ["service"])
 CONSUMED = Counter("lumiere_events_consumed", "Deliveries by outcome", ["subscription", "outcome"])
 RETRIED = Counter("lumiere_events_retried", "Deliveries sent to the retry ladder", ["subscription"])
 DEAD_LETTERED = Counter("lumiere_events_dead_lettered", "Deliveries sent to the dead-letter queue", ["subscription", "error"])

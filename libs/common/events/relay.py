@@ -1,27 +1,58 @@
 """From the outbox to the broker. One relay of a service is active at a time; the others stand by."""
 
 import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
-from sqlalchemy import MetaData, Select, bindparam, delete, insert, select
+from sqlalchemy import ARRAY, BigInteger, MetaData, Select, Text, all_, any_, bindparam, cast, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from libs.common.db import Database, kernel_tables
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import metrics
 from libs.common.events.backoff import Backoff
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, declare
+from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Sent, declare
 from libs.common.events.topology import Topology
 from libs.common.telemetry import logger
 
 LOCK: Final = "relay"
 BATCH_EVENTS: Final = 500
+BATCHES_IN_FLIGHT: Final = 2
+"""While the broker works on one full batch, the next is taken from the outbox; each holds a connection to the database."""
 CONFIRM_SECONDS: Final = 5.0
 """How long a batch stays open for its confirms: longer would hold rows and a connection while the broker is blocked."""
 POLL_SECONDS: Final = 1.0
 STANDBY_SECONDS: Final = 1.0
 
 log = logger(__name__)
+
+
+class Flight:
+    """One batch between outbox and broker: its transaction is open until every confirm is in."""
+
+    def __init__(self, database: Database) -> None:
+        self._open = ExitStack()
+        self._tx = self._open.enter_context(database.transaction())
+        self.ids: list[int] = []
+        self.sent = Sent(set(), 0)
+
+    def take(self, claim: Select[Any], held: Sequence[int]) -> list[Outgoing]:
+        """The oldest events, in their order, but for those that other flights of this relay hold."""
+        rows = sorted(self._tx.all(claim, {"batch": BATCH_EVENTS, "held": held}), key=lambda row: row.id)
+        self.ids = [row.id for row in rows]
+        return [Outgoing(row.event_id, row.type, bytes(row.body)) for row in rows]
+
+    def land(self) -> None:
+        """Commit the removal."""
+        self._open.close()
+
+    def turn_back(self, error: BaseException) -> None:
+        """Leave the events in the outbox."""
+        # The transaction's block ends as if the error had been raised in it. A lost connection rolls back by itself.
+        with suppress(SQLAlchemyError):
+            self._open.__exit__(type(error), error, error.__traceback__)
 
 
 class Relay:
@@ -33,6 +64,7 @@ class Relay:
         self._locks = locks
         self._publisher = PipelinedPublisher(amqp_url, database.schema)
         self._claim = _claim(database.metadata)
+        self._flights: deque[Flight] = deque()
         self._backoff = Backoff()
         self.active = threading.Event()
         """Set while this relay holds the lock and a connection."""
@@ -66,28 +98,44 @@ class Relay:
         try:
             # A lock lives as long as its session: asked again before each batch, so that two relays never work side by side.
             while self._locks.try_acquire(LOCK):
-                published = self.publish_batch()
+                more = self.publish_batch() == BATCH_EVENTS
                 self._backoff.reset()
                 if stopping.is_set():
-                    return
-                if published < BATCH_EVENTS:
+                    break
+                if not more:
                     self._publisher.wait(POLL_SECONDS)
+            while self._flights:
+                self._land()
+        except BaseException as error:
+            while self._flights:
+                self._flights.pop().turn_back(error)
+            raise
         finally:
             self.active.clear()
 
     def publish_batch(self) -> int:
-        """Take the oldest events, publish them, and commit their removal only after every confirm.
+        """Take the oldest events and publish them; their removal is committed only after every confirm. Returns how many.
 
-        Dying in between publishes them again: the inbox of each subscriber absorbs it.
+        A full batch stays in flight while the next is taken, and lands before the next does; any other lands at once, after
+        those before it. Dying in between publishes them again: the inbox of each subscriber absorbs it.
         """
-        with self._database.transaction() as tx:
-            rows = tx.all(self._claim, {"batch": BATCH_EVENTS})
-            if rows:
-                rows.sort(key=lambda row: row.id)
-                batch = [Outgoing(str(row.event_id), row.type, bytes(row.body)) for row in rows]
-                self._publisher.publish(batch, timeout_seconds=CONFIRM_SECONDS)
-        metrics.PUBLISHED.labels(self._database.schema).inc(len(rows))
-        return len(rows)
+        held = [each for flight in self._flights for each in flight.ids]
+        flight = Flight(self._database)
+        self._flights.append(flight)
+        events = flight.take(self._claim, held)
+        flight.sent = self._publisher.send(events)
+        flying = BATCHES_IN_FLIGHT - 1 if len(events) == BATCH_EVENTS else 0
+        while len(self._flights) > flying:
+            self._land()
+        return len(events)
+
+    def _land(self) -> None:
+        """Commit the removal of the oldest batch in flight once the broker has all of it."""
+        flight = self._flights[0]
+        self._publisher.confirm(flight.sent, timeout_seconds=CONFIRM_SECONDS)
+        flight.land()
+        self._flights.popleft()
+        metrics.PUBLISHED.labels(self._database.schema).inc(len(flight.ids))
 
     def _give_up(self, error: Exception) -> None:
         broker_at_fault = isinstance(error, BrokerUnavailable)
@@ -105,8 +153,11 @@ def _claim(metadata: MetaData) -> Select[Any]:
     """Delete the oldest rows, file them in the archive without personal values, and return what to publish."""
     tables = kernel_tables(metadata)
     outbox, archive = tables.outbox, tables.event_archive
-    oldest = select(outbox.c.id).order_by(outbox.c.id).limit(bindparam("batch")).scalar_subquery()
-    taken = delete(outbox).where(outbox.c.id.in_(oldest)).returning(*outbox.c).cte("taken")
+    # By name, not by SKIP LOCKED: events that a relay without its lock still holds are waited for, never overtaken.
+    not_held = outbox.c.id != all_(bindparam("held", type_=ARRAY(BigInteger)))
+    oldest = select(outbox.c.id).where(not_held).order_by(outbox.c.id).limit(bindparam("batch")).scalar_subquery()
+    # An array, not IN: statistics of an outbox that was just empty make a join compare every row with every other.
+    taken = delete(outbox).where(outbox.c.id == any_(func.array(oldest))).returning(*outbox.c).cte("taken")
     columns = ["event_id", "type", "aggregate_type", "aggregate_id", "sequence", "body", "recorded_at"]
     filed = select(
         taken.c.event_id,
@@ -118,4 +169,4 @@ def _claim(metadata: MetaData) -> Select[Any]:
         taken.c.created_at,
     )
     archived = insert(archive).from_select(columns, filed).cte("archived")
-    return select(taken.c.id, taken.c.event_id, taken.c.type, taken.c.body).add_cte(archived)
+    return select(taken.c.id, cast(taken.c.event_id, Text), taken.c.type, taken.c.body).add_cte(archived)

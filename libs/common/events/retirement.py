@@ -46,8 +46,8 @@ class Retirement:
     def look(self, session: Session) -> None:
         """Move what lies in the retired queues; delete those that are done with. Raises BrokerUnavailable."""
         for old in list(self._successors):
-            consumers = session.consumers(old)
-            if consumers is None or self._emptied(session, old, consumers):
+            found = session.look(old)
+            if found is None or self._emptied(session, old, found.consumers):
                 del self._successors[old]
         self._looked_at = clock.monotonic()
 

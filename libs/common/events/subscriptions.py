@@ -1,12 +1,12 @@
 """Which facts a service listens to. The decorators only mark functions; `collect` makes queues of them."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Final, TypeVar, get_type_hints
+from typing import Any, Final, Generic, TypeVar, get_type_hints
 
-from libs.common.events.envelope import Envelope, Event
+from libs.common.events.envelope import E, Envelope, Event
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -25,24 +25,35 @@ class SubscriptionError(TypeError):
     """A subscription is declared wrongly; the service must not start."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered(Generic[E]):
+    """One of the events that a set-based handler gets at once."""
+
+    event: E
+    envelope: Envelope
+
+
 @dataclass(frozen=True)
 class Mark:
     event: type[Event] | None
     ordered: bool = False
     broadcast: bool = False
+    together: bool = False
 
 
-def on(event: type[Event], *, ordered: bool = False) -> Callable[[F], F]:
+def on(event: type[Event], *, ordered: bool = False, together: bool = False) -> Callable[[F], F]:
     """Handle one event type, once for each event.
 
     Ordered: the queue binds every event of the producer's aggregate and the handler sees each aggregate's events in sequence.
+    Together: the handler gets `events: Sequence[Delivered[…]]`, those of a batch at once, so that one statement can apply
+    them; each event is still in one call only, and a batch that fails is applied one event at a time.
     """
-    return _marker(Mark(event, ordered=ordered))
+    return _marker(Mark(event, ordered=ordered, together=together))
 
 
-def on_every_event() -> Callable[[F], F]:
-    """Handle every event of every producer as its envelope, once for each."""
-    return _marker(Mark(None))
+def on_every_event(*, together: bool = False) -> Callable[[F], F]:
+    """Handle every event of every producer as its envelope, once for each; together: as `envelopes: Sequence[Envelope]`."""
+    return _marker(Mark(None, together=together))
 
 
 def on_broadcast(event: type[Event]) -> Callable[[F], F]:
@@ -84,6 +95,9 @@ class Handler:
         given: dict[str, object] = {"envelope": envelope, "tx": tx}
         if self.event is not None:
             given["event"] = envelope.event(self.event)
+        return self._call(given, resources)
+
+    def _call(self, given: Mapping[str, object], resources: Mapping[type, object]) -> object:
         arguments = {
             name: given[name] if name in given else resources[annotation] for name, annotation in self.parameters.items()
         }
@@ -91,8 +105,11 @@ class Handler:
 
     def missing(self, resources: Mapping[type, object]) -> list[str]:
         """Parameters that nothing provides."""
-        known = {"envelope", "tx"} | ({"event"} if self.event is not None else set())
+        known = self._known()
         return [name for name, annotation in self.parameters.items() if name not in known and annotation not in resources]
+
+    def _known(self) -> set[str]:
+        return {"envelope", "tx"} | ({"event"} if self.event is not None else set())
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,35 @@ class EnvelopeHandler(Handler):
     def topic(self) -> str:
         """The event type that it wants."""
         return self.event_type
+
+
+@dataclass(frozen=True)
+class TogetherHandler(Handler):
+    """A set-based handler: gets the events of a batch at once."""
+
+    def call(self, envelope: Envelope, *, tx: object = None, resources: Mapping[type, object]) -> object:
+        """Call for one event: a set of one."""
+        return self.call_together([envelope], tx=tx, resources=resources)
+
+    def call_together(self, envelopes: Sequence[Envelope], *, tx: object = None, resources: Mapping[type, object]) -> object:
+        """Call once for all; parameters are `events` (or `envelopes`), `tx`, and resources by annotation.
+
+        Raises MalformedEvent when the data of any is not of the handler's event type and version.
+        """
+        given: dict[str, object] = {"envelopes": envelopes, "tx": tx}
+        if self.event is not None:
+            given = {"events": [Delivered(each.event(self.event), each) for each in envelopes], "tx": tx}
+        return self._call(given, resources)
+
+    def check(self) -> None:
+        """Raises SubscriptionError unless the function takes its events as a sequence and nothing of a single one."""
+        name, item = ("envelopes", Envelope) if self.event is None else ("events", Delivered[self.event])  # type: ignore[name-defined]
+        wanted = f"{name}: Sequence[{'Envelope' if self.event is None else f'Delivered[{self.event.__name__}]'}]"
+        if self.parameters.get(name) != Sequence[item] or self.parameters.keys() & {"event", "envelope"}:  # type: ignore[valid-type]
+            raise SubscriptionError(f"{self.name} handles events together: declare {wanted}, not one event or envelope")
+
+    def _known(self) -> set[str]:
+        return {"envelopes" if self.event is None else "events", "tx"}
 
 
 @dataclass(frozen=True)
@@ -183,18 +229,28 @@ class _Draft:
 def collect(consumer: str, modules: Iterable[ModuleType]) -> Subscriptions:
     """The subscriptions marked in the modules.
 
-    Raises SubscriptionError for two handlers of one event type, or an aggregate both ordered and unordered.
+    Raises SubscriptionError for two handlers of one event type, an aggregate both ordered and unordered, or a set-based
+    handler that does not take its events as a sequence.
     """
     drafts: dict[str, _Draft] = {}
     broadcasts: list[Handler] = []
     for function, mark in _marked(modules):
-        handler = Handler(function, mark.event, parameters_of(function))
+        handler = _handler(function, mark)
         if mark.broadcast:
             broadcasts.append(handler)
         else:
             _add(drafts, handler, mark)
     queues = tuple(_subscription(consumer, source, drafts[source]) for source in sorted(drafts))
     return Subscriptions(consumer, queues, tuple(broadcasts))
+
+
+def _handler(function: Callable[..., object], mark: Mark) -> Handler:
+    parameters = parameters_of(function)
+    if not mark.together:
+        return Handler(function, mark.event, parameters)
+    handler = TogetherHandler(function, mark.event, parameters)
+    handler.check()
+    return handler
 
 
 def _marked(modules: Iterable[ModuleType]) -> Iterator[tuple[Callable[..., object], Mark]]:

@@ -17,6 +17,7 @@ from libs.common.db import Database, KernelTables, kernel_tables
 from libs.common.events import Event, Recipient
 from libs.common.events.audited import AuditEvent
 from libs.common.events.outbox import Outbox
+from libs.common.events.retention import Retention
 from libs.common.events.subscriptions import Subscriptions, collect
 from libs.common.http.application import Runtime, create_application
 from libs.common.http.health import Check, Health
@@ -111,6 +112,7 @@ class Assembled:
         self.resources: Resources = {
             Database: self.database,
             KernelTables: tables,
+            Retention: Retention(settings.event_retention_days),
             Revocations: self.revocations,
             **service.resources(settings, self.database),
         }

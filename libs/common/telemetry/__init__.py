@@ -4,6 +4,16 @@ from libs.common.telemetry import context
 from libs.common.telemetry.logs import configure_logs, logger
 from libs.common.telemetry.redaction import redact
 from libs.common.telemetry.reports import configure_reports
-from libs.common.telemetry.traces import configure_traces, new_traceparent, span
+from libs.common.telemetry.traces import configure_traces, linked_span, new_traceparent, span
 
-__all__ = ["configure_logs", "configure_reports", "configure_traces", "context", "logger", "new_traceparent", "redact", "span"]
+__all__ = [
+    "configure_logs",
+    "configure_reports",
+    "configure_traces",
+    "context",
+    "linked_span",
+    "logger",
+    "new_traceparent",
+    "redact",
+    "span",
+]

@@ -1,11 +1,12 @@
 """OpenTelemetry traces that cross HTTP, outbox and broker by W3C trace context. A span is made only when it is sampled."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -68,6 +69,22 @@ def span(name: str, traceparent: str | None, kind: SpanKind = SpanKind.INTERNAL,
         return
     parent = _propagator.extract({"traceparent": traceparent})
     with _tracer.start_as_current_span(name, parent, kind=kind, attributes=redact(attributes)) as current:
+        with context.bound(traceparent=_format(current.get_span_context())):
+            yield
+
+
+@contextmanager
+def linked_span(
+    name: str, traceparents: Sequence[str], kind: SpanKind = SpanKind.INTERNAL, **attributes: Any
+) -> Iterator[None]:
+    """Work that comes from several traces at once: the first span of a new one, linked to each of those that is sampled."""
+    sampled = [each for each in traceparents if each.endswith("01")]
+    if _tracer is None or not sampled:
+        yield
+        return
+    sources = [_propagator.extract({"traceparent": each}, Context()) for each in sampled]
+    links = [trace.Link(trace.get_current_span(each).get_span_context()) for each in sources]
+    with _tracer.start_as_current_span(name, Context(), kind=kind, attributes=redact(attributes), links=links) as current:
         with context.bound(traceparent=_format(current.get_span_context())):
             yield
 

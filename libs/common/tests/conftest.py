@@ -14,9 +14,9 @@ from libs.common.audit import Auditor
 from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Revocations, Role, Subject, TokenVerifier
 from libs.common.config import process_environment
 from libs.common.db import APPEND_ONLY, Database, Reader, Transaction, id_column, kernel_tables, new_metadata, provision
-from libs.common.db.append_only import REFUSE_CHANGE, guard_append_only
+from libs.common.db.append_only import REFUSE_CHANGE
 from libs.common.db.database import single_connection_engine
-from libs.common.db.provision import grant_runtime
+from libs.common.db.migrate import complete_schema
 from libs.common.errors import Conflict, NotFound
 from libs.common.events import Recipient
 from libs.common.events.audited import AuditEvent
@@ -208,8 +208,7 @@ def sample_database() -> Iterator[tuple[Database, str]]:
     with owner.connect() as connection:
         connection.execute(text(REFUSE_CHANGE.format(schema="sample")))
         metadata.create_all(connection)
-        guard_append_only(connection, "sample", metadata)
-        grant_runtime(connection, "sample", metadata)
+        complete_schema(connection, metadata)
     owner.dispose()
     _, public_key = generate_key_pair()
     runtime = url.set(username=f"{PREFIX}_sample", password=PASSWORD).render_as_string(False)

@@ -45,7 +45,7 @@ def test_sequencers_that_race_make_one_log_without_gaps(harness: Harness) -> Non
     def write() -> None:
         for _ in range(each):
             with harness.transaction() as tx:
-                use_cases.record_event(tx, harness.envelope(painted()))
+                use_cases.record_events(tx, [harness.envelope(painted())])
 
     def sequence() -> None:
         while not written.is_set():
@@ -83,7 +83,7 @@ def test_processes_killed_while_they_seal_leave_one_log_without_gaps(harness: Ha
         for generation in range(1, 4):
             for _ in range(40):
                 with harness.transaction() as tx:
-                    use_cases.record_event(tx, harness.envelope(painted()))
+                    use_cases.record_events(tx, [harness.envelope(painted())])
             wait_for_indexes(harness, more_than=40 * (generation - 1))
             running[0].kill()
             running[0].join(DEADLINE_SECONDS)

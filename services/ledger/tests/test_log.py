@@ -45,9 +45,9 @@ def test_an_event_delivered_twice_makes_one_leaf(harness: Harness) -> None:
 def test_an_event_that_comes_again_past_the_inbox_makes_no_second_leaf(harness: Harness) -> None:
     """Inbox rows are pruned one day; the leaf's own key still holds."""
     envelope = harness.envelope(painted())
-    for expected in (True, False):
+    for expected in (1, 0):
         with harness.transaction() as tx:
-            assert use_cases.record_event(tx, envelope) is expected
+            assert use_cases.record_events(tx, [envelope]) == expected
 
     assert harness.run_job("seal") == 1
 
@@ -57,16 +57,37 @@ def test_another_content_under_a_known_event_id_is_refused_for_good(harness: Har
     impostor = envelope.model_copy(update={"data": {**envelope.data, "title": "Le soleil"}})
 
     with pytest.raises(Permanent, match="another content"), harness.transaction() as tx:
-        use_cases.record_event(tx, impostor)
+        use_cases.record_events(tx, [impostor])
 
     assert rows(harness, leaf) == 1
+
+
+def test_two_contents_under_one_event_id_in_one_batch_are_refused_for_good(harness: Harness) -> None:
+    envelope = harness.envelope(painted("La lune"))
+    impostor = envelope.model_copy(update={"data": {**envelope.data, "title": "Le soleil"}})
+
+    with pytest.raises(Permanent, match="another content"), harness.transaction() as tx:
+        use_cases.record_events(tx, [envelope, impostor])
+
+    assert rows(harness, leaf) == 0
+
+
+def test_a_batch_adds_its_new_events_and_no_known_one(harness: Harness) -> None:
+    known, *news = [harness.envelope(painted(f"Décor {number}")) for number in range(4)]
+    harness.deliver(known)
+
+    with harness.transaction() as tx:
+        assert use_cases.record_events(tx, [news[0], known, *news]) == 3
+
+    assert harness.run_job("seal") == 4
+    assert indexes(harness) == [0, 1, 2, 3]
 
 
 def test_an_event_that_no_leaf_can_hold_is_refused_for_good(harness: Harness) -> None:
     envelope = harness.envelope(painted())
 
     with pytest.raises(Permanent, match="no canonical JSON form"), harness.transaction() as tx:
-        use_cases.record_event(tx, envelope.model_copy(update={"data": {"count": 2**60}}))
+        use_cases.record_events(tx, [envelope.model_copy(update={"data": {"count": 2**60}})])
 
     assert rows(harness, leaf) == 0
 

@@ -5,7 +5,7 @@ holds the address, since that carries the password.
 """
 
 from libs.common.events.broker.failure import BrokerUnavailable
-from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher, Sent
 from libs.common.events.broker.session import Received, Session, declare, open_session, reachable, subscribe
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Outgoing",
     "PipelinedPublisher",
     "Received",
+    "Sent",
     "Session",
     "declare",
     "open_session",

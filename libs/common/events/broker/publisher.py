@@ -1,5 +1,6 @@
-"""A connection through pika that publishes a whole batch and then waits for all its confirms: eight times one at a time."""
+"""A connection through pika that sends whole batches and waits for their confirms later: eight times one at a time."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,24 @@ class Outgoing:
     body: bytes
 
 
+@dataclass
+class Sent:
+    """A batch on its way to the broker."""
+
+    unconfirmed: set[int]
+    """Delivery tags that the broker has not confirmed yet."""
+    oldest: int
+    """Every tag below it is confirmed."""
+
+    def confirm(self, tag: int, *, multiple: bool) -> None:
+        """Take one confirm in, of this batch or of another; multiple: of every tag up to this one."""
+        if not multiple:
+            self.unconfirmed.discard(tag)
+        elif tag >= self.oldest:
+            self.unconfirmed.difference_update(range(self.oldest, tag + 1))
+            self.oldest = tag + 1
+
+
 class PipelinedPublisher:
     """Publishes to the event exchange. Its thread runs the connection's event loop whenever it waits for something.
 
@@ -53,8 +72,7 @@ class PipelinedPublisher:
         self._nacked = False
         self._woken = False
         self._published = 0
-        self._unconfirmed: set[int] = set()
-        self._oldest_unconfirmed = 1
+        self._sent: deque[Sent] = deque()
         self.blocked = False
 
     @property
@@ -81,18 +99,30 @@ class PipelinedPublisher:
             raise BrokerUnavailable(f"connect: {reason}")
 
     def publish(self, events: Sequence[Outgoing], *, timeout_seconds: float) -> None:
-        """Publish all and wait until the broker has all.
+        """Publish all and wait until the broker has all. Raises BrokerUnavailable as `send` and `confirm` do."""
+        self.confirm(self.send(events), timeout_seconds=timeout_seconds)
 
-        Raises BrokerUnavailable when it does not confirm in time, refuses one, or goes away; then any of them may have arrived.
-        """
+    def send(self, events: Sequence[Outgoing]) -> Sent:
+        """Send all after what was sent before, without waiting. Raises BrokerUnavailable; then any of them may have arrived."""
         if not self.is_open:
             raise BrokerUnavailable(f"publish: {self._closed_because or 'not connected'}")
+        first = self._published + 1
+        sent = Sent(set(range(first, first + len(events))), first)
+        self._sent.append(sent)
         try:
             for event in events:
                 self._send(event)
         except AMQPError as error:
             raise BrokerUnavailable(f"publish: {type(error).__name__}") from error
-        confirmed = self._run(timeout_seconds, lambda: not self._unconfirmed or self._nacked)
+        return sent
+
+    def confirm(self, sent: Sent, *, timeout_seconds: float) -> None:
+        """Wait until the broker has every event of a batch.
+
+        Raises BrokerUnavailable when it does not confirm in time, refuses any event that was sent, or goes away; then any of
+        them may have arrived.
+        """
+        confirmed = self._run(timeout_seconds, lambda: not sent.unconfirmed or self._nacked)
         if self._nacked:
             raise BrokerUnavailable("publish: refused by a queue")
         if not confirmed:
@@ -134,7 +164,6 @@ class PipelinedPublisher:
 
     def _send(self, event: Outgoing) -> None:
         self._published += 1
-        self._unconfirmed.add(self._published)
         properties = pika.BasicProperties(
             content_type=MEDIA_TYPE,
             content_encoding="utf-8",
@@ -177,13 +206,12 @@ class PipelinedPublisher:
     def _on_settled(self, frame: Any) -> None:
         method = frame.method
         self._nacked = self._nacked or isinstance(method, pika.spec.Basic.Nack)
-        if method.multiple:
-            self._unconfirmed.difference_update(range(self._oldest_unconfirmed, method.delivery_tag + 1))
-            self._oldest_unconfirmed = method.delivery_tag + 1
-        else:
-            self._unconfirmed.discard(method.delivery_tag)
-        if self._nacked or not self._unconfirmed:
-            self._oldest_unconfirmed = self._published + 1
+        for sent in self._sent:
+            sent.confirm(method.delivery_tag, multiple=method.multiple)
+        while self._sent and not self._sent[0].unconfirmed:
+            self._sent.popleft()
+            self._stop()
+        if self._nacked:
             self._stop()
 
     def _on_closed(self, source: Any, reason: Any) -> None:

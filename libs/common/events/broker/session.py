@@ -40,6 +40,15 @@ class Received:
     """Who sent it, as the broker has verified; None when the sender did not say."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """A queue as it is now."""
+
+    messages: int
+    """Those that nobody has been given."""
+    consumers: int
+
+
 def _received(message: Any) -> Received:
     body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
     info, properties = message.delivery_info, message.properties
@@ -101,16 +110,16 @@ class Session:
             _declare(channel, platform_topology())
         channel.close()
 
-    def consumers(self, queue: str) -> int | None:
-        """How many consume a queue; None when there is no such queue."""
+    def look(self, queue: str) -> Found | None:
+        """What the broker says of a queue; None when there is none of this name."""
         with _translated("look"):
             channel = self._connection.channel()
             try:
-                count: int = channel.queue_declare(queue, passive=True).consumer_count
+                answer = channel.queue_declare(queue, passive=True)
             except NotFound:
                 return None
             channel.close()
-            return count
+            return Found(messages=answer.message_count, consumers=answer.consumer_count)
 
     def unbind(self, queue: str, patterns: Iterable[str]) -> None:
         """Let a queue receive no more events of these patterns."""

@@ -1,7 +1,7 @@
 """A consumer service that runs in threads of the test, and what its tests ask of it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -32,8 +32,9 @@ from libs.common.events.tests.platform import Platform, forget
 class Cinema:
     """A consumer service on the platform, with `replicas` processes' worth of consumers."""
 
-    def __init__(self, platform: Platform, subscribed: Subscriptions) -> None:
+    def __init__(self, platform: Platform, subscribed: Subscriptions, resources: Mapping[type, object]) -> None:
         self.platform = platform
+        self.resources = resources
         self.subscribed = subscribed
         self.subscription = subscribed.queues[0]
         self.mood = Mood()
@@ -42,13 +43,15 @@ class Cinema:
         return effects(self.platform.cinema)
 
     def consumer(self) -> Consumer:
-        return Consumer(self.platform.cinema, self.platform.amqp_url, self.subscription, {Mood: self.mood})
+        return Consumer(self.platform.cinema, self.platform.amqp_url, self.subscription, {Mood: self.mood, **self.resources})
 
 
 @contextmanager
-def cinema(platform: Platform, handler: object, *, replicas: int = 1) -> Iterator[Cinema]:
+def cinema(
+    platform: Platform, handler: object, *, replicas: int = 1, resources: Mapping[type, object] | None = None
+) -> Iterator[Cinema]:
     subscribed = subscriptions(platform.consumer, handler)  # type: ignore[arg-type]
-    service = Cinema(platform, subscribed)
+    service = Cinema(platform, subscribed, resources or {})
     subscribe(platform.amqp_url, subscribed)
     consumers = [service.consumer() for _ in range(replicas)]
     try:

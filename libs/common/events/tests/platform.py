@@ -14,8 +14,9 @@ from sqlalchemy.pool import NullPool
 from libs.common import ids
 from libs.common.config import process_environment
 from libs.common.db import Database, owner_role, provision, runtime_role
+from libs.common.db.append_only import REFUSE_CHANGE
 from libs.common.db.database import psycopg2_url, single_connection_engine
-from libs.common.db.provision import grant_runtime
+from libs.common.db.migrate import complete_schema
 from libs.common.events.outbox import Outbox
 from libs.common.events.personal import Recipient
 from libs.common.events.subscriptions import Subscription, Subscriptions
@@ -102,8 +103,9 @@ def _open(admin_url: str, metadata: MetaData, prefix: str, recipient: Recipient 
     owner = psycopg2_url(admin_url).set(username=owner_role(service, prefix), password=PASSWORD)
     engine = create_engine(owner, poolclass=NullPool)
     with engine.begin() as connection:
+        connection.exec_driver_sql(REFUSE_CHANGE.format(schema=service).replace("%", "%%"))
         metadata.create_all(connection)
-        grant_runtime(connection, service, metadata)
+        complete_schema(connection, metadata)
     runtime = psycopg2_url(admin_url).set(username=runtime_role(service, prefix), password=PASSWORD)
     return Database(
         runtime.render_as_string(hide_password=False), metadata, outbox=Outbox(metadata, recipient), application_name="test"

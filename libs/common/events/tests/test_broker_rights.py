@@ -16,6 +16,7 @@ from libs.common.events.tests.platform import backing
 from libs.common.events.tests.test_subscriptions import cut, file
 from libs.common.events.topology import (
     EVENTS_EXCHANGE,
+    UNROUTABLE_QUEUE,
     Binding,
     Exchange,
     Queue,
@@ -95,6 +96,20 @@ def test_a_service_sets_up_and_uses_its_own_subscriptions(rights: Rights) -> Non
     assert [each.routing_key for each in received] == ["studio.reel.cut"]
     session.publish("cinema.queues", "cinema.studio.reel.q2.retry.0", b"{}", {})
     session.close()
+
+
+def test_a_service_sees_how_much_is_unroutable_but_not_what(rights: Rights) -> None:
+    publish(rights.url("studio"), "studio.reel.nobody_wants_this")
+    session = Session(rights.url("cinema"))
+
+    found = session.look(UNROUTABLE_QUEUE)
+
+    assert found is not None
+    assert found.messages >= 1
+    assert session.look("cinema.no.such.queue") is None
+    with pytest.raises(BrokerUnavailable, match="403"):
+        session.get(UNROUTABLE_QUEUE)
+    session.sever()
 
 
 def test_a_service_may_not_read_anothers_queue(rights: Rights) -> None:

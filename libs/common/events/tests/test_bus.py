@@ -4,20 +4,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import orjson
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from libs.common import ids
+from libs.common import worker as workers
 from libs.common.db import kernel_tables
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, declare
 from libs.common.events.relay import LOCK, Relay
+from libs.common.events.subscriptions import Subscriptions
 from libs.common.events.tests.cinema import Cinema, cinema, envelope_of, publish_cuts, relay_of, stored
 from libs.common.events.tests.live import (
+    STUDIO,
     Alarmed,
     Cut,
     Labelled,
@@ -180,13 +183,31 @@ def test_an_event_that_nobody_wants_is_kept_where_it_is_counted_and_blocks_nobod
         with platform.studio.transaction() as tx:
             event_id = tx.publish(Sold(ticket_id=ids.new_id(), number=1))
         eventually(lambda: stored(platform.studio, "outbox") == 0, "it left")
-        kept: list[str] = []
+        kept: list[bytes] = []
 
         def found() -> bool:
-            kept.extend(orjson.loads(body)["id"] for body, _ in platform.take(UNROUTABLE_QUEUE))
-            return str(event_id) in kept
+            kept.extend(body for body, _ in platform.take(UNROUTABLE_QUEUE))
+            return any(str(event_id).encode() in body for body in kept)
 
         eventually(found, "it lies among the unroutable")
+
+
+def test_the_worker_whose_relay_is_active_counts_what_nobody_wants(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MEASURE_SECONDS", 0.05)
+    monkeypatch.setattr(workers, "UNROUTABLE_SECONDS", 0.0)
+    platform.take(UNROUTABLE_QUEUE)
+    worker = Worker(platform.studio, platform.amqp_url, subscriptions=Subscriptions(STUDIO, (), ()))
+    worker.start()
+    try:
+        with platform.studio.transaction() as tx:
+            for number in range(3):
+                tx.publish(Sold(ticket_id=ids.new_id(), number=number))
+        eventually(
+            lambda: REGISTRY.get_sample_value("lumiere_unroutable_events", {"service": STUDIO}) == 3, "three are counted"
+        )
+        assert stored(platform.studio, "outbox") == 0
+    finally:
+        assert worker.stop()
 
 
 def test_commands_succeed_while_the_broker_is_away_and_nothing_is_lost(platform: Platform) -> None:
@@ -203,7 +224,7 @@ def test_commands_succeed_while_the_broker_is_away_and_nothing_is_lost(platform:
 
 @contextmanager
 def cinema_without_relay(platform: Platform) -> Iterator[Cinema]:
-    service = Cinema(platform, subscriptions(platform.consumer, show))
+    service = Cinema(platform, subscriptions(platform.consumer, show), {})
     consumer = service.consumer()
     with ExitStack() as stack:
         stack.callback(forget, platform.amqp_url, service.subscribed)

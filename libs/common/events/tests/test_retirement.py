@@ -53,7 +53,7 @@ class Old:
 
     def left(self) -> list[str]:
         with open_session(self.platform.amqp_url) as session:
-            return [queue for queue in self.queues if session.consumers(queue) is not None]
+            return [queue for queue in self.queues if session.look(queue) is not None]
 
     def consumer(self) -> Consumer:
         return Consumer(self.platform.cinema, self.platform.amqp_url, self.subscription, {Mood: Mood()})
