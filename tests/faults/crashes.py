@@ -58,7 +58,7 @@ def _part_is_confirmed(arguments: tuple[Any, ...], _result: object) -> bool:
     sent = publisher._sent[-1]
 
     def confirmed() -> bool:
-        return min(sent.unconfirmed) > publisher._published
+        return bool(min(sent.unconfirmed) > publisher._published)
 
     assert publisher._run(CONFIRM_SECONDS, confirmed), "the broker confirmed nothing"
     return True
