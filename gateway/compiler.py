@@ -36,6 +36,27 @@ class TargetError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class AmqpsDoor:
+    """Where subscribers outside come in, and the broker that they are carried to."""
+
+    port: int
+    certificate: str
+    broker_host: str
+    broker_port: int
+
+    @property
+    def broker(self) -> str:
+        """`host:port`."""
+        host = f"[{self.broker_host}]" if ":" in self.broker_host else self.broker_host
+        return f"{host}:{self.broker_port}"
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the broker's address has to be looked up, again and again since it may move."""
+        return not (":" in self.broker_host or re.fullmatch(r"[0-9.]+", self.broker_host))
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """What of the settings shapes the configuration."""
 
@@ -47,6 +68,7 @@ class Door:
     secret: bytes
     trace_sample_percent: int = 10
     certificate: str | None = None
+    amqps: AmqpsDoor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +102,8 @@ def compile_configuration(
     paths.refuse_overlaps(manifests)
     routes = [(manifest, route) for manifest in manifests for route in manifest.routes if route.exposed]
     _refuse_reserved(routes)
+    if door.amqps and not ADDRESS.match(door.amqps.broker):
+        raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
     areas = _areas(routes)
     shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]

@@ -21,6 +21,17 @@ ADDRESS_MAX = 8_000
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off."""
 
+AMQPS_CONNECTIONS_MAX = 500
+"""Subscribers' connections at once."""
+AMQPS_ADDRESS_CONNECTIONS_MAX = 20
+"""The same from one address."""
+AMQPS_ADDRESS_RATE_MAX = 60
+"""New connections from one address in one window; a client that reconnects in a circle is slowed down."""
+AMQPS_HEADER_SECONDS = 5
+"""From connecting to the greeting of an AMQP client, TLS included."""
+AMQPS_IDLE_SECONDS = 180
+"""Silence after which a connection is cut: three times the heartbeat that RabbitMQ proposes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:

@@ -1,4 +1,5 @@
-"""The gateway's own few pages, on a socket that only HAProxy can reach: `/health` for administrators, the OpenAPI document."""
+"""The gateway's own few pages, on a socket that only HAProxy can reach: `/health` for administrators, and what the platform
+publishes about itself: the OpenAPI and AsyncAPI documents and the schemas of events."""
 
 import socket
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
+from gateway.asyncapi import Catalogue
 from gateway.compiler import PAGES_SOCKET
 from gateway.haproxy import HaproxyAway, short_path
 from gateway.manifest import ROOT
@@ -21,6 +23,9 @@ from libs.common.http.answers import problem_response
 
 BACKLOG = 128
 POLL_SECONDS = 0.5
+DOCUMENT_SECONDS = 3_600
+"""How long anybody may keep a published document before asking again."""
+SCHEMA_MEDIA_TYPE = "application/schema+json"
 
 
 class Pages:
@@ -33,9 +38,13 @@ class Pages:
         self._settings = settings
         self._status = status
         self._root = root
+        self._events = Catalogue(root)
         self.app = Flask("gateway", static_folder=None)
         self.app.add_url_rule("/health", view_func=self.health)
         self.app.add_url_rule("/openapi.json", view_func=self.openapi)
+        self.app.add_url_rule("/asyncapi.json", view_func=self.asyncapi)
+        self.app.add_url_rule("/events", view_func=self.events)
+        self.app.add_url_rule("/events/<event_type>/<int:version>", view_func=self.event_schema)
         self.app.register_error_handler(Problem, self._problem)
         self.app.register_error_handler(404, lambda _: self._problem(NotFound("There is no page at this address.")))
         self.app.register_error_handler(405, lambda _: self._problem(MethodNotAllowed("This page is only read.")))
@@ -64,6 +73,27 @@ class Pages:
         """All services in one OpenAPI 3.1 document."""
         documents = sorted((self._root / "services").glob("*/openapi.json"))
         return self._json(merged(self._settings.lumiere_origin, documents))
+
+    def asyncapi(self) -> Response:
+        """All services in one AsyncAPI 3.0 document."""
+        return self._published(self._events.document(self._settings.lumiere_origin, self._settings.gateway_amqps_port))
+
+    def events(self) -> Response:
+        """Every published event type and where its schema stands."""
+        return self._published(self._events.index(self._settings.lumiere_origin))
+
+    def event_schema(self, event_type: str, version: int) -> Response:
+        """The JSON Schema of one event's data; its `$id` is the event's `dataschema`."""
+        return self._published(self._events.schema(event_type, version), SCHEMA_MEDIA_TYPE)
+
+    def _published(self, document: dict[str, Any], media_type: str = "application/json") -> Response:
+        """A document that anybody may keep for a while, and ask for again by its tag."""
+        answer = Response(self.app.json.dumps(document), content_type=media_type)
+        answer.cache_control.public = True
+        answer.cache_control.max_age = DOCUMENT_SECONDS
+        answer.add_etag()
+        answer.make_conditional(request)
+        return answer
 
     def _require_admin(self) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

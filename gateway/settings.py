@@ -1,13 +1,17 @@
 """The gateway's environment, typed and checked at start."""
 
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from gateway.compiler import Door
+from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
 from libs.common.config import Environment, Port, Secret, Settings
+
+AMQP_PORT = 5672
 
 
 class GatewaySettings(Settings):
@@ -35,7 +39,25 @@ class GatewaySettings(Settings):
     gateway_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key; then the port speaks TLS"
     )
+    gateway_amqps_port: Port | None = Field(
+        default=None, description="Opens the door for subscribers outside: AMQP over TLS, carried to RabbitMQ; unset: shut"
+    )
+    gateway_amqps_certificate: Path | None = Field(
+        default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _subscribers_come_over_tls(self) -> Self:
+        if self.gateway_amqps_port is None:
+            return self
+        if self.gateway_amqps_certificate is None and self.gateway_certificate is None:
+            raise ValueError("GATEWAY_AMQPS_PORT needs GATEWAY_AMQPS_CERTIFICATE, a PEM file of certificate and key")
+        if self.gateway_amqps_port == self.lumiere_port:
+            raise ValueError("GATEWAY_AMQPS_PORT must differ from LUMIERE_PORT")
+        if urlsplit(self.amqp_url.get_secret_value()).scheme != "amqp":
+            raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
+        return self
 
     def targets(self) -> TargetSource:
         """Where the replicas are listed."""
@@ -52,4 +74,14 @@ class GatewaySettings(Settings):
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
+            amqps=self._amqps_door(),
+        )
+
+    def _amqps_door(self) -> AmqpsDoor | None:
+        certificate = self.gateway_amqps_certificate or self.gateway_certificate
+        if self.gateway_amqps_port is None or certificate is None:
+            return None
+        broker = urlsplit(self.amqp_url.get_secret_value())
+        return AmqpsDoor(
+            self.gateway_amqps_port, str(certificate.resolve()), broker.hostname or "127.0.0.1", broker.port or AMQP_PORT
         )

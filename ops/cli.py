@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ops import compose, console, logs
 from ops import proof as proofs
+from ops.bus import events, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import out
 from ops.demo import command as demos
@@ -195,6 +196,9 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
 main.add_command(proofs.command, "proof")
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
+main.add_command(events.group, "events")
+for command in subscribers.COMMANDS:
+    events.group.add_command(command)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,15 @@ class Environments:
             "GATEWAY_SECRET_FILE": self._secret("GATEWAY_SECRET"),
             "GATEWAY_TARGETS": str(self.layout.targets),
             "GATEWAY_FOLDER": str(self.layout.gateway_folder),
+            **self._amqps(),
         }
+
+    def _amqps(self) -> dict[str, str]:
+        """The door for subscribers outside, when it is open."""
+        port, certificate = self.layout.settings.lumiere_amqps_port, self.layout.settings.lumiere_amqps_certificate
+        if port is None or certificate is None:
+            return {}
+        return {"GATEWAY_AMQPS_PORT": str(port), "GATEWAY_AMQPS_CERTIFICATE": str(certificate.expanduser().resolve())}
 
     def _common(self, user: str) -> dict[str, str]:
         auth = Replica("auth", "web", 1)

@@ -53,7 +53,48 @@ class Management:
         """Remove a user; its connections end."""
         self._ask("DELETE", f"/api/users/{quote(name, safe='')}")
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+    def permit_topics(self, name: str, exchange: str, *, write: str, read: str) -> None:
+        """Set a user's rights on the routing keys of an exchange: regular expressions."""
+        body = {"exchange": exchange, "write": write, "read": read}
+        self._ask("PUT", f"/api/topic-permissions/{self._vhost}/{quote(name, safe='')}", body)
+
+    def put_queue(self, name: str, arguments: Mapping[str, Any]) -> None:
+        """Create a durable queue, or see that it is there with these arguments."""
+        body = {"durable": True, "auto_delete": False, "arguments": dict(arguments)}
+        self._ask("PUT", f"/api/queues/{self._vhost}/{quote(name, safe='')}", body)
+
+    def delete_queue(self, name: str) -> None:
+        """Remove a queue with what lies in it."""
+        self._ask("DELETE", f"/api/queues/{self._vhost}/{quote(name, safe='')}")
+
+    def bindings(self, exchange: str, queue: str) -> dict[str, str]:
+        """Routing key → the broker's own key of that binding, of one queue at one exchange."""
+        found = self._ask("GET", self._bindings(exchange, queue)).json()
+        return {each["routing_key"]: each["properties_key"] for each in found}
+
+    def bind(self, exchange: str, queue: str, routing_key: str) -> None:
+        """Let a queue have what is published under a routing key."""
+        self._ask("POST", self._bindings(exchange, queue), {"routing_key": routing_key, "arguments": {}})
+
+    def unbind(self, exchange: str, queue: str, properties_key: str) -> None:
+        """Undo a binding that `bindings` named."""
+        self._ask("DELETE", f"{self._bindings(exchange, queue)}/{quote(properties_key, safe='')}")
+
+    def connections(self, user: str) -> list[str]:
+        """The names of a user's open connections."""
+        found: list[dict[str, Any]] = self._ask("GET", "/api/connections").json()
+        return [each["name"] for each in found if each.get("user") == user and "name" in each]
+
+    def close_connection(self, name: str) -> None:
+        """End a connection; one that has ended by itself is no fault."""
+        self._ask("DELETE", f"/api/connections/{quote(name, safe='')}", missing_is_fine=True)
+
+    def _bindings(self, exchange: str, queue: str) -> str:
+        return f"/api/bindings/{self._vhost}/e/{quote(exchange, safe='')}/q/{quote(queue, safe='')}"
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, missing_is_fine: bool = False
+    ) -> httpx.Response:
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
@@ -62,6 +103,8 @@ class Management:
             ) from error
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise OperationError("RabbitMQ's management API refuses us. Check AMQP_MANAGEMENT_URL.")
+        if missing_is_fine and answer.status_code == httpx.codes.NOT_FOUND:
+            return answer
         if answer.is_error:
             raise OperationError(f"RabbitMQ's management API answered {answer.status_code} to {method} {path}.")
         return answer

@@ -1,8 +1,9 @@
 """What an operator may set in the environment; everything has a default that suits one machine."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from libs.common.config import Environment, Port, Settings, load
 
@@ -27,6 +28,12 @@ class PlatformSettings(PassedOn):
     lumiere_home: Path = Field(default=ROOT / ".local", description="State folder: secrets, data, logs, mail")
     lumiere_port: Port = Field(default=8080, description="The gateway's port, the only one that clients need")
     lumiere_port_base: int = Field(default=18_100, ge=1_024, le=PORT_BASE_MAX, description="First of the inner ports")
+    lumiere_amqps_port: Port | None = Field(
+        default=None, description="Opens the gateway to subscribers outside on this port, AMQP over TLS; unset: shut"
+    )
+    lumiere_amqps_certificate: Path | None = Field(
+        default=None, description="PEM file of certificate and key that subscribers see; needed with LUMIERE_AMQPS_PORT"
+    )
     lumiere_env: Environment = "development"
     database_url: SecretStr | None = Field(
         default=None, description="An administrative Postgres to use instead of a private one"
@@ -35,6 +42,12 @@ class PlatformSettings(PassedOn):
     amqp_management_url: SecretStr | None = Field(
         default=None, description="The management API of that RabbitMQ, as an administrator: http://user:password@host:15672"
     )
+
+    @model_validator(mode="after")
+    def _subscribers_come_over_tls(self) -> Self:
+        if self.lumiere_amqps_port is not None and self.lumiere_amqps_certificate is None:
+            raise ValueError("LUMIERE_AMQPS_PORT needs LUMIERE_AMQPS_CERTIFICATE, a PEM file of certificate and key")
+        return self
 
 
 def platform_settings() -> PlatformSettings:

@@ -22,7 +22,7 @@ BACKING = ("DATABASE_URL", "AMQP_URL")
 TEST_FOLDER = ROOT / ".local" / "test"
 BRING_SERVERS = {"platform": "conftest", "servers": "tests.faults.conftest"}
 """Fixtures that start servers for themselves, by the module that defines them."""
-OUR_PACKAGES = frozenset({"libs", "services", "gateway", "tests"})
+OUR_PACKAGES = frozenset({"libs", "services", "gateway", "ops", "tests"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,3 +233,31 @@ def test_the_openapi_document_is_merged_and_the_details_are_for_administrators(p
         f"{url}/health", headers={"Authorization": f"Bearer {platform_of_one.forge().token(Role.ADMIN)}"}
     ).json()
     assert details["keys"] == ["key-one"]
+
+
+def test_the_events_are_published_for_machines_and_may_be_kept_for_a_while(platform_of_one: Platform) -> None:
+    url = f"http://127.0.0.1:{platform_of_one.port}"
+    document = httpx.get(f"{url}/asyncapi.json")
+    listed = httpx.get(f"{url}/events").json()["events"]
+    schema = httpx.get(f"{url}/events/tasks.task.validated/1")
+
+    assert document.json()["asyncapi"] == "3.0.0"
+    assert {"type": "tasks.task.validated", "version": 1}.items() <= next(
+        each for each in listed if each["type"] == "tasks.task.validated"
+    ).items()
+    assert schema.headers["content-type"] == "application/schema+json"
+    assert schema.json()["$id"] == "https://lumiere.film/events/tasks.task.validated/1"
+    assert schema.json()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    for answer in (document, schema):
+        assert answer.headers["cache-control"] == "public, max-age=3600"
+        again = httpx.get(answer.url, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["tasks.task.validated/2", "tasks.task.lost/1", "tasks.task.validated/one", "Money/1"])
+def test_a_schema_that_nobody_published_is_a_problem(platform_of_one: Platform, path: str) -> None:
+    answer = httpx.get(f"http://127.0.0.1:{platform_of_one.port}/events/{path}")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "max-age" not in answer.headers.get("cache-control", "")

@@ -13,9 +13,13 @@ class DeliveryFailed(Event, type="notify.delivery.failed", version=1, aggregate=
     """
 
     notification_id: UUID
+    """The message."""
     channel: str
+    """How it was to be delivered, such as EMAIL."""
     attempts: int
+    """How often delivery was tried."""
     error_class: str
+    """The kind of failure."""
 
 
 class AuditRecorded(AuditEvent, type="notify.audit.recorded", version=1, aggregate="audit_id"):

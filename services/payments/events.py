@@ -11,9 +11,13 @@ class PaymentCreated(Event, type="payments.payment.created", version=1, aggregat
     """A contributor is owed money for a validated task."""
 
     payment_id: UUID
+    """The payment."""
     task_id: UUID
+    """The task."""
     contributor_id: UUID
+    """The user who is owed."""
     amount: Money
+    """What is owed."""
 
 
 class LumensChanged(Event, type="payments.lumens.changed", version=1, aggregate="user_id"):
@@ -23,11 +27,17 @@ class LumensChanged(Event, type="payments.lumens.changed", version=1, aggregate=
     """
 
     user_id: UUID
+    """The user whose account it is."""
     entry_id: UUID
+    """The booked entry."""
     amount: int
+    """Signed, in whole Lumens."""
     reason: str
+    """What the entry was booked for, by kind."""
     reference_id: UUID
+    """What the entry was booked for."""
     balance_after: int
+    """Whole Lumens on the account after this entry."""
 
 
 class AuditRecorded(AuditEvent, type="payments.audit.recorded", version=1, aggregate="audit_id"):

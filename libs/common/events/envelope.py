@@ -23,6 +23,7 @@ from libs.common.events.personal import PLACEHOLDER, RECIPIENT, Personal, Recipi
 
 MEDIA_TYPE: Final = "application/cloudevents+json"
 SCHEMA_BASE: Final = "https://lumiere.film/events/"
+FIRST_RELEASE: Final = "0.1.0"
 SEQUENCE_DIGITS: Final = 20
 SUBJECT_LENGTH_MAX: Final = 255
 ATTRIBUTE_LENGTH_MAX: Final = 255
@@ -41,7 +42,15 @@ class MalformedEvent(ValueError):
 class EventPart(BaseModel):
     """A value nested in an event: frozen, strict, no unknown field where it is produced."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", ser_json_timedelta="iso8601", ser_json_bytes="base64")
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        ser_json_timedelta="iso8601",
+        ser_json_bytes="base64",
+        # A text below a field is its meaning in the schema and in the event catalogue.
+        use_attribute_docstrings=True,
+    )
 
 
 class Event(EventPart):
@@ -49,15 +58,30 @@ class Event(EventPart):
 
     Declared with class arguments: `type` is `<service>.<aggregate>.<fact>` and the routing key, `version` its major version,
     `aggregate` the field that identifies the aggregate. A base class that several facts share names none of the three.
+    `since` is the release of the platform that first published it. `internal` facts are the platform's own affair, how it
+    guards itself and its people: they are never offered to subscribers outside.
     """
 
     event_type: ClassVar[str] = ""
     event_version: ClassVar[int] = 0
     aggregate_field: ClassVar[str] = ""
+    event_since: ClassVar[str] = FIRST_RELEASE
+    event_internal: ClassVar[bool] = False
 
-    def __init_subclass__(cls, *, type: str = "", version: int = 0, aggregate: str = "", **options: Any) -> None:  # noqa: A002 - the CloudEvents name
+    def __init_subclass__(
+        cls,
+        *,
+        type: str = "",  # noqa: A002 - the CloudEvents name
+        version: int = 0,
+        aggregate: str = "",
+        since: str = FIRST_RELEASE,
+        internal: bool | None = None,
+        **options: Any,
+    ) -> None:
         super().__init_subclass__(**options)
-        cls.event_type, cls.event_version, cls.aggregate_field = type, version, aggregate
+        cls.event_type, cls.event_version, cls.aggregate_field, cls.event_since = type, version, aggregate, since
+        if internal is not None:
+            cls.event_internal = internal
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_options: Any) -> None:

@@ -27,6 +27,8 @@ SALT_BYTES: Final = 32
 COMMITMENT_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
+PERSONAL_MARK: Final = "x-personal"
+"""What marks a personal value in a JSON Schema."""
 RECIPIENT: Final = "recipient"
 """Serialisation context key: the `Recipient` that personal values are sealed to. Without it only the commitment is written."""
 PLACEHOLDER: Final = "placeholder"
@@ -228,6 +230,7 @@ class Personal(Generic[T]):
             "description": "A personal value: its commitment, and for its one reader a sealed box.",
             "properties": {"commitment": {"type": "string"}, "sealed": {"type": "string"}},
             "required": ["commitment"],
+            PERSONAL_MARK: True,
         }
 
 

@@ -1,0 +1,1 @@
+"""Published documents hold to the standards that they name."""
