@@ -69,7 +69,7 @@ PEERS = (
     ),
     Peer(
         "nameko",
-        ("nameko", "run", "nameko_peer"),
+        ("nameko", "run", "--config", "nameko.yaml", "nameko_peer"),
         "no outbox",
         "no inbox, no order, dropped when the handler fails",
     ),
@@ -155,7 +155,12 @@ def _await_first(peer: Peer, environ: dict[str, str], heard: Path, log: Path) ->
 def _publish(peer: Peer, environ: dict[str, str], count: int) -> float:
     """Seconds."""
     command = [str(PLACE / "bin" / "python"), "-m", peer.module, str(count)]
-    done = subprocess.run(command, env=environ, cwd=SCRIPTS, capture_output=True, text=True, timeout=WORK_SECONDS, check=False)
+    try:
+        done = subprocess.run(
+            command, env=environ, cwd=SCRIPTS, capture_output=True, text=True, timeout=WORK_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise NothingMeasured(f"{count} messages were not published within {WORK_SECONDS:.0f} s") from None
     if done.returncode:
         raise NothingMeasured(_last_line(done.stderr))
     return float(done.stdout.split()[-1])
@@ -164,8 +169,6 @@ def _publish(peer: Peer, environ: dict[str, str], count: int) -> float:
 @contextmanager
 def _worker(peer: Peer, environ: dict[str, str], log: Path) -> Iterator[None]:
     command = [str(PLACE / "bin" / peer.worker[0]), *peer.worker[1:]]
-    if peer.name == "nameko":
-        command += ["--broker", environ["AMQP_URL"]]
     with log.open("a", encoding="utf-8") as output:
         process = subprocess.Popen(command, env=environ, cwd=SCRIPTS, stdout=output, stderr=output, start_new_session=True)
     try:

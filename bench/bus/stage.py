@@ -30,6 +30,7 @@ from libs.common.ids import new_id
 from ops.settings import ROOT
 
 kombu: Any = untyped_kombu
+LOG = ROOT / ".local" / "bench" / "log"
 POLL_SECONDS = 0.01
 WAIT_SECONDS = 30.0
 _OUTBOX_IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM {schema}.outbox)"
@@ -146,28 +147,22 @@ def children(set_up: Stage, *roles: str) -> Iterator[list[Child]]:
 @contextmanager
 def _child(set_up: Stage, role: str) -> Iterator[Child]:
     command = [sys.executable, "-m", "bench.bus.child", role]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=sys.stderr.fileno() if _is_file(sys.stderr) else None,
-        text=True,
-        cwd=ROOT,
-        env=set_up.environ(),
-    )
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            cwd=ROOT,
+            env=set_up.environ(),
+        )
     try:
         yield Child(role, process)
     finally:
         process.kill()
         process.communicate()
-
-
-def _is_file(stream: Any) -> bool:
-    try:
-        stream.fileno()
-    except (AttributeError, OSError):
-        return False
-    return True
 
 
 def await_(what: str, condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
