@@ -53,7 +53,7 @@ format: $(LUMIERE)  ## Format the code and mend what the linter can mend
 	@$(RUN) -m ruff check --fix --quiet . || true
 	@$(RUN) -m ruff format .
 
-lock: $(LUMIERE)  ## Write requirements/*.lock anew from pyproject.toml
+lock: $(LUMIERE)  ## Write requirements/*.lock anew from pyproject.toml and peers.in
 	@$(RUN) -m ops.checks.locks --write
 
 manifests: $(LUMIERE)  ## Write the policy manifests and the generated documents anew
@@ -62,5 +62,5 @@ manifests: $(LUMIERE)  ## Write the policy manifests and the generated documents
 bench: packages $(LUMIERE)  ## Measure what the documents claim, each beside its limit
 	@$(RUN) -m bench
 
-bench-%: packages $(LUMIERE)  ## Measure one: tokens, requests, bus, posting, log or story
+bench-%: packages $(LUMIERE)  ## Measure one: tokens, requests, bus, bus-growth (minutes), posting, log or story
 	@$(RUN) -m bench $*

@@ -69,6 +69,13 @@ class Door:
     trace_sample_percent: int = 10
     certificate: str | None = None
     amqps: AmqpsDoor | None = None
+    certificates_digest: str = ""
+    """Of what the certificate files hold: another one is another configuration, and so a reload."""
+
+    @property
+    def certificates(self) -> list[str]:
+        """The paths of the certificate files."""
+        return [path for path in (self.certificate, self.amqps.certificate if self.amqps else None) if path]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ class Gateway:
 
     def fingerprint(self) -> object:
         """Changes when an input on disk or the day does."""
-        paths = list(self._manifests())
+        paths = [*self._manifests(), *map(Path, self._door.certificates)]
         return (
             clock.now().date(),
             self._targets.fingerprint(),
@@ -68,7 +70,8 @@ class Gateway:
         """
         with self._compiling, self.folder.locked():
             read = manifest.read(self._manifests())
-            files = compile_configuration(read, self._door, self.keys, self._targets.read(), clock.now().date())
+            door = replace(self._door, certificates_digest=self._certificates_digest())
+            files = compile_configuration(read, door, self.keys, self._targets.read(), clock.now().date())
             release = self.folder.stage(files)
             if release == self.folder.current_release():
                 return False
@@ -82,6 +85,11 @@ class Gateway:
         log.info("gateway.compiled", release=release, keys=len(self.keys), routes=sum(len(each.routes) for each in read))
         self.reconcile()
         return True
+
+    def _certificates_digest(self) -> str:
+        """Empty when there are none; a file that is missing is HAProxy's to complain about."""
+        contents = [path.read_bytes() for path in map(Path, self._door.certificates) if path.exists()]
+        return sha256(b"\0".join(contents)).hexdigest() if contents else ""
 
     # -- keys
 

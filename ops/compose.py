@@ -4,6 +4,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 from sqlalchemy import make_url
@@ -63,6 +64,7 @@ def _database_url(role: str) -> str:
 
 def _broker(vault: Vault, services: list[str]) -> None:
     passwords = {OPERATOR: vault.ensure("RABBITMQ_OPERATOR_PASSWORD")}
+    vault.ensure("AMQP_MANAGEMENT_URL", lambda: f"http://{OPERATOR}:{quote(passwords[OPERATOR], safe='')}@rabbitmq:15672")
     for user in (*services, GATEWAY):
         address = vault.ensure(f"AMQP_URL_{user.upper()}", partial(_broker_url, user))
         passwords[user] = str(make_url(address).password)

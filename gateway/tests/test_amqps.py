@@ -208,6 +208,24 @@ def test_a_silent_client_is_cut_and_a_quiet_subscriber_is_not(tmp_path: Path, mo
         opened.running.close()
 
 
+def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
+    opened = Entrance(tmp_path)
+    try:
+        opened.socket().close()
+        before = opened.running.gateway.fingerprint()
+        opened.certificate = certificate(tmp_path)
+        with pytest.raises(ssl.SSLError):
+            opened.socket()
+
+        assert opened.running.gateway.fingerprint() != before
+        assert opened.running.gateway.compile()
+
+        opened.socket().close()
+        assert not opened.running.gateway.compile()
+    finally:
+        opened.running.close()
+
+
 def test_a_broker_that_does_not_speak_amqp_is_down(tmp_path: Path) -> None:
     opened = Entrance(tmp_path, broker_port=free_port())
     try:
@@ -244,7 +262,7 @@ def test_a_broker_by_name_is_looked_up_again_and_a_strange_one_is_refused() -> N
 
 
 ENVIRONMENT = {
-    "AMQP_URL": "amqp://gateway:secret@rabbitmq/",
+    "AMQP_URL": "amqp://gateway@rabbitmq/",
     "REVOCATION_LIST_TOKEN": random_token(),
     "GATEWAY_SECRET": random_token(),
     "GATEWAY_FOLDER": "/run/lumiere",

@@ -1,6 +1,7 @@
-"""The locks fit pyproject.toml: every requirement is pinned to a version that it allows, with hashes, and no index is named.
+"""The locks fit pyproject.toml and requirements/peers.in.
 
-Works without any registry. `python -m ops.checks.locks --write` makes the locks anew, which needs one.
+Every requirement is pinned to a version that it allows, with hashes, and no index is named. Works without any registry.
+`python -m ops.checks.locks --write` makes the locks anew, which needs one.
 """
 
 import re
@@ -19,6 +20,8 @@ from ops.settings import ROOT
 
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
+PEERS = "peers"
+"""What the bus is measured beside; it shares no version with the product, which never installs it."""
 OPTION = re.compile(r"^\s*--?(?!hash=)[a-z]")
 
 
@@ -30,7 +33,13 @@ def faults(root: Path = ROOT) -> str:
     extra = [Requirement(text) for text in project["optional-dependencies"]["dev"]]
     found = _lock_faults(runtime, wanted) + _lock_faults(developer, [*wanted, *extra])
     found += _differences(pins(runtime), pins(developer))
+    found += _lock_faults(root / "requirements" / f"{PEERS}.lock", _listed(root / "requirements" / f"{PEERS}.in"), "peers.in")
     return "\n".join(found)
+
+
+def _listed(requirements: Path) -> list[Requirement]:
+    lines = (line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines())
+    return [Requirement(line) for line in lines if line]
 
 
 def pins(lock: Path) -> dict[str, str]:
@@ -39,7 +48,7 @@ def pins(lock: Path) -> dict[str, str]:
     return {canonicalize_name(match["name"]): match["version"] for match in matches if match}
 
 
-def _lock_faults(lock: Path, requirements: list[Requirement]) -> list[str]:
+def _lock_faults(lock: Path, requirements: list[Requirement], source: str = "pyproject.toml") -> list[str]:
     if not lock.exists():
         return [f"{lock.name}: is missing; `make lock` writes it"]
     text = lock.read_text(encoding="utf-8")
@@ -49,7 +58,7 @@ def _lock_faults(lock: Path, requirements: list[Requirement]) -> list[str]:
     for requirement in requirements:
         version = pinned.get(canonicalize_name(requirement.name))
         if version is None:
-            found.append(f"{lock.name}: {requirement.name} of pyproject.toml is not pinned; run `make lock`")
+            found.append(f"{lock.name}: {requirement.name} of {source} is not pinned; run `make lock`")
         elif not requirement.specifier.contains(version, prereleases=True):
             found.append(f"{lock.name}: {requirement.name} is pinned to {version}, wanted is {requirement.specifier}")
     return found + [f"{lock.name}: {name} is needed by {by} and not pinned" for name, by in _unpinned_dependencies(pinned)]
@@ -90,11 +99,15 @@ def write(root: Path = ROOT) -> None:
     """Resolve anew with hashes; no address of an index is written."""
     options = ["--generate-hashes", "--strip-extras", "--allow-unsafe", "--no-header", "--quiet"]
     options += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"]
-    for name, extras in (("runtime", []), ("dev", ["--extra", "dev"])):
-        target = Path("requirements") / f"{name}.lock"
-        constraint = [] if name == "runtime" else ["--constraint", "requirements/runtime.lock"]
-        command = [sys.executable, "-m", "piptools", "compile", *options, *extras, *constraint]
-        subprocess.run([*command, "--output-file", str(target), "pyproject.toml"], cwd=root, check=True)
+    of_developers = ["--extra", "dev", "--constraint", "requirements/runtime.lock"]
+    sources: list[tuple[str, list[str], str]] = [
+        ("runtime", [], "pyproject.toml"),
+        ("dev", of_developers, "pyproject.toml"),
+        (PEERS, [], f"requirements/{PEERS}.in"),
+    ]
+    for name, more, source in sources:
+        command = [sys.executable, "-m", "piptools", "compile", *options, *more]
+        subprocess.run([*command, "--output-file", f"requirements/{name}.lock", source], cwd=root, check=True)
 
 
 @click.command()

@@ -26,6 +26,8 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "requirements" / "runtime.lock").write_text(RUNTIME)
     (tmp_path / "requirements" / "dev.lock").write_text(DEVELOPER)
+    (tmp_path / "requirements" / "peers.in").write_text("# why\nflask\n")
+    (tmp_path / "requirements" / "peers.lock").write_text(RUNTIME)
     return tmp_path
 
 
@@ -40,6 +42,8 @@ def test_locks_that_fit_have_no_fault(project: Path) -> None:
         ("runtime.lock", RUNTIME.replace("3.1.2", "3.0.0"), "flask is pinned to 3.0.0"),
         ("runtime.lock", RUNTIME.replace(HASH, ""), "flask has no hash"),
         ("runtime.lock", "--index-" + f"url here\n{RUNTIME}", "option line"),
+        ("peers.lock", RUNTIME.replace(HASH, ""), "peers.lock: flask has no hash"),
+        ("peers.in", "flask\nkombu", "kombu of peers.in is not pinned"),
         ("dev.lock", RUNTIME, "pytest of pyproject.toml is not pinned"),
         ("dev.lock", DEVELOPER.replace("3.1.2", "3.1.3"), "flask is 3.1.3, runtime.lock has 3.1.2"),
     ],

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from libs.common.config import ConfigurationError, load
 from ops.errors import OperationError, PortTaken
 from ops.layout import INFRASTRUCTURE_PORTS, REPLICAS_MAX, SOCKET_PATH_MAX, Layout, Replica, scale_of
+from ops.plan import GATEWAY_PROCESS, Plan
 from ops.ports import PortUse, free_range, require_free
 from ops.settings import ROOT, PlatformSettings
 
@@ -123,3 +124,27 @@ def test_a_scale_that_makes_no_sense_is_refused(text: str) -> None:
 @given(st.integers(min_value=0, max_value=REPLICAS_MAX))
 def test_every_number_of_replicas_within_the_limit_is_taken(number: int) -> None:
     assert scale_of(f"tasks={number}", SERVICES) == {("tasks", "web"): number}
+
+
+def test_the_door_for_subscribers_needs_a_certificate() -> None:
+    with pytest.raises(ConfigurationError, match="LUMIERE_AMQPS_PORT needs LUMIERE_AMQPS_CERTIFICATE"):
+        layout_of(LUMIERE_AMQPS_PORT="5671")
+
+
+def test_the_gateway_is_told_of_the_door_only_when_it_is_open(tmp_path: Path) -> None:
+    certificate = tmp_path / "server.pem"
+    shut = Plan(layout_of(LUMIERE_HOME=str(tmp_path / "a")))
+    opened = Plan(
+        layout_of(LUMIERE_HOME=str(tmp_path / "b"), LUMIERE_AMQPS_PORT="5671", LUMIERE_AMQPS_CERTIFICATE=str(certificate))
+    )
+
+    def gateway(plan: Plan) -> tuple[dict[str, str], tuple[int, ...]]:
+        plan.layout.prepare()
+        (program,) = [each for each in plan.services() if each.name == GATEWAY_PROCESS]
+        return {name: value for name, value in program.environment.items() if "AMQPS" in name}, program.ports
+
+    assert gateway(shut) == ({}, (8080,))
+    assert gateway(opened) == (
+        {"GATEWAY_AMQPS_PORT": "5671", "GATEWAY_AMQPS_CERTIFICATE": str(certificate)},
+        (8080, 5671),
+    )

@@ -41,8 +41,7 @@ def _object_faults(place: str, old: Any, new: Any, roots: tuple[Any, Any]) -> li
     old, new = _resolved(old, roots[0]), _resolved(new, roots[1])
     faults = [f"{place or 'event'}: {key} changed" for key in _FIXED if old.get(key) != new.get(key)]
     faults += _choice_faults(place, old, new, roots)
-    if "items" in old and "items" in new:
-        faults += _object_faults(f"{place}[]", old["items"], new["items"], roots)
+    faults += _inner_faults(place, old, new, roots)
     for name, schema in old.get("properties", {}).items():
         inner = f"{place}.{name}".lstrip(".")
         if name not in new.get("properties", {}):
@@ -52,17 +51,36 @@ def _object_faults(place: str, old: Any, new: Any, roots: tuple[Any, Any]) -> li
     return faults + [f"{place}.{name}".lstrip(".") + ": no longer always present" for name in _no_longer_required(old, new)]
 
 
-_FIXED = ("type", "format", "const", "pattern")
+_FIXED = (
+    *("type", "format", "const", "pattern", "multipleOf", "uniqueItems"),
+    # A consumer may have relied on a bound that is wider now; an archived event may lie outside one that is narrower.
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"),
+)
+
+
+def _inner_faults(place: str, old: dict[str, Any], new: dict[str, Any], roots: tuple[Any, Any]) -> list[str]:
+    """What lists and maps hold."""
+    faults = []
+    for key, step in (("items", "[]"), ("additionalProperties", "{}")):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            faults += _object_faults(place + step, before, after, roots)
+        elif isinstance(before, dict) or isinstance(after, dict):
+            faults.append(f"{place}{step}: kinds changed")
+    return faults
 
 
 def _choice_faults(place: str, old: dict[str, Any], new: dict[str, Any], roots: tuple[Any, Any]) -> list[str]:
     """A consumer may have listed the values or kinds that it knows: a set of them is closed."""
     if set(map(str, old.get("enum", ()))) != set(map(str, new.get("enum", ()))):
         return [f"{place}: values changed"]
-    if len(old.get("anyOf", ())) != len(new.get("anyOf", ())):
+    if any(len(old.get(key, ())) != len(new.get(key, ())) for key in _CHOICES):
         return [f"{place}: kinds changed"]
-    pairs = zip(old.get("anyOf", ()), new.get("anyOf", ()), strict=True)
+    pairs = [pair for key in _CHOICES for pair in zip(old.get(key, ()), new.get(key, ()), strict=True)]
     return [fault for before, after in pairs for fault in _object_faults(place, before, after, roots)]
+
+
+_CHOICES = ("anyOf", "oneOf", "allOf", "prefixItems")
 
 
 def _no_longer_required(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ LOOKS_LIMIT: Final = 2**31 - 1
 
 GATEWAY: Final = "gateway"
 OPERATOR: Final = "operator"
-BROADCAST_TYPES: Final = r"^auth\."
+BROADCAST_TYPES: Final = r"^auth\.(session\.revoked|key\.[a-z_]+|maintenance\.[a-z_]+)$"
 """What the gateway may bind: revocations, keys, maintenance."""
 
 

@@ -64,6 +64,9 @@ def new_traceparent(*, sampled: bool) -> str:
 def span(name: str, traceparent: str | None, kind: SpanKind = SpanKind.INTERNAL, **attributes: Any) -> Iterator[None]:
     """Work under a span that continues `traceparent`; the context's traceparent names it for what follows."""
     if _tracer is None or traceparent is None or not traceparent.endswith("01"):
+        if context.current().traceparent == traceparent:
+            yield
+            return
         with context.bound(traceparent=traceparent):
             yield
         return

@@ -1,9 +1,10 @@
 """Each broker user may do what its service needs and nothing else, on the broker itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import amqp as untyped_amqp  # type: ignore[import-untyped]
 import httpx
 import kombu as untyped_kombu
 import pytest
@@ -16,6 +17,7 @@ from libs.common.events.tests.platform import backing
 from libs.common.events.tests.test_subscriptions import cut, file
 from libs.common.events.topology import (
     EVENTS_EXCHANGE,
+    UNROUTABLE,
     UNROUTABLE_QUEUE,
     Binding,
     Exchange,
@@ -25,6 +27,7 @@ from libs.common.events.topology import (
     definitions,
 )
 
+amqp: Any = untyped_amqp
 kombu: Any = untyped_kombu
 PASSWORDS = {name: ids.random_token() for name in ("studio", "cinema", "gateway", "operator")}
 
@@ -145,10 +148,57 @@ def test_a_service_may_not_change_what_is_not_its_own(rights: Rights, foreign: T
         declare(rights.url("studio"), foreign)
 
 
+OTHERS_QUEUES = ("cinema.studio.reel.q2", "cinema.studio.reel.q2.dead", "cinema.studio.reel.q2.retry.0", UNROUTABLE_QUEUE)
+READING: dict[str, Callable[[Any, str], object]] = {
+    "get": lambda channel, queue: channel.basic_get(queue),
+    "consume": lambda channel, queue: channel.basic_consume(queue),
+    "empty": lambda channel, queue: channel.queue_purge(queue),
+    "delete": lambda channel, queue: channel.queue_delete(queue),
+    "have a copy": lambda channel, queue: channel.queue_bind("studio.mine", "cinema.queues", queue),
+}
+
+
+@pytest.mark.parametrize("queue", OTHERS_QUEUES)
+@pytest.mark.parametrize("reading", READING)
+@pytest.mark.parametrize("user", ["studio", "gateway"])
+def test_a_user_may_not_touch_what_waits_for_others(rights: Rights, user: str, reading: str, queue: str) -> None:
+    subscribe(rights.url("cinema"), subscriptions("cinema", cut))
+    if reading == "have a copy":
+        declare(rights.url("studio"), Topology(queues=(Queue("studio.mine", {"x-queue-type": "quorum"}),)))
+    with kombu.Connection(rights.url(user)) as connection, connection.channel() as channel:
+        with pytest.raises(amqp.exceptions.AccessRefused):
+            READING[reading](channel, queue)
+
+
+@pytest.mark.parametrize("exchange", [UNROUTABLE, "cinema.queues", "amq.topic", "amq.fanout", "amq.direct", ""])
+@pytest.mark.parametrize("user", ["studio", "gateway"])
+def test_a_user_may_not_write_to_any_exchange_but_its_own_and_that_of_events(rights: Rights, user: str, exchange: str) -> None:
+    subscribe(rights.url("cinema"), subscriptions("cinema", cut))
+    with kombu.Connection(rights.url(user), transport_options={"confirm_publish": True}) as connection:
+        with connection.channel() as channel, pytest.raises(amqp.exceptions.AccessRefused):
+            message = channel.prepare_message(b"{}")
+            channel.basic_publish(message, exchange=exchange, routing_key="studio.reel.cut", confirm_timeout=10)
+
+
+@pytest.mark.parametrize("user", ["studio", "gateway"])
+def test_a_service_has_no_part_in_the_brokers_management(rights: Rights, user: str) -> None:
+    management = backing("AMQP_MANAGEMENT_URL").rpartition("@")[2]
+    credentials = (rights.prefix + user, PASSWORDS[user])
+
+    assert httpx.get(f"http://{management}/api/queues", auth=credentials, trust_env=False).status_code == 401
+
+
 def test_the_gateway_hears_broadcasts_of_auth_and_nothing_else(rights: Rights) -> None:
     declare(rights.url("gateway"), broadcast_topology("gateway", ["auth.session.revoked", "auth.key.changed"]))
 
-    for foreign in ("tasks.task.validated", "#"):
+    for foreign in (
+        "tasks.task.validated",
+        "#",
+        "auth.#",
+        "auth.email.requested",
+        "auth.session.revoked.x",
+        "auth.user.registered",
+    ):
         with pytest.raises(BrokerUnavailable, match="403"):
             declare(rights.url("gateway"), broadcast_topology("gateway", [foreign]))
 

@@ -21,6 +21,17 @@ def altered(path: Path, change: Any) -> None:
     path.write_bytes(orjson.dumps(document))
 
 
+def part(document: dict[str, Any]) -> dict[str, Any]:
+    """The properties of what is nested."""
+    properties: dict[str, Any] = document["schema"]["$defs"]["Reel"]["properties"]
+    return properties
+
+
+def nullable(properties: dict[str, Any], name: str) -> None:
+    """What a field looks like that could be null."""
+    properties[name] = {"anyOf": [properties[name], {"type": "null"}]}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     check(CUT, tmp_path, update=True)
@@ -60,6 +71,19 @@ def test_an_addition_is_refused_until_it_is_written_down(folder: Path) -> None:
         (lambda document: document["schema"]["required"].append("parts"), "parts: no longer always present"),
         (lambda document: document.update(aggregate="number"), "aggregate changed"),
         (lambda document: document["schema"]["properties"]["number"].update(enum=[1, 2]), "number: values changed"),
+        (lambda document: document["schema"]["properties"]["reel_id"].update(format="uri"), "reel_id: format changed"),
+        (lambda document: document["schema"]["properties"]["number"].update(maximum=9), "number: maximum changed"),
+        (lambda document: document["schema"]["properties"]["number"].update(pattern="^a"), "number: pattern changed"),
+        (lambda document: part(document).update(reel_id={"type": "integer"}), r"parts\[\]\.reel_id: type changed"),
+        (lambda document: part(document)["metres"].update(minimum=0), r"parts\[\]\.metres: minimum changed"),
+        (lambda document: document["schema"]["properties"]["parts"].pop("items"), r"parts\[\]: kinds changed"),
+        (lambda document: nullable(document["schema"]["properties"], "number"), "number: kinds changed"),
+        (lambda document: document["schema"]["properties"]["number"].update(oneOf=[{}]), "number: kinds changed"),
+        (
+            lambda document: document["schema"]["properties"]["number"].update(additionalProperties={"type": "string"}),
+            r"number\{\}: kinds changed",
+        ),
+        (lambda document: document.update(version=2), "version changed"),
     ],
 )
 def test_a_breaking_change_is_refused_even_when_updating(folder: Path, change: Any, complaint: str) -> None:
@@ -74,6 +98,15 @@ def test_an_archived_event_that_could_not_be_read_any_more_is_refused(folder: Pa
 
     with pytest.raises(GoldenMismatch, match="archived events could not be read"):
         check(CUT, folder, update=True)
+
+
+def test_values_of_a_map_and_members_of_a_union_are_compared_too() -> None:
+    def document(value: str) -> dict[str, Any]:
+        kinds = {"oneOf": [{"type": value}], "prefixItems": [{"type": value}], "additionalProperties": {"type": value}}
+        return {"type": "x", "version": 1, "aggregate": "a", "schema": {"properties": {"a": kinds}}}
+
+    assert additive_faults(document("string"), document("string")) == []
+    assert additive_faults(document("string"), document("integer")) == ["a: type changed"] * 2 + ["a{}: type changed"]
 
 
 def test_the_same_document_is_additive_to_itself() -> None:

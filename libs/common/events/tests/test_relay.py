@@ -8,14 +8,16 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
+from libs.common import ids
 from libs.common.db import Database, kernel_tables
 from libs.common.db.database import psycopg2_url, single_connection_engine
 from libs.common.db.locks import AdvisoryLocks
+from libs.common.events import Envelope
 from libs.common.events import relay as relay_module
 from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Sent, subscribe
 from libs.common.events.relay import Relay, _claim
 from libs.common.events.tests.cinema import Cinema, publish_cuts, stored
-from libs.common.events.tests.live import eventually, running, show, subscriptions
+from libs.common.events.tests.live import Noted, eventually, file, running, show, subscriptions
 from libs.common.events.tests.platform import Platform, backing, forget
 
 BATCH = 10
@@ -111,6 +113,23 @@ def test_never_more_batches_are_in_flight_than_allowed(platform: Platform) -> No
         relayed(platform, publisher, service, 8 * BATCH)
 
     assert max(publisher.in_flight) <= relay_module.BATCHES_IN_FLIGHT
+
+
+@pytest.mark.parametrize("note_bytes", [0, 130_000, 131_072, 250_000])
+def test_an_event_of_several_frames_arrives_whole(platform: Platform, note_bytes: int) -> None:
+    subscribed = subscriptions(platform.consumer, file)
+    subscribe(platform.amqp_url, subscribed)
+    relay = Relay(platform.studio, platform.amqp_url, AdvisoryLocks(platform.studio))
+    try:
+        with platform.studio.transaction() as tx:
+            event_id = tx.publish(Noted(reel_id=ids.new_id(), note="n" * note_bytes))
+        with running(relay.run):
+            eventually(lambda: stored(platform.studio, "outbox") == 0, "it left")
+        bodies = [body for body, _ in platform.take(subscribed.queues[0].queue) if str(event_id).encode() in body]
+    finally:
+        forget(platform.amqp_url, subscribed)
+
+    assert [Envelope.decode(body).event(Noted).note for body in bodies] == ["n" * note_bytes]
 
 
 def test_the_oldest_events_are_found_by_key_though_statistics_say_that_there_are_none(platform: Platform) -> None:
