@@ -138,6 +138,8 @@ class Replay:
         self._gate = gate_of(database.metadata)
         self._known = _Known(database.metadata, subscription.declared_name)
         self._baselines: dict[str, int] = {}
+        self._passed: dict[str, set[int]] = {}
+        """By aggregate: numbers to pass over whose turn has not come, since times within an aggregate may be out of order."""
         self.report = Report()
 
     def run(self, lines: Iterable[bytes], tell: Callable[[Report], None] = lambda _report: None) -> Report:
@@ -231,6 +233,8 @@ class Replay:
                 self._apply_alone(each)
         else:
             self.report.count(outcomes)
+        for subject in self._passed.keys() & {each.subject for each in envelopes}:
+            self._go_on(subject)
 
     def _apply_alone(self, envelope: Envelope) -> None:
         try:
@@ -256,12 +260,25 @@ class Replay:
                 return
 
     def _pass_over(self, envelope: Envelope) -> None:
-        name = self._subscription.name
-        with self._database.transaction() as tx:
-            if self._gate.lock(tx, name, [envelope.subject])[envelope.subject] == envelope.sequence - 1:
-                self._gate.advance(tx, name, {envelope.subject: envelope.sequence})
+        self._passed.setdefault(envelope.subject, set()).add(envelope.sequence)
         self.report.passed_over += 1
-        self._apply_successors(envelope.subject)
+        self._go_on(envelope.subject)
+
+    def _go_on(self, subject: str) -> None:
+        """Pass over what is next in line, apply what was parked behind it, and so on."""
+        name = self._subscription.name
+        while waiting := self._passed.get(subject):
+            with self._database.transaction() as tx:
+                last = upto = self._gate.lock(tx, name, [subject])[subject]
+                while upto + 1 in waiting:
+                    upto += 1
+                if upto > last:
+                    self._gate.advance(tx, name, {subject: upto})
+            self._passed[subject] = {each for each in waiting if each > upto}
+            if upto == last:
+                return
+            self._apply_successors(subject)
+        self._passed.pop(subject, None)
 
 
 class _Known:
