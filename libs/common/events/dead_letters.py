@@ -88,9 +88,13 @@ class Selection:
     event_id: str | None = None
     type_pattern: str | None = None
     limit: int | None = None
+    bodies: frozenset[bytes] | None = None
+    """These very messages: what somebody has looked at and decided on."""
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether the letter is meant."""
+        if self.bodies is not None and letter.received.body not in self.bodies:
+            return False
         if self.event_id is not None and letter.event_id != self.event_id:
             return False
         return self.type_pattern is None or matches(self.type_pattern, letter.event_type)

@@ -222,6 +222,20 @@ def test_dead_letters_of_one_aggregate_are_dropped_in_their_order(platform: Plat
     assert [each.fate for each in settled] == [Fate.DROPPED, Fate.DROPPED]
 
 
+def test_only_what_was_looked_at_is_dropped_and_nothing_that_came_since(platform: Platform, operated: Database) -> None:
+    with cinema(platform, show) as service:
+        dead(service, envelope_of(ids.new_id(), 1))
+        (seen,) = waited(service, 1)
+        dead(service, envelope_of(ids.new_id(), 1))
+        waited(service, 2)
+        chosen = Selection(bodies=frozenset({seen.received.body}))
+        settled = drop(operated, platform.amqp_url, service.subscription, chosen, reason="this one only")
+        (left,) = waited(service, 1)
+
+    assert [each.letter.event_id for each in settled] == [seen.event_id]
+    assert left.event_id != seen.event_id
+
+
 def test_no_gate_moves_for_what_nobody_vouched_for(platform: Platform, operated: Database) -> None:
     reel = ids.new_id()
     with cinema(platform, show) as service:
