@@ -186,7 +186,7 @@ def seconds_since(moment: datetime | None) -> float | None:
 def print_table(table: Table) -> None:
     """As wide as it is: a narrow terminal wraps lines, a pipe gets every cell whole."""
     width = max(out.width, out.measure(table, options=out.options.update(width=TABLE_WIDTH_MAX)).maximum)
-    Console(file=out.file, width=width, highlight=False).print(table)
+    Console(file=out.file, width=width, highlight=False, emoji=False).print(table)
 
 
 def without_seals(value: Any) -> Any:
