@@ -46,7 +46,8 @@ class Retirement:
     def look(self, session: Session) -> None:
         """Move what lies in the retired queues; delete them when they are done with. Raises BrokerUnavailable."""
         standing = {old: found for old in self._successors if (found := session.look(old)) is not None}
-        idle = all([self._emptied(session, old, found.consumers) for old, found in standing.items()])
+        emptied = [self._emptied(session, old, found.consumers) for old, found in standing.items()]
+        idle = all(emptied)
         if idle and self._idle:
             for old in standing:
                 session.delete(old)
