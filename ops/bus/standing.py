@@ -135,7 +135,7 @@ def _settled(reader: Reader, member: Member, subscription: Subscription, envelop
         )
     )
     if dropped is None:
-        return Place(name, "passed over", None, "before the subscription's baseline")
+        return Place(name, "passed over", None, "before the subscription's baseline, or its number was given out twice")
     return Place(name, "dropped", dropped.occurred_at, str(dropped.details.get("reason", "")))
 
 

@@ -143,6 +143,10 @@ class Consumer:
             count = outcomes.count(outcome)
             if count:
                 metrics.CONSUMED.labels(self._subscription.name, outcome.value).inc(count)
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            if outcome is Outcome.PASSED:
+                place = {"event_type": envelope.type, "subject": envelope.subject, "sequence": envelope.sequence}
+                log.warning("event.passed", subscription=self._subscription.name, event_id=str(envelope.id), **place)
 
     def _apply_successors(self, session: Session, aggregate: str | None) -> None:
         """Apply parked events whose turn has come, one at a time, so that a bad one is to blame alone."""

@@ -14,7 +14,7 @@ from libs.common.errors import Permanent
 from libs.common.events.broker import open_session
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.failures import classify, is_database_gone
-from libs.common.events.inbox import Outcome, Resources, apply, gate_of
+from libs.common.events.inbox import Outcome, Resources, apply, gate_of, inbox_of
 from libs.common.events.subscriptions import Subscription
 
 BATCH_EVENTS: Final = 100
@@ -41,7 +41,7 @@ class Report:
     left: int = 0
     """A rebuild leaves what the subscription itself has not applied to its queue."""
     passed_over: int = 0
-    """A rebuild passes over what the subscription passed over: dropped, or before its baseline."""
+    """What the subscription has passed without an effect, and a rebuild passes as well: dropped, or before its baseline."""
     out_of_reach: int = 0
     """Earlier events of their aggregate are neither applied nor read: only a baseline lets them through."""
     baselines: int = 0
@@ -55,6 +55,7 @@ class Report:
             Outcome.DUPLICATE: "duplicates",
             Outcome.PARKED: "parked",
             Outcome.IGNORED: "ignored",
+            Outcome.PASSED: "passed_over",
         }
         for outcome in outcomes:
             setattr(self, names[outcome], getattr(self, names[outcome]) + 1)
@@ -201,7 +202,8 @@ class Replay:
         """What this run has to deal with, and which of it is only passed over."""
         if self._subscription.alias is None:
             return [(each, False) for each in self._within_reach(reader, envelopes)]
-        applied = self._known.applied(reader, [each.id for each in envelopes])
+        declared = self._subscription.declared_name
+        applied = inbox_of(self._database.metadata).known(reader, declared, [each.id for each in envelopes])
         if not self._subscription.ordered:
             mine = [(each, False) for each in envelopes if each.id in applied]
         else:
@@ -282,20 +284,13 @@ class Replay:
 
 
 class _Known:
-    """What the subscription has behind it under its declared name."""
+    """Where the subscription's gates stand under its declared name."""
 
     def __init__(self, metadata: MetaData, name: str) -> None:
-        tables = kernel_tables(metadata)
-        inbox, gate = tables.inbox, tables.sequence_gate
-        self._applied = select(inbox.c.event_id).where(
-            inbox.c.subscription == name, inbox.c.event_id.in_(bindparam("events", expanding=True))
-        )
+        gate = kernel_tables(metadata).sequence_gate
         self._last = select(gate.c.aggregate_id, gate.c.last_sequence).where(
             gate.c.subscription == name, gate.c.aggregate_id.in_(bindparam("aggregates", expanding=True))
         )
-
-    def applied(self, reader: Reader, event_ids: Sequence[UUID]) -> set[UUID]:
-        return {row.event_id for row in reader.all(self._applied, {"events": list(event_ids)})}
 
     def last(self, reader: Reader, aggregates: Iterable[str]) -> dict[str, int]:
         return {row.aggregate_id: row.last_sequence for row in reader.all(self._last, {"aggregates": sorted(aggregates)})}
