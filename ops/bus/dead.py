@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 from rich.table import Table
 
+from libs.common import clock
 from libs.common.events.dead_letters import REASON_LENGTH_MAX, DeadLetter, Fate, Selection, Settled, drop, look, redrive
 from libs.common.events.patterns import PatternError, check_pattern
 from libs.common.events.subscriptions import Subscription
@@ -41,9 +42,12 @@ class Chosen:
         """What lies there now; it stays."""
         return [each for one in self.subscriptions for each in look(self._url(one), one, self.selection)]
 
-    def redrive(self) -> list[Settled]:
-        """Send them through again."""
-        return [each for one in self.subscriptions for each in redrive(self._url(one), one, self.selection)]
+    def redrive(self, *, forgotten: bool) -> list[Settled]:
+        """Send them through again; `forgotten` also what the inbox no longer remembers."""
+        since = None if forgotten else self.bus.retention.inbox_cutoff(clock.now())
+        return [
+            each for one in self.subscriptions for each in redrive(self._url(one), one, self.selection, remembered_since=since)
+        ]
 
     def drop(self, seen: list[DeadLetter], reason: str) -> list[Settled]:
         """Give up those that were seen, and none that came since."""
@@ -115,19 +119,20 @@ def show(chosen: Chosen, as_json: bool) -> None:
 
 @group.command(name="redrive")
 @click.option("--all", "everything", is_flag=True, help="All of them: needed when nothing else narrows.")
+@click.option("--forgotten", is_flag=True, help="Also what is older than the inbox remembers: you know it took no effect.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be sent.")
 @_chosen
-def redrive_letters(chosen: Chosen, everything: bool, dry_run: bool, as_json: bool) -> None:
+def redrive_letters(chosen: Chosen, everything: bool, forgotten: bool, dry_run: bool, as_json: bool) -> None:
     """Send dead letters to their subscription again, once the cause is mended.
 
     Attempts are counted anew. What was applied before is not applied twice, so a redrive can be repeated.
-    Exit code 1 when no dead letter is meant.
+    Exit code 1 when one is refused, or none is meant.
     """
     _require_narrowed(chosen, everything=everything)
     if dry_run:
         _tell_dry(chosen.letters(), "redriven", as_json=as_json)
         return
-    _tell(chosen.redrive(), as_json=as_json)
+    _tell(chosen.redrive(forgotten=forgotten), as_json=as_json)
 
 
 @group.command(name="drop")

@@ -20,6 +20,7 @@ from libs.common.db import Database, kernel_tables, runtime_role
 from libs.common.events.broker import BrokerUnavailable
 from libs.common.events.outbox import Outbox
 from libs.common.events.patterns import PatternError, check_pattern, matching
+from libs.common.events.retention import Retention
 from libs.common.events.subscriptions import Subscription
 from libs.common.events.topology import OPERATOR
 from libs.common.service import Service
@@ -115,6 +116,12 @@ class Bus:
     def wanted(self, subscription: Subscription) -> list[str]:
         """The event types that its queue gets."""
         return matching(subscription.bindings, self.types)
+
+    @property
+    def retention(self) -> Retention:
+        """For how long this platform keeps events."""
+        days = self.plan.layout.settings.event_retention_days
+        return Retention(int(days)) if days and days.isdecimal() else Retention()
 
     @property
     def operator_url(self) -> str:
