@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 from rich.table import Table
 
 from ops import compose, console, logs
@@ -22,6 +23,8 @@ from ops.lifecycle import Started
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
     """Run and look after the Lumière platform."""
+    # What the kernel logs goes to standard error, so that `--json` stays clean.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 @main.command()

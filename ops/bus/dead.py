@@ -229,9 +229,10 @@ def _print_whole(letter: DeadLetter) -> None:
     out.print(f"[bold red]✗[/] [bold]{literal(document['type'] or 'no event')}[/] {document['id'] or ''}")
     facts = {
         "subscription": document["subscription"]
-        + (" (ordered: later events of this aggregate are held)" if document["ordered"] else ""),
+        + (" (ordered: later events of this aggregate are held)" if document["ordered"] and document["subject"] else ""),
         "subject": f"{document['subject']} number {document['sequence']}" if document["subject"] else None,
-        "failed": f"{document['failed_at']} ({age(document['age_seconds'])} ago), attempts: {document['attempts']}",
+        "failed": f"{document['failed_at']} ({age(document['age_seconds'])} ago)" if document["failed_at"] else None,
+        "attempts": str(document["attempts"]),
         "error": f"{document['error']}: {document['reason']}",
         "traceparent": document["traceparent"],
         "correlation": document["correlation_id"],

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,6 +18,7 @@ from libs.common.events.dead_letters import DeadLetter
 from libs.common.events.envelope import schema_address
 from libs.common.events.subscriptions import Subscription
 from libs.common.service.replaying import Refused, moment
+from libs.common.telemetry import logger
 from ops.bus.dead import _print_whole, _table, summary, whole
 from ops.bus.members import Bus, age, print_table, this_bus, without_seals
 from ops.bus.queues import OLD_SECONDS, Row, _attention
@@ -171,6 +173,19 @@ def test_a_terminal_obeys_nothing_of_what_others_wrote(capsys: pytest.CaptureFix
     assert text.count("\\x1b]0;owned") > 10
     assert not set(text) & set("\x07\x1b\x9b\r\u202e")
     assert "[bold red]:bomb:" in text
+
+
+def test_what_the_kernel_logs_during_a_command_leaves_the_answer_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def noisy() -> None:
+        logger("test").warning("something.happened")
+        print_json({"answer": 1})
+
+    monkeypatch.setitem(main.commands, "noisy", noisy)
+    done = CliRunner().invoke(main, ["noisy"])
+
+    assert json.loads(done.stdout) == {"answer": 1}
+    assert "something.happened" in done.stderr
 
 
 def test_json_holds_no_character_that_a_terminal_obeys_and_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
