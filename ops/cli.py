@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ops import compose, console, logs
 from ops import proof as proofs
-from ops.bus import events, subscribers
+from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import out
 from ops.demo import command as demos
@@ -197,6 +197,9 @@ main.add_command(proofs.command, "proof")
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
 main.add_command(events.group, "events")
+main.add_command(queues.queues)
+main.add_command(dead.group, "dead")
+main.add_command(replay.replay)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)
 

@@ -33,3 +33,9 @@ def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     out.file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     out.file.flush()
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON document in one line on standard output, for commands that go on."""
+    out.file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    out.file.flush()

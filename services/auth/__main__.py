@@ -1,4 +1,4 @@
-"""`python -m services.auth web | worker | migrate | manifest | openapi | events | admin-create`."""
+"""`python -m services.auth web | worker | migrate | manifest | openapi | events | archive | replay | admin-create`."""
 
 from libs.common.service.commands import main
 from services.auth.app import service

@@ -1,4 +1,4 @@
-"""`python -m services.notify web | worker | stream | migrate | manifest | openapi | events`."""
+"""`python -m services.notify web | worker | stream | migrate | manifest | openapi | events | archive | replay`."""
 
 from libs.common import streaming
 

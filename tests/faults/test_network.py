@@ -114,6 +114,7 @@ def test_commands_go_on_while_a_memory_alarm_blocks_publishers_and_everything_ar
         work.judge("broker blocked")
 
 
+@pytest.mark.long
 def test_everything_arrives_once_and_in_order_through_a_slow_network(
     bus: Platform, subscribed: Subscriptions, proxy: Proxy, seed: int
 ) -> None:
@@ -125,6 +126,7 @@ def test_everything_arrives_once_and_in_order_through_a_slow_network(
         work.judge("network slow")
 
 
+@pytest.mark.long
 def test_everything_arrives_once_and_in_order_when_connections_are_cut_again_and_again(
     bus: Platform, subscribed: Subscriptions, proxy: Proxy, seed: int
 ) -> None:
@@ -139,6 +141,7 @@ def test_everything_arrives_once_and_in_order_when_connections_are_cut_again_and
     assert cut >= CUTS * 2, "there was little to cut"
 
 
+@pytest.mark.long
 def test_connections_that_fall_silent_without_closing_are_given_up_and_everything_arrives_afterwards(
     bus: Platform, subscribed: Subscriptions, proxy: Proxy, seed: int
 ) -> None:

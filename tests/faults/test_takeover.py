@@ -10,7 +10,7 @@ from sqlalchemy import text
 from libs.common.db.database import psycopg2_url, single_connection_engine
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
-from libs.common.events.broker import Outgoing
+from libs.common.events.broker import Outgoing, Sent
 from libs.common.events.consumer import Consumer
 from libs.common.events.relay import Relay
 from libs.common.events.subscriptions import Subscriptions
@@ -70,15 +70,16 @@ class Witness:
         self.amid = threading.Event()
         self.go_on = threading.Event()
         self._order = order
-        self._publish = self.relay._publisher.publish
-        self.relay._publisher.publish = self._witnessed  # type: ignore[method-assign]
+        self._send = self.relay._publisher.send
+        self.relay._publisher.send = self._witnessed  # type: ignore[method-assign]
 
-    def _witnessed(self, events: Sequence[Outgoing], *, timeout_seconds: float) -> None:
-        self.amid.set()
-        assert self.go_on.wait(20)
+    def _witnessed(self, events: Sequence[Outgoing]) -> Sent:
+        if events:
+            self.amid.set()
+            assert self.go_on.wait(20)
         envelopes = [Envelope.decode(each.body) for each in events]
         self._order += [(each.subject, each.sequence) for each in envelopes]
-        self._publish(events, timeout_seconds=timeout_seconds)
+        return self._send(events)
 
 
 def test_a_relay_that_lost_its_lock_amid_a_batch_is_not_overtaken_by_the_next_one(
@@ -112,13 +113,15 @@ def test_when_postgres_dies_between_the_confirms_and_the_commit_a_batch_is_publi
 ) -> None:
     relay = Relay(bus.studio, bus.amqp_url, AdvisoryLocks(bus.studio))
     die = Once(lambda: servers.kill([POSTGRES]))
-    publish = relay._publisher.publish
+    confirm = relay._publisher.confirm
 
-    def publish_and_die(events: Sequence[Outgoing], *, timeout_seconds: float) -> None:
-        publish(events, timeout_seconds=timeout_seconds)
-        die()
+    def confirm_and_die(sent: Sent, *, timeout_seconds: float) -> None:
+        carries_events = bool(sent.unconfirmed)
+        confirm(sent, timeout_seconds=timeout_seconds)
+        if carries_events:
+            die()
 
-    relay._publisher.publish = publish_and_die  # type: ignore[method-assign]
+    relay._publisher.confirm = confirm_and_die  # type: ignore[method-assign]
     publish_cuts(bus, range(BATCH))
     with running(relay.run, Consumer(bus.cinema, bus.amqp_url, subscribed.queues[0], {Mood: Mood()}).run):
         eventually(die.done.is_set, "Postgres died amid a batch")

@@ -14,8 +14,8 @@ from libs.common.telemetry.redaction import redact_text
 REASON_LENGTH_MAX: Final = 500
 
 # SQLSTATE classes (PostgreSQL appendix A): 08 connection, 57P shutdown and start-up, 53 resources, 25 transaction state
-# (idle too long, read-only standby).
-_DATABASE_GONE: Final = ("08", "57P", "53", "25")
+# (idle too long, read-only standby); 55P03 is a lock that somebody keeps.
+_DATABASE_GONE: Final = ("08", "57P", "53", "25", "55P03")
 
 
 class DatabaseGone(Exception):

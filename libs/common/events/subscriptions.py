@@ -163,15 +163,22 @@ class Subscription:
     ordered: bool
     handlers: Mapping[str, Handler]
     """By event type; the handler of every event stands under `*`."""
+    alias: str | None = None
+    """Another name in the inbox and at the gate, so that a replay rebuilds from nothing; the queue stays the same."""
 
     @property
     def name(self) -> str:
         """The name in the inbox and in metrics."""
+        return self.alias or self.declared_name
+
+    @property
+    def declared_name(self) -> str:
+        """The name without an alias: that of the queue."""
         return f"{self.consumer}.{self.source}"
 
     @property
     def queue(self) -> str:
-        return f"{self.name}.{QUEUE_VERSION}"
+        return f"{self.declared_name}.{QUEUE_VERSION}"
 
     @property
     def dead_letter_queue(self) -> str:

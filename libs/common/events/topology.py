@@ -123,6 +123,17 @@ def broadcast_topology(service: str, event_types: Iterable[str]) -> Topology:
     return Topology(queues=(queue,), bindings=bindings)
 
 
+FOLLOWED_LENGTH_MAX: Final = 10_000
+"""Events that wait for somebody who only watches; beyond it the oldest are skipped: a sleeping terminal costs little."""
+
+
+def following_topology(user: str, patterns: Iterable[str]) -> Topology:
+    """A queue for somebody who watches events pass, gone with their connection."""
+    name = f"{user}.following.{secrets.token_hex(8)}"
+    queue = Queue(name, {"x-max-length": FOLLOWED_LENGTH_MAX}, exclusive=True)
+    return Topology(queues=(queue,), bindings=tuple(Binding(name, EVENTS_EXCHANGE, each) for each in sorted(set(patterns))))
+
+
 def definitions(services: Iterable[str], passwords: Mapping[str, str], *, vhost: str = "/") -> dict[str, Any]:
     """RabbitMQ definitions: the shared exchanges and one least-privilege user a service, the gateway, and an operator.
 

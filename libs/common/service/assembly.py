@@ -45,7 +45,7 @@ def no_resources(_settings: Any, _database: Database) -> Resources:
 
 @dataclass
 class Service:
-    """One service. `python -m services.<name> web | worker | stream | migrate | manifest | openapi | events`."""
+    """One service. `python -m services.<name>` alone names its commands."""
 
     name: str
     settings: type[ServiceSettings]

@@ -14,9 +14,14 @@ from libs.common.events.envelope import schema_address
 from libs.common.http.manifest import manifest
 from libs.common.http.openapi import openapi
 from libs.common.service.assembly import Assembled, Service
+from libs.common.service.replaying import archive_command, replay_command
 from libs.common.telemetry import configure_logs, configure_reports, configure_traces, logger
 
 API_VERSION = "1"
+KERNEL_COMMANDS: Mapping[str, Callable[[Service, Assembled, Sequence[str]], int]] = {
+    "archive": archive_command,
+    "replay": replay_command,
+}
 USAGE_ERROR = 2
 
 log = logger(__name__)
@@ -35,7 +40,7 @@ def run(service: Service, argv: Sequence[str] | None) -> int:
     if name in documents:
         _write(documents[name](service), arguments)
         return 0
-    known = ["migrate", *service.processes, *documents, *service.commands]
+    known = ["migrate", *service.processes, *documents, *KERNEL_COMMANDS, *service.commands]
     if name not in known:
         sys.stderr.write(f"usage: python -m services.{service.name} {' | '.join(known)}\n")
         return USAGE_ERROR
@@ -59,6 +64,8 @@ def _start(service: Service, name: str, arguments: Sequence[str]) -> int:
     configure_traces(service.name, settings.otel_exporter_otlp_endpoint)
     dsn = settings.sentry_dsn
     configure_reports(service.name, settings.lumiere_env, dsn.get_secret_value() if dsn else None)
+    if name in KERNEL_COMMANDS:
+        return KERNEL_COMMANDS[name](service, service.assemble(settings, name), arguments)
     if name in service.commands:
         return service.commands[name](service.assemble(settings, name), arguments)
     return _process(name)(lambda: service.assemble(settings, name), settings)

@@ -4,7 +4,7 @@ Neither is thread-safe: each belongs to the thread that opened it. Every failure
 holds the address, since that carries the password.
 """
 
-from libs.common.events.broker.failure import BrokerUnavailable
+from libs.common.events.broker.failure import BrokerUnavailable, QueueMissing
 from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher, Sent
 from libs.common.events.broker.session import Received, Session, declare, open_session, reachable, subscribe
 
@@ -12,6 +12,7 @@ __all__ = [
     "BrokerUnavailable",
     "Outgoing",
     "PipelinedPublisher",
+    "QueueMissing",
     "Received",
     "Sent",
     "Session",

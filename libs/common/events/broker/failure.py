@@ -1,4 +1,4 @@
-"""The one failure that leaves this package, and the limits that lead to it."""
+"""The failures that leave this package, and the limits that lead to it."""
 
 from typing import Final
 
@@ -11,3 +11,7 @@ PERSISTENT: Final = 2
 
 class BrokerUnavailable(Exception):
     """The broker is away, refuses, or did not confirm in time."""
+
+
+class QueueMissing(BrokerUnavailable):
+    """The broker is there, but has no queue (or exchange) of this name."""

@@ -16,6 +16,7 @@ from libs.common.events.broker.failure import (
     HEARTBEAT_SECONDS,
     PERSISTENT,
     BrokerUnavailable,
+    QueueMissing,
 )
 from libs.common.events.envelope import MEDIA_TYPE
 from libs.common.events.subscriptions import Subscriptions
@@ -61,6 +62,8 @@ def _received(message: Any) -> Received:
 def _translated(doing: str) -> Iterator[None]:
     try:
         yield
+    except NotFound as error:
+        raise QueueMissing(f"{doing}: {_reason(error)}") from error
     except _FAILURES as error:
         raise BrokerUnavailable(f"{doing}: {_reason(error)}") from error
 
