@@ -86,7 +86,7 @@ def measure(set_up: Stage, seconds: float) -> list[Figure]:
 class Plain(PipelinedPublisher):
     """Publishes as pika itself does."""
 
-    def _write(self, events: Sequence[Outgoing]) -> None:
+    def _send(self, events: Sequence[Outgoing]) -> None:
         for event in events:
             self._published += 1
             self._channel.basic_publish(EVENTS_EXCHANGE, event.type, event.body, self._properties(event))
