@@ -31,7 +31,7 @@ VICTIMS = (
     "postgres",
     "rabbitmq",
 )
-ROUNDS = 40
+ROUNDS = 12
 WORKERS = 2
 POLL_SECONDS = 0.1
 TASK_EVERY_SECONDS = 2.0

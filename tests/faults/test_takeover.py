@@ -99,6 +99,8 @@ def test_a_relay_that_lost_its_lock_amid_a_batch_is_not_overtaken_by_the_next_on
             assert order == []
             first.go_on.set()
             await_settled(bus)
+            eventually(lambda: not first.relay._publisher.is_open, "the first relay lets go of its connection")
+            second.relay.wake()
     assert order == [(reel, number + 1) for number in range(2 * BATCH)]
     assert counted(bus).verdict == FLAWLESS
 

@@ -106,6 +106,8 @@ class Relay:
                     self._publisher.wait(POLL_SECONDS)
             while self._flights:
                 self._land()
+            # On standby nobody would answer its heartbeats, and the next lead opens another.
+            self._publisher.close()
         except BaseException as error:
             while self._flights:
                 self._flights.pop().turn_back(error)

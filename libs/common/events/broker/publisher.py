@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -144,7 +145,9 @@ class PipelinedPublisher:
         """End the present or next `wait`; safe from any thread."""
         connection = self._connection
         if connection is not None:
-            connection.ioloop.add_callback_threadsafe(self._on_wake)
+            # It may be severed this moment: whoever opens the next one looks into the outbox at once.
+            with suppress(OSError, AttributeError):
+                connection.ioloop.add_callback_threadsafe(self._on_wake)
 
     def close(self) -> None:
         """Say goodbye."""
