@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from ops import compose, console, logs
 from ops import proof as proofs
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
-from ops.console import out
+from ops.console import literal, out
 from ops.demo import command as demos
 from ops.errors import OperationError
 from ops.layout import scale_of
@@ -190,7 +189,7 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
     if as_json:
         console.print_json({"email": email, "answer": answer})
     else:
-        out.print(escape(answer) or f"{email} is an administrator.")
+        out.print(literal(answer, lines=True) or f"{email} is an administrator.")
 
 
 main.add_command(proofs.command, "proof")

@@ -6,10 +6,9 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import click
-from rich.markup import escape
 
 from libs.common.config import ConfigurationError
-from ops.console import err
+from ops.console import err, literal
 from ops.errors import OperationError
 from ops.layout import Layout
 from ops.lifecycle import Platform
@@ -30,8 +29,8 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
             return function(*arguments, **options)
         except (OperationError, ConfigurationError) as error:
             if details := getattr(error, "details", ""):
-                err.print(f"[dim]{escape(details)}[/]")
-            err.print(f"[red]✗[/] {escape(str(error))}")
+                err.print(f"[dim]{literal(details, lines=True)}[/]")
+            err.print(f"[red]✗[/] {literal(error, lines=True)}")
             sys.exit(1)
 
     return wrapped

@@ -2,15 +2,16 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
+from libs.common import clock
 from libs.common.events.dead_letters import REASON_LENGTH_MAX, DeadLetter, Fate, Selection, Settled, drop, look, redrive
 from libs.common.events.patterns import PatternError, check_pattern
 from libs.common.events.subscriptions import Subscription
@@ -18,7 +19,7 @@ from ops import console
 from ops.bus.members import Bus, age, print_table, seconds_since, this_bus, told_of_bus
 from ops.bus.tail import plain
 from ops.command_line import json_option
-from ops.console import err, out
+from ops.console import err, literal, out
 from ops.errors import OperationError
 
 P = ParamSpec("P")
@@ -41,16 +42,20 @@ class Chosen:
         """What lies there now; it stays."""
         return [each for one in self.subscriptions for each in look(self._url(one), one, self.selection)]
 
-    def redrive(self) -> list[Settled]:
-        """Send them through again."""
-        return [each for one in self.subscriptions for each in redrive(self._url(one), one, self.selection)]
+    def redrive(self, *, forgotten: bool) -> list[Settled]:
+        """Send them through again; `forgotten` also what the inbox no longer remembers."""
+        since = None if forgotten else self.bus.retention.inbox_cutoff(clock.now())
+        return [
+            each for one in self.subscriptions for each in redrive(self._url(one), one, self.selection, remembered_since=since)
+        ]
 
-    def drop(self, reason: str) -> list[Settled]:
-        """Give them up."""
+    def drop(self, seen: list[DeadLetter], reason: str) -> list[Settled]:
+        """Give up those that were seen, and none that came since."""
         settled: list[Settled] = []
         for one in self.subscriptions:
+            bodies = frozenset(each.received.body for each in seen if each.subscription == one)
             with self.bus.member(one.consumer).database() as database:
-                settled += drop(database, self._url(one), one, self.selection, reason=reason)
+                settled += drop(database, self._url(one), one, replace(self.selection, bodies=bodies), reason=reason)
         return settled
 
     def _url(self, subscription: Subscription) -> str:
@@ -114,19 +119,20 @@ def show(chosen: Chosen, as_json: bool) -> None:
 
 @group.command(name="redrive")
 @click.option("--all", "everything", is_flag=True, help="All of them: needed when nothing else narrows.")
+@click.option("--forgotten", is_flag=True, help="Also what is older than the inbox remembers: you know it took no effect.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be sent.")
 @_chosen
-def redrive_letters(chosen: Chosen, everything: bool, dry_run: bool, as_json: bool) -> None:
+def redrive_letters(chosen: Chosen, everything: bool, forgotten: bool, dry_run: bool, as_json: bool) -> None:
     """Send dead letters to their subscription again, once the cause is mended.
 
     Attempts are counted anew. What was applied before is not applied twice, so a redrive can be repeated.
-    Exit code 1 when no dead letter is meant.
+    Exit code 1 when one is refused, or none is meant.
     """
     _require_narrowed(chosen, everything=everything)
     if dry_run:
         _tell_dry(chosen.letters(), "redriven", as_json=as_json)
         return
-    _tell(chosen.redrive(), as_json=as_json)
+    _tell(chosen.redrive(forgotten=forgotten), as_json=as_json)
 
 
 @group.command(name="drop")
@@ -152,7 +158,7 @@ def drop_letters(chosen: Chosen, everything: bool, reason: str, yes: bool, dry_r
     if not yes:
         err.print(_table(letters))
         click.confirm(f"Drop {len(letters)} for good?", abort=True, err=True)
-    _tell(chosen.drop(reason.strip()), as_json=as_json)
+    _tell(chosen.drop(letters, reason.strip()), as_json=as_json)
 
 
 def _require_narrowed(chosen: Chosen, *, everything: bool) -> None:
@@ -214,13 +220,13 @@ def _table(letters: list[DeadLetter]) -> Table:
         row = summary(letter)
         cells = (row["id"] or "(no event)", row["type"] or "", row["subject"] or "", row["sequence"] or "", row["subscription"])
         failure = (row["attempts"], age(row["age_seconds"]), row["error"], row["reason"])
-        table.add_row(*(escape(str(cell)) for cell in (*cells, *failure)))
+        table.add_row(*(literal(cell) for cell in (*cells, *failure)))
     return table
 
 
 def _print_whole(letter: DeadLetter) -> None:
     document = whole(letter)
-    out.print(f"[bold red]✗[/] [bold]{escape(document['type'] or 'no event')}[/] {document['id'] or ''}")
+    out.print(f"[bold red]✗[/] [bold]{literal(document['type'] or 'no event')}[/] {document['id'] or ''}")
     facts = {
         "subscription": document["subscription"]
         + (" (ordered: later events of this aggregate are held)" if document["ordered"] else ""),
@@ -233,13 +239,13 @@ def _print_whole(letter: DeadLetter) -> None:
     }
     for name, value in facts.items():
         if value:
-            out.print(f"  [dim]{name:<13}[/] {escape(str(value))}")
+            out.print(f"  [dim]{name:<13}[/] {literal(value)}")
     for death in document["deaths"]:
-        out.print(f"  [dim]broker       [/] {escape(str(death))}")
+        out.print(f"  [dim]broker       [/] {literal(death)}")
     if "event" in document:
-        out.print_json(data=document["event"])
+        console.show_json(document["event"])
     else:
-        out.print(escape(document["body"]))
+        out.print(literal(document["body"], lines=True))
 
 
 def _tell_dry(letters: list[DeadLetter], verb: str, *, as_json: bool) -> None:
@@ -260,7 +266,7 @@ def _tell(settled: list[Settled], *, as_json: bool) -> None:
             colour = "red" if each.fate is Fate.REFUSED else "green"
             name = f"{each.letter.event_type} {each.letter.event_id or ''}"
             out.print(
-                f"[{colour}]{each.fate.value}[/] {escape(name)} [dim]{each.letter.subscription.name}[/] {escape(each.detail)}"
+                f"[{colour}]{each.fate.value}[/] {literal(name)} [dim]{each.letter.subscription.name}[/] {literal(each.detail)}"
             )
     _end(
         [each for each in settled if each.fate is not Fate.REFUSED], refused=any(each.fate is Fate.REFUSED for each in settled)

@@ -20,6 +20,7 @@ from libs.common.db import Database, kernel_tables, runtime_role
 from libs.common.events.broker import BrokerUnavailable
 from libs.common.events.outbox import Outbox
 from libs.common.events.patterns import PatternError, check_pattern, matching
+from libs.common.events.retention import Retention
 from libs.common.events.subscriptions import Subscription
 from libs.common.events.topology import OPERATOR
 from libs.common.service import Service
@@ -117,6 +118,12 @@ class Bus:
         return matching(subscription.bindings, self.types)
 
     @property
+    def retention(self) -> Retention:
+        """For how long this platform keeps events."""
+        days = self.plan.layout.settings.event_retention_days
+        return Retention(int(days)) if days and days.isdecimal() else Retention()
+
+    @property
     def operator_url(self) -> str:
         """The broker as the operator; only for what no service may do."""
         return self.plan.backing.amqp_url(OPERATOR)
@@ -186,7 +193,7 @@ def seconds_since(moment: datetime | None) -> float | None:
 def print_table(table: Table) -> None:
     """As wide as it is: a narrow terminal wraps lines, a pipe gets every cell whole."""
     width = max(out.width, out.measure(table, options=out.options.update(width=TABLE_WIDTH_MAX)).maximum)
-    Console(file=out.file, width=width, highlight=False).print(table)
+    Console(file=out.file, width=width, highlight=False, emoji=False).print(table)
 
 
 def without_seals(value: Any) -> Any:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import click
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import func, select
 
@@ -25,7 +24,7 @@ from libs.common.events.topology import RETRY_DELAYS_MS, UNROUTABLE_QUEUE
 from ops import console
 from ops.bus.members import Bus, age, print_table, seconds_since, this_bus, told_of_bus
 from ops.command_line import json_option
-from ops.console import out
+from ops.console import literal, out
 
 OLD_SECONDS: Final = 60.0
 """A message that waits longer needs attention."""
@@ -259,8 +258,10 @@ def queues(watch: float | None, as_json: bool) -> None:
     producers' archives. Rates are the broker's own, a few seconds old. Exit code 1 when something needs attention: nobody
     consumes, dead letters, unroutable events, or something that waits longer than a minute.
     """
+    if watch is not None and as_json:
+        raise click.UsageError("--watch is for the eye: leave it away, and ask for --json as often as you like.")
     bus = this_bus()
-    if watch is not None and not as_json:
+    if watch is not None:
         with Live(_table(standing(bus)), console=out, auto_refresh=False) as live:
             while True:
                 sleep(watch)
@@ -271,5 +272,5 @@ def queues(watch: float | None, as_json: bool) -> None:
     else:
         print_table(_table(now))
         for sentence in now.attention:
-            out.print(f"[yellow]![/] {escape(sentence)}")
+            out.print(f"[yellow]![/] {literal(sentence)}")
     sys.exit(ATTENTION if now.attention else 0)

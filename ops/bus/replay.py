@@ -12,7 +12,6 @@ from typing import IO, Any, Final
 
 import click
 import orjson
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from libs.common.events.archive import archive_of
@@ -24,7 +23,7 @@ from libs.common.service.replaying import chosen, moment, require_rest
 from ops import console
 from ops.bus.members import Bus, Member, pattern_option, this_bus, told_of_bus
 from ops.command_line import json_option
-from ops.console import err, out
+from ops.console import err, literal, out
 from ops.errors import OperationError
 
 FAILED: Final = 1
@@ -303,13 +302,13 @@ def _tell_dry(plan: _Run, *, as_json: bool) -> None:
 
 
 def _tell(plan: _Run, report: dict[str, Any]) -> None:
-    out.print(f"[bold]{escape(plan.name)}[/]: {report['read']:,} events read")
+    out.print(f"[bold]{literal(plan.name)}[/]: {report['read']:,} events read")
     for name in COUNTS:
         if report[name]:
             colour = {"failed": "red", "applied": "green"}.get(name, "default")
             out.print(f"  [{colour}]{report[name]:>8,} {name.replace('_', ' '):<13}[/] [dim]{MEANINGS[name]}[/]")
     for failure in report["failures"]:
         place = f"{failure.get('type', 'no event')} {failure.get('id', '')}"
-        out.print(f"  [red]✗[/] {escape(place)} {escape(failure['error'])}: {escape(failure['reason'])}")
+        out.print(f"  [red]✗[/] {literal(place)} {literal(failure['error'])}: {literal(failure['reason'])}")
     if report["failed"]:
         out.print("Mend the cause and repeat the command: what took effect is not applied again.")

@@ -8,7 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import click
-from rich.markup import escape
 from sqlalchemy import bindparam, select
 
 from libs.common.db import Reader, kernel_tables
@@ -22,7 +21,7 @@ from ops import console
 from ops.bus.members import Bus, Member, pattern_option, this_bus, told_of_bus
 from ops.bus.tail import line, plain
 from ops.command_line import json_option
-from ops.console import err, out
+from ops.console import err, literal, out
 from ops.errors import OperationError
 from services.ledger.models import sequenced
 
@@ -136,7 +135,7 @@ def _settled(reader: Reader, member: Member, subscription: Subscription, envelop
         )
     )
     if dropped is None:
-        return Place(name, "passed over", None, "before the subscription's baseline")
+        return Place(name, "passed over", None, "before the subscription's baseline, or its number was given out twice")
     return Place(name, "dropped", dropped.occurred_at, str(dropped.details.get("reason", "")))
 
 
@@ -191,18 +190,18 @@ def _print(found: Standing, event_id: UUID) -> None:
     if envelope is None:
         err.print(f"No service has committed {event_id}, or it is older than its archive.")
     else:
-        out.print(f"[bold]{escape(envelope.type)}[/] {envelope.id}")
+        out.print(f"[bold]{literal(envelope.type)}[/] {envelope.id}")
         out.print(
-            f"[dim]{escape(envelope.subject)} number {envelope.sequence}, correlation {escape(envelope.correlation_id)}[/]"
+            f"[dim]{literal(envelope.subject)} number {envelope.sequence}, correlation {literal(envelope.correlation_id)}[/]"
         )
     moments = sorted(_moments(found), key=_when)
     for at, colour, text in moments:
         out.print(
-            f"  {f'{at.astimezone():%Y-%m-%d %H:%M:%S.%f}' if at else 'not yet':<26}  [{colour}]{escape(text)}[/]",
+            f"  {f'{at.astimezone():%Y-%m-%d %H:%M:%S.%f}' if at else 'not yet':<26}  [{colour}]{literal(text)}[/]",
             soft_wrap=True,
         )
     if envelope is not None:
-        out.print_json(data=plain(envelope)["data"])
+        console.show_json(plain(envelope)["data"])
 
 
 def _when(told: tuple[datetime | None, str, str]) -> tuple[bool, float]:

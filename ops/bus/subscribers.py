@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from ops import console
 from ops.bus.admission import Admission, Chosen, Subscribers, checked_name, choose, published
+from ops.bus.members import print_table
 from ops.command_line import json_option, this_platform, told
-from ops.console import out
+from ops.console import literal, out
 from ops.errors import OperationError
 from ops.layout import Layout
 from ops.management import Management
@@ -97,7 +97,7 @@ def _tell(name: str, admission: Admission, chosen: Chosen, where: str | None) ->
             out.print(f"  {words}: {', '.join(types)}")
     shut = "[yellow]shut[/]: open the gateway's AMQPS listener with LUMIERE_AMQPS_PORT and LUMIERE_AMQPS_CERTIFICATE"
     rows = {
-        "address": escape(where) + " (TLS)" if where else shut,
+        "address": literal(where) + " (TLS)" if where else shut,
         "vhost": VHOST,
         "queue": admission.queue,
         "user": admission.user,
@@ -131,7 +131,7 @@ def list_subscribers(as_json: bool) -> None:
     for each in standings:
         colour = "green" if each.connected else "yellow"
         table.add_row(each.name, str(each.waiting), f"[{colour}]{each.connected}[/]", ", ".join(each.types))
-    out.print(table)
+    print_table(table)
 
 
 @click.command()

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import click
 import orjson
-from rich.markup import escape
 
 from libs.common.events import MalformedEvent
 from libs.common.events.broker import Received, open_session
@@ -19,7 +18,7 @@ from libs.common.events.topology import OPERATOR, following_topology
 from ops import console
 from ops.bus.members import Bus, pattern_option, this_bus, told_of_bus, without_seals
 from ops.command_line import json_option
-from ops.console import out
+from ops.console import literal, out
 
 PREFETCH: Final = 200
 WAIT_SECONDS: Final = 0.25
@@ -127,6 +126,6 @@ def line(envelope: Envelope) -> str:
     kind, _, who = actor.partition(":")
     short = f"{kind}:{who[-SHORT:]}" if who else actor
     return (
-        f"[dim]{envelope.time.astimezone():%H:%M:%S.%f}[/] [{colour}]{escape(envelope.type):<28}[/] "
-        f"{escape(envelope.subject)} [bold]#{envelope.sequence}[/] [dim]{escape(short)} {escape(correlation)}[/]"
+        f"[dim]{envelope.time.astimezone():%H:%M:%S.%f}[/] [{colour}]{literal(envelope.type):<28}[/] "
+        f"{literal(envelope.subject)} [bold]#{envelope.sequence}[/] [dim]{literal(short)} {literal(correlation)}[/]"
     )

@@ -1,6 +1,8 @@
 """Operators' commands on the bus where no platform is needed: what they refuse, what they show and never show."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,11 +17,13 @@ from libs.common.events.dead_letters import DeadLetter
 from libs.common.events.envelope import schema_address
 from libs.common.events.subscriptions import Subscription
 from libs.common.service.replaying import Refused, moment
-from ops.bus.dead import summary, whole
-from ops.bus.members import Bus, age, this_bus, without_seals
+from ops.bus.dead import _print_whole, _table, summary, whole
+from ops.bus.members import Bus, age, print_table, this_bus, without_seals
 from ops.bus.queues import OLD_SECONDS, Row, _attention
-from ops.bus.tail import Filter, decoded, line, plain
+from ops.bus.standing import Place, Standing, _print
+from ops.bus.tail import Filter, decoded, line, plain, show
 from ops.cli import main
+from ops.console import print_json, print_json_line
 
 SEALED = {"commitment": "c" * 43, "sealed": "SECRETSECRET"}
 SUBSCRIPTION = Subscription("payments", "tasks.task", ordered=True, handlers={})
@@ -66,6 +70,7 @@ def said(result: Result) -> str:
     ("arguments", "sentence"),
     [
         (("queues",), "Does the platform run? `make status`"),
+        (("queues", "--watch", "--json"), "leave it away, and ask for --json as often as you like"),
         (("events", "tail", "--seconds", "1"), "Does the platform run? `make status`"),
         (("events", "tail", "--service", "nobody"), "No service is called nobody. Known ones: auth,"),
         (("events", "tail", "--type", "Tasks"), "is no event type"),
@@ -130,7 +135,52 @@ def test_an_age_is_short(seconds: float | None, expected: str) -> None:
     assert age(seconds) == expected
 
 
+def test_an_age_from_before_there_were_computers_is_the_beginning() -> None:
+    assert moment("999999d") - BEGINNING < timedelta(minutes=1)
+
+
 # ---- what is shown
+
+
+OBEYED = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202e[bold red]:bomb:"
+
+
+def shown(capsys: pytest.CaptureFixture[str], *tell: Callable[[], None]) -> str:
+    for each in tell:
+        each()
+    return capsys.readouterr().out
+
+
+def test_a_terminal_obeys_nothing_of_what_others_wrote(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = envelope(subject=OBEYED, data={"name": OBEYED})
+    letter = DeadLetter(SUBSCRIPTION, Received(b"", {"x-reason": OBEYED, "x-error": OBEYED}, "x", 1), hostile, vouched=True)
+    broken = replace(letter, received=replace(letter.received, body=OBEYED.encode()), envelope=None)
+    standing = Standing(
+        hostile, None, published=True, places=[Place("x", "dead letter", None, OBEYED)], leaf_index=None, caused=[]
+    )
+
+    text = shown(
+        capsys,
+        lambda: show(hostile, as_json=False),
+        lambda: _print_whole(letter),
+        lambda: _print_whole(broken),
+        lambda: print_table(_table([letter, broken])),
+        lambda: _print(standing, hostile.id),
+    )
+
+    assert text.count("\\x1b]0;owned") > 10
+    assert not set(text) & set("\x07\x1b\x9b\r\u202e")
+    assert "[bold red]:bomb:" in text
+
+
+def test_json_holds_no_character_that_a_terminal_obeys_and_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"name": OBEYED + "é\x7f"}
+
+    text = shown(capsys, lambda: print_json(document), lambda: print_json_line(document))
+
+    assert not set(text) & set("\x07\x1b\x7f\x9b\r\u202e")
+    assert json.loads(text.splitlines()[-1]) == json.loads("".join(text.splitlines()[:-1])) == document
+    assert "é" in text
 
 
 def test_sealed_content_is_only_marked() -> None:

@@ -33,6 +33,8 @@ BATCH_IDLE_SECONDS: Final = 0.001
 WAIT_SECONDS: Final = 0.5
 DUE_SCAN_SECONDS: Final = 5.0
 """How often parked events are looked at whose turn came without a message: after a crash, or an operator's drop."""
+SUCCESSORS_AT_ONCE: Final = 1_000
+"""Parked events applied in a row before the broker hears from us again: a baseline may make a hundred thousand due at once."""
 
 DELIVERIES: Final = "x-delivery-count"
 """What a quorum queue says of a message that was given back."""
@@ -141,16 +143,25 @@ class Consumer:
             count = outcomes.count(outcome)
             if count:
                 metrics.CONSUMED.labels(self._subscription.name, outcome.value).inc(count)
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            if outcome is Outcome.PASSED:
+                place = {"event_type": envelope.type, "subject": envelope.subject, "sequence": envelope.sequence}
+                log.warning("event.passed", subscription=self._subscription.name, event_id=str(envelope.id), **place)
 
     def _apply_successors(self, session: Session, aggregate: str | None) -> None:
         """Apply parked events whose turn has come, one at a time, so that a bad one is to blame alone."""
-        while due := self._due(aggregate):
+        for _ in range(SUCCESSORS_AT_ONCE):
+            due = self._due(aggregate)
+            if not due:
+                return
             try:
                 self._apply(due, successors=False)
             except Exception as error:  # noqa: BLE001 - see above
                 _raise_when_database_gone(error)
                 self._put_aside(session, due[0].encode(), {}, error)
                 self._take(due[0])
+        # There may be more: the next scan goes on at once.
+        self._scanned_at = 0.0
 
     def _due(self, aggregate: str | None = None) -> list[Envelope]:
         with _database_gone(), self._database.reader() as reader:

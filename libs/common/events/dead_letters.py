@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from libs.common import ids
 from libs.common.db import Database, Transaction
 from libs.common.events.broker import QueueMissing, Received, Session, open_session
 from libs.common.events.consumer import ATTEMPTS, ERROR, EVENT_TYPE, FAILED_AT, REASON, TRACEPARENT
@@ -24,6 +25,10 @@ LOOK_MAX: Final = 10_000
 REDRIVEN: Final = "x-redriven"
 DEATHS: Final = "x-death"
 REASON_LENGTH_MAX: Final = 500
+FORGOTTEN: Final = (
+    "it is older than the inbox remembers, so a redrive could apply it a second time. Look for its effect: "
+    "drop it if it is there, or else redrive it with --forgotten."
+)
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,13 @@ class Selection:
     event_id: str | None = None
     type_pattern: str | None = None
     limit: int | None = None
+    bodies: frozenset[bytes] | None = None
+    """These very messages: what somebody has looked at and decided on."""
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether the letter is meant."""
+        if self.bodies is not None and letter.received.body not in self.bodies:
+            return False
         if self.event_id is not None and letter.event_id != self.event_id:
             return False
         return self.type_pattern is None or matches(self.type_pattern, letter.event_type)
@@ -153,8 +162,13 @@ def _letter(subscription: Subscription, received: Received, own_user: str) -> De
         return DeadLetter(subscription, received, Envelope.decode(received.body), vouched=False)
 
 
-def redrive(amqp_url: str, subscription: Subscription, selection: Selection) -> list[Settled]:
+def redrive(
+    amqp_url: str, subscription: Subscription, selection: Selection, *, remembered_since: datetime | None = None
+) -> list[Settled]:
     """Send the selected dead letters to their subscription's queue again, attempts counted anew.
+
+    Where no gate knows the order, an event from before `remembered_since` is refused: the inbox has forgotten whether it took
+    effect, by a replay or before its consumer was lost.
 
     Each is confirmed there before it is removed here: dying in between delivers it twice, which the inbox absorbs. What the
     broker does not vouch for leaves without our name, so that a redrive never makes it ours.
@@ -162,6 +176,9 @@ def redrive(amqp_url: str, subscription: Subscription, selection: Selection) -> 
     settled = []
     with looking(amqp_url, subscription, selection) as (session, letters):
         for letter in letters:
+            if remembered_since is not None and _is_forgotten(letter, remembered_since):
+                settled.append(Settled(letter, Fate.REFUSED, FORGOTTEN))
+                continue
             headers: dict[str, Any] = {REDRIVEN: _count(letter.received.headers, REDRIVEN) + 1}
             if letter.envelope and letter.envelope.traceparent:
                 headers[TRACEPARENT] = letter.envelope.traceparent
@@ -170,6 +187,11 @@ def redrive(amqp_url: str, subscription: Subscription, selection: Selection) -> 
             session.settle(letter.received.tag)
             settled.append(Settled(letter, Fate.REDRIVEN))
     return settled
+
+
+def _is_forgotten(letter: DeadLetter, remembered_since: datetime) -> bool:
+    envelope = letter.envelope
+    return envelope is not None and not letter.subscription.ordered and envelope.id < ids.lowest_at(remembered_since)
 
 
 def drop(database: Database, amqp_url: str, subscription: Subscription, selection: Selection, *, reason: str) -> list[Settled]:

@@ -7,10 +7,10 @@ from functools import lru_cache
 from uuid import UUID
 
 from opentelemetry.trace import SpanKind
-from sqlalchemy import MetaData
+from sqlalchemy import BindParameter, MetaData, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
-from libs.common.db import Database, Transaction, kernel_tables
+from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.events.cause import caused_by
 from libs.common.events.envelope import Envelope
 from libs.common.events.gate import Gate, decide
@@ -26,6 +26,8 @@ class Outcome(StrEnum):
     PARKED = "parked"
     IGNORED = "ignored"
     """No handler for this type: an ordered subscription passes over it."""
+    PASSED = "passed"
+    """Its number was passed and it never took effect: dropped, before the baseline, or a number that was given out twice."""
 
 
 class Inbox:
@@ -34,11 +36,21 @@ class Inbox:
     def __init__(self, metadata: MetaData) -> None:
         inbox = kernel_tables(metadata).inbox
         self._claim = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
+        among: BindParameter[list[UUID]] = bindparam("event_ids", expanding=True)
+        self._known = select(inbox.c.event_id).where(
+            inbox.c.subscription == bindparam("subscription_name"), inbox.c.event_id.in_(among)
+        )
 
     def claim(self, tx: Transaction, subscription: str, event_ids: Iterable[UUID]) -> set[UUID]:
         """Write the rows, in sorted order against deadlocks; the ids that were not there before."""
         rows = [{"subscription": subscription, "event_id": each, "applied_at": tx.now} for each in sorted(set(event_ids))]
         return {row.event_id for row in tx.execute(self._claim, rows)} if rows else set()
+
+    def known(self, reader: Reader, subscription: str, event_ids: Iterable[UUID]) -> set[UUID]:
+        """Those of these events that the subscription has behind it."""
+        asked = list(event_ids)
+        given = {"subscription_name": subscription, "event_ids": asked}
+        return {row.event_id for row in reader.all(self._known, given)} if asked else set()
 
 
 @lru_cache(maxsize=32)
@@ -103,7 +115,9 @@ class _Batch:
             at_hand = waiting | mine
             due += [at_hand[sequence] for sequence in decision.apply]
             early += [mine[sequence] for sequence in decision.park]
-        outcomes = self._apply_due(due) | {each.id: Outcome.PARKED for each in early}
+        late = [each.id for each in envelopes if each.sequence <= last[each.subject]]
+        strange = set(late) - self._inbox.known(tx, name, late)
+        outcomes = dict.fromkeys(strange, Outcome.PASSED) | {each.id: Outcome.PARKED for each in early} | self._apply_due(due)
         self._gate.park(tx, name, early)
         passed = {each.subject: last[each.subject] for each in envelopes if each.sequence <= last[each.subject]}
         self._gate.advance(tx, name, passed | {each.subject: each.sequence for each in due})

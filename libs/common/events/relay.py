@@ -6,8 +6,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, MetaData, Select, Text, all_, any_, bindparam, cast, delete, func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    MetaData,
+    Select,
+    Text,
+    all_,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from libs.common.db import Database, kernel_tables
 from libs.common.db.locks import AdvisoryLocks
@@ -26,7 +41,15 @@ CONFIRM_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 1.0
 STANDBY_SECONDS: Final = 1.0
 
+# Refused at once while somebody waits to have the table alone, as the job does that makes and drops weeks.
+_FILE_NOW: Final = text("LOCK TABLE ONLY event_archive IN ROW EXCLUSIVE MODE NOWAIT")
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+
 log = logger(__name__)
+
+
+class ArchiveTaken(Exception):
+    """Somebody waits for the archive, and so for the batches in flight: they land before another is taken."""
 
 
 class Flight:
@@ -39,10 +62,20 @@ class Flight:
         self.sent = Sent(set(), 0)
 
     def take(self, claim: Select[Any], held: Sequence[int]) -> list[Outgoing]:
-        """The oldest events, in their order, but for those that other flights of this relay hold."""
+        """The oldest events, in their order, but for those that other flights of this relay hold. Raises ArchiveTaken."""
+        if held:
+            self._file_now()
         rows = sorted(self._tx.all(claim, {"batch": BATCH_EVENTS, "held": held}), key=lambda row: row.id)
         self.ids = [row.id for row in rows]
         return [Outgoing(row.event_id, row.type, bytes(row.body)) for row in rows]
+
+    def _file_now(self) -> None:
+        try:
+            self._tx.execute(_FILE_NOW)
+        except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) == _LOCK_NOT_AVAILABLE:
+                raise ArchiveTaken from error
+            raise
 
     def land(self) -> None:
         """Commit the removal."""
@@ -124,7 +157,13 @@ class Relay:
         held = [each for flight in self._flights for each in flight.ids]
         flight = Flight(self._database)
         self._flights.append(flight)
-        events = flight.take(self._claim, held)
+        try:
+            events = flight.take(self._claim, held)
+        except ArchiveTaken as error:
+            self._flights.pop().turn_back(error)
+            while self._flights:
+                self._land()
+            return self.publish_batch()
         flight.sent = self._publisher.send(events)
         flying = BATCHES_IN_FLIGHT - 1 if len(events) == BATCH_EVENTS else 0
         while len(self._flights) > flying:

@@ -14,7 +14,7 @@ from libs.common.errors import Permanent
 from libs.common.events.broker import open_session
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.failures import classify, is_database_gone
-from libs.common.events.inbox import Outcome, Resources, apply, gate_of
+from libs.common.events.inbox import Outcome, Resources, apply, gate_of, inbox_of
 from libs.common.events.subscriptions import Subscription
 
 BATCH_EVENTS: Final = 100
@@ -41,7 +41,7 @@ class Report:
     left: int = 0
     """A rebuild leaves what the subscription itself has not applied to its queue."""
     passed_over: int = 0
-    """A rebuild passes over what the subscription passed over: dropped, or before its baseline."""
+    """What the subscription has passed without an effect, and a rebuild passes as well: dropped, or before its baseline."""
     out_of_reach: int = 0
     """Earlier events of their aggregate are neither applied nor read: only a baseline lets them through."""
     baselines: int = 0
@@ -55,6 +55,7 @@ class Report:
             Outcome.DUPLICATE: "duplicates",
             Outcome.PARKED: "parked",
             Outcome.IGNORED: "ignored",
+            Outcome.PASSED: "passed_over",
         }
         for outcome in outcomes:
             setattr(self, names[outcome], getattr(self, names[outcome]) + 1)
@@ -138,6 +139,8 @@ class Replay:
         self._gate = gate_of(database.metadata)
         self._known = _Known(database.metadata, subscription.declared_name)
         self._baselines: dict[str, int] = {}
+        self._passed: dict[str, set[int]] = {}
+        """By aggregate: numbers to pass over whose turn has not come, since times within an aggregate may be out of order."""
         self.report = Report()
 
     def run(self, lines: Iterable[bytes], tell: Callable[[Report], None] = lambda _report: None) -> Report:
@@ -199,7 +202,8 @@ class Replay:
         """What this run has to deal with, and which of it is only passed over."""
         if self._subscription.alias is None:
             return [(each, False) for each in self._within_reach(reader, envelopes)]
-        applied = self._known.applied(reader, [each.id for each in envelopes])
+        declared = self._subscription.declared_name
+        applied = inbox_of(self._database.metadata).known(reader, declared, [each.id for each in envelopes])
         if not self._subscription.ordered:
             mine = [(each, False) for each in envelopes if each.id in applied]
         else:
@@ -231,6 +235,8 @@ class Replay:
                 self._apply_alone(each)
         else:
             self.report.count(outcomes)
+        for subject in self._passed.keys() & {each.subject for each in envelopes}:
+            self._go_on(subject)
 
     def _apply_alone(self, envelope: Envelope) -> None:
         try:
@@ -256,29 +262,35 @@ class Replay:
                 return
 
     def _pass_over(self, envelope: Envelope) -> None:
-        name = self._subscription.name
-        with self._database.transaction() as tx:
-            if self._gate.lock(tx, name, [envelope.subject])[envelope.subject] == envelope.sequence - 1:
-                self._gate.advance(tx, name, {envelope.subject: envelope.sequence})
+        self._passed.setdefault(envelope.subject, set()).add(envelope.sequence)
         self.report.passed_over += 1
-        self._apply_successors(envelope.subject)
+        self._go_on(envelope.subject)
+
+    def _go_on(self, subject: str) -> None:
+        """Pass over what is next in line, apply what was parked behind it, and so on."""
+        name = self._subscription.name
+        while waiting := self._passed.get(subject):
+            with self._database.transaction() as tx:
+                last = upto = self._gate.lock(tx, name, [subject])[subject]
+                while upto + 1 in waiting:
+                    upto += 1
+                if upto > last:
+                    self._gate.advance(tx, name, {subject: upto})
+            self._passed[subject] = {each for each in waiting if each > upto}
+            if upto == last:
+                return
+            self._apply_successors(subject)
+        self._passed.pop(subject, None)
 
 
 class _Known:
-    """What the subscription has behind it under its declared name."""
+    """Where the subscription's gates stand under its declared name."""
 
     def __init__(self, metadata: MetaData, name: str) -> None:
-        tables = kernel_tables(metadata)
-        inbox, gate = tables.inbox, tables.sequence_gate
-        self._applied = select(inbox.c.event_id).where(
-            inbox.c.subscription == name, inbox.c.event_id.in_(bindparam("events", expanding=True))
-        )
+        gate = kernel_tables(metadata).sequence_gate
         self._last = select(gate.c.aggregate_id, gate.c.last_sequence).where(
             gate.c.subscription == name, gate.c.aggregate_id.in_(bindparam("aggregates", expanding=True))
         )
-
-    def applied(self, reader: Reader, event_ids: Sequence[UUID]) -> set[UUID]:
-        return {row.event_id for row in reader.all(self._applied, {"events": list(event_ids)})}
 
     def last(self, reader: Reader, aggregates: Iterable[str]) -> dict[str, int]:
         return {row.aggregate_id: row.last_sequence for row in reader.all(self._last, {"aggregates": sorted(aggregates)})}

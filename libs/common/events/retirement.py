@@ -21,16 +21,16 @@ log = logger(__name__)
 class Retirement:
     """The retired queues of one subscription; `look` until it is `over`.
 
-    A queue goes when two looks in a row found it empty and without consumers: between the first and the second, whoever had
-    just stopped consuming has given back what was not settled. Dying in between delivers a message twice, which the inbox
-    absorbs.
+    They go together, when two looks in a row found all of them empty and without consumers: between the first and the second,
+    whoever had just stopped consuming has given back what was not settled. As long as one is consumed, what fails there may
+    still be put aside into the others. Dying in between delivers a message twice, which the inbox absorbs.
     """
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
         retired = [subscription.retired(version) for version in RETIRED_VERSIONS]
         self._successors = {old: new for each in retired for old, new in each.items()}
-        self._idle: set[str] = set()
+        self._idle = False
         self._looked_at: float | None = None
 
     @property
@@ -44,23 +44,25 @@ class Retirement:
         return not self.over and (self._looked_at is None or clock.monotonic() - self._looked_at >= LOOK_SECONDS)
 
     def look(self, session: Session) -> None:
-        """Move what lies in the retired queues; delete those that are done with. Raises BrokerUnavailable."""
-        for old in list(self._successors):
-            found = session.look(old)
-            if found is None or self._emptied(session, old, found.consumers):
-                del self._successors[old]
+        """Move what lies in the retired queues; delete them when they are done with. Raises BrokerUnavailable."""
+        standing = {old: found for old in self._successors if (found := session.look(old)) is not None}
+        emptied = [self._emptied(session, old, found.consumers) for old, found in standing.items()]
+        idle = all(emptied)
+        if idle and self._idle:
+            for old in standing:
+                session.delete(old)
+                log.info("queue.deleted", queue=old)
+        if not standing or (idle and self._idle):
+            self._successors = {}
+        self._idle = idle
         self._looked_at = clock.monotonic()
 
     def _emptied(self, session: Session, old: str, consumers: int) -> bool:
+        """Whether it was empty already and nobody consumes it."""
         session.unbind(old, self._subscription.bindings)
         moved = self._move(session, old)
-        idle = moved == 0 and consumers == 0
-        gone = idle and old in self._idle
-        if gone:
-            session.delete(old)
-        self._idle = self._idle | {old} if idle else self._idle - {old}
-        log.info("queue.retired", queue=old, moved=moved, consumers=consumers, deleted=gone)
-        return gone
+        log.info("queue.retired", queue=old, moved=moved, consumers=consumers)
+        return moved == 0 and consumers == 0
 
     def _move(self, session: Session, old: str) -> int:
         moved, exchange = 0, service_exchange(self._subscription.consumer)

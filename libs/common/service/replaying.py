@@ -38,7 +38,8 @@ def moment(text: str) -> datetime:
     if text == "now":
         return clock.now()
     if ago := _AGO.fullmatch(text):
-        return clock.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])})
+        age = timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])})
+        return clock.now() - min(age, clock.now() - BEGINNING)
     try:
         given = datetime.fromisoformat(text)
     except ValueError:

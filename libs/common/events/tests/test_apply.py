@@ -14,6 +14,7 @@ from libs.common.events import Envelope, Keyring, Personal
 from libs.common.events.inbox import Outcome, apply, gate_of
 from libs.common.events.outbox import EVENT_BYTES_MAX, EventTooLarge, Outbox
 from libs.common.events.subscriptions import Subscription
+from libs.common.events.tests.cinema import envelope_of
 from libs.common.events.tests.live import (
     Cut,
     Hired,
@@ -290,6 +291,18 @@ def test_the_gate_never_goes_back(platform: Platform) -> None:
         gate.advance(tx, subscription.name, {envelopes[0].subject: 1})
 
     assert apply(platform.cinema, subscription, envelopes, RESOURCES) == [Outcome.DUPLICATE] * 3
+
+
+def test_a_number_that_a_restored_producer_gives_out_again_is_told_from_a_duplicate(platform: Platform) -> None:
+    reel, subscription = ids.new_id(), ordered(platform)
+    first, second = envelope_of(reel, 1), envelope_of(reel, 2)
+    apply(platform.cinema, subscription, [first, second], RESOURCES)
+    again, third = envelope_of(reel, 2), envelope_of(reel, 3)
+
+    outcomes = apply(platform.cinema, subscription, [second, again, third], RESOURCES)
+
+    assert outcomes == [Outcome.DUPLICATE, Outcome.PASSED, Outcome.APPLIED]
+    assert effects(platform.cinema) == [(str(reel), 1), (str(reel), 2), (str(reel), 3)]
 
 
 def test_a_subscription_to_everything_gets_each_envelope_once(platform: Platform) -> None:

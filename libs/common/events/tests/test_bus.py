@@ -14,8 +14,10 @@ from libs.common import worker as workers
 from libs.common.db import kernel_tables
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
+from libs.common.events import consumer as consumers
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, declare
+from libs.common.events.inbox import gate_of
 from libs.common.events.relay import LOCK, Relay
 from libs.common.events.subscriptions import Subscriptions
 from libs.common.events.tests.cinema import Cinema, cinema, envelope_of, publish_cuts, relay_of, stored
@@ -93,6 +95,25 @@ def test_what_overtakes_is_parked_in_the_database_and_applied_in_turn(platform: 
         eventually(lambda: len(service.effects()) == 3, "all effects")
 
     assert service.effects() == [(str(reel), 1), (str(reel), 2), (str(reel), 3)]
+
+
+@pytest.mark.parametrize("due", [2, 3, 4, 7])
+def test_parked_events_that_become_due_at_once_are_applied_in_portions(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, due: int
+) -> None:
+    monkeypatch.setattr(consumers, "SUCCESSORS_AT_ONCE", 3)
+    reels, gate, stopping = [ids.new_id() for _ in range(due)], gate_of(platform.cinema.metadata), threading.Event()
+    with cinema(platform, show, replicas=0) as service:
+        with platform.cinema.transaction() as tx:
+            gate.park(tx, service.subscription.name, [envelope_of(reel, 2) for reel in reels])
+            gate.advance(tx, service.subscription.name, {str(reel): 1 for reel in reels})
+        service.mood.before = lambda _: stopping.set()
+        service.consumer().run(stopping)
+        assert len(service.effects()) == min(due, 3)  # between two portions it hears that it is to stop
+
+        with running(service.consumer().run):
+            eventually(lambda: len(service.effects()) == due, "all of them, long before the next scan is due", seconds=4)
+    assert sorted(service.effects()) == sorted((str(reel), 2) for reel in reels)
 
 
 def test_an_event_without_a_handler_advances_the_gate(platform: Platform) -> None:

@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
-from libs.common import ids
+from libs.common import clock, ids
 from libs.common.audit import Auditor
 from libs.common.db import Database, kernel_tables
 from libs.common.errors import Permanent
@@ -135,6 +136,25 @@ def test_a_redriven_event_that_fails_again_comes_back_with_its_count(platform: P
     assert letter.attempts == 1
 
 
+@pytest.mark.parametrize(("handler", "fate"), [(seat, Fate.REFUSED), (show, Fate.REDRIVEN)])
+def test_what_the_inbox_has_forgotten_is_redriven_only_where_a_gate_knows_it(
+    platform: Platform, handler: object, fate: Fate
+) -> None:
+    with cinema(platform, handler) as service:
+        dead(service, envelope_of(ids.new_id(), 1))
+        (letter,) = waited(service, 1)
+        made_at = clock.now()
+
+        def redriven(since: datetime) -> list[Fate]:
+            settled = redrive(platform.amqp_url, service.subscription, EVERYTHING, remembered_since=since)
+            return [each.fate for each in settled]
+
+        assert redriven(made_at + timedelta(seconds=1)) == [fate]
+        if fate is Fate.REFUSED:
+            assert [each.event_id for each in waited(service, 1)] == [letter.event_id]
+            assert redriven(made_at - timedelta(seconds=60)) == [Fate.REDRIVEN]
+
+
 def test_what_nobody_vouched_for_stays_so_when_it_is_redriven(platform: Platform) -> None:
     with cinema(platform, seat) as service:
         body = envelope_of(ids.new_id(), 1).encode()
@@ -220,6 +240,20 @@ def test_dead_letters_of_one_aggregate_are_dropped_in_their_order(platform: Plat
         eventually(lambda: sequences(service, reel) == [3], "the next one")
 
     assert [each.fate for each in settled] == [Fate.DROPPED, Fate.DROPPED]
+
+
+def test_only_what_was_looked_at_is_dropped_and_nothing_that_came_since(platform: Platform, operated: Database) -> None:
+    with cinema(platform, show) as service:
+        dead(service, envelope_of(ids.new_id(), 1))
+        (seen,) = waited(service, 1)
+        dead(service, envelope_of(ids.new_id(), 1))
+        waited(service, 2)
+        chosen = Selection(bodies=frozenset({seen.received.body}))
+        settled = drop(operated, platform.amqp_url, service.subscription, chosen, reason="this one only")
+        (left,) = waited(service, 1)
+
+    assert [each.letter.event_id for each in settled] == [seen.event_id]
+    assert left.event_id != seen.event_id
 
 
 def test_no_gate_moves_for_what_nobody_vouched_for(platform: Platform, operated: Database) -> None:

@@ -1,10 +1,12 @@
 """The relay with a backlog: one batch is taken while another is confirmed, and none overtakes another."""
 
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Row, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
@@ -16,6 +18,7 @@ from libs.common.events import Envelope
 from libs.common.events import relay as relay_module
 from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Sent, subscribe
 from libs.common.events.relay import Relay, _claim
+from libs.common.events.retention import Retention, keep_archive
 from libs.common.events.tests.cinema import Cinema, publish_cuts, stored
 from libs.common.events.tests.live import Noted, eventually, file, running, show, subscriptions
 from libs.common.events.tests.platform import Platform, backing, forget
@@ -151,9 +154,53 @@ def test_the_oldest_events_are_found_by_key_though_statistics_say_that_there_are
 
 
 def analyse(database: Database) -> None:
+    as_superuser(database, f"VACUUM (ANALYZE, TRUNCATE false) {database.schema}.outbox")
+
+
+def as_superuser(database: Database, statement: str) -> list[Row[Any]]:
     url = make_url(backing("DATABASE_URL")).set(database=database.url.database)
     with single_connection_engine(psycopg2_url(url.render_as_string(hide_password=False))).connect() as admin:
-        admin.execute(text(f"VACUUM (ANALYZE, TRUNCATE false) {database.schema}.outbox"))
+        answer = admin.execute(text(statement))
+        return list(answer.all()) if answer.returns_rows else []
+
+
+NEWEST_WEEK = text(
+    "SELECT max(relname) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid "
+    "WHERE inhparent = 'event_archive'::regclass AND relname <> 'event_archive_other'"
+)
+WAITING_FOR_THE_ARCHIVE = text(
+    "SELECT count(*) FROM pg_locks WHERE relation = 'event_archive'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted"
+)
+
+
+def test_a_week_of_the_archive_is_made_between_two_batches_of_a_relay_that_never_rests(platform: Platform) -> None:
+    with platform.studio.reader() as reader:
+        newest = reader.scalar(NEWEST_WEEK)
+    as_superuser(platform.studio, f"DROP TABLE {platform.studio.schema}.{newest}")
+    publish_cuts(platform, range(3 * BATCH))
+    relay = Relay(platform.studio, platform.amqp_url, AdvisoryLocks(platform.studio))
+    relay._publisher = Watched(platform)
+    relay._publisher.open()
+
+    def made() -> int:
+        with platform.studio.transaction() as tx:
+            return keep_archive(tx, Retention())
+
+    def waits() -> bool:
+        with platform.studio.reader() as reader:
+            return bool(reader.scalar(WAITING_FOR_THE_ARCHIVE))
+
+    with ThreadPoolExecutor(1) as pool:
+        assert relay.publish_batch() == BATCH  # and it stays in flight
+        making = pool.submit(made)
+        eventually(waits, "the week waits for the batch in flight")
+        assert [relay.publish_batch() for _ in range(3)] == [BATCH, BATCH, 0]
+        assert making.result() == 0
+    relay._publisher.close()
+
+    with platform.studio.reader() as reader:
+        assert reader.scalar(NEWEST_WEEK) == newest
+    assert stored(platform.studio, "event_archive") == 3 * BATCH
 
 
 def test_confirms_count_for_the_batch_that_they_belong_to() -> None:

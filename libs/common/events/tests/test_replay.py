@@ -18,7 +18,7 @@ from libs.common.events.archive import PAGE_EVENTS, Span, archive_of
 from libs.common.events.inbox import Outcome, apply, gate_of
 from libs.common.events.replay import FAILURES_NAMED_MAX, FactsLeave, Replay, is_consumed, lines_of, under
 from libs.common.events.subscriptions import Subscription
-from libs.common.events.tests.cinema import cinema, publish_cuts, stored
+from libs.common.events.tests.cinema import cinema, envelope_of, publish_cuts, stored
 from libs.common.events.tests.live import STUDIO, Cut, Hired, Labelled, Mood, Sold, effect, effects, seat, show, subscriptions
 from libs.common.events.tests.platform import Platform, backing
 
@@ -374,3 +374,20 @@ def test_archived_personal_values_cannot_be_opened_and_say_so(platform: Platform
     with pytest.raises(ValueError, match="only the commitment is left"):
         envelope.event(Hired).email.open(keyring)  # type: ignore[arg-type]
     assert b"ada@" not in orjson.dumps(envelope.data)
+
+
+def test_a_rebuild_passes_over_numbers_that_were_recorded_out_of_their_order(platform: Platform) -> None:
+    reel, subscription = ids.new_id(), ordered(platform)
+    events = [envelope_of(reel, sequence) for sequence in range(1, 6)]
+    with platform.cinema.transaction() as tx:
+        # As a baseline or drops leave it: the first three never took effect here.
+        gate_of(platform.cinema.metadata).advance(tx, subscription.name, {str(reel): 3})
+    apply(platform.cinema, subscription, events[3:], {Mood: Mood()})
+    emptied(platform.cinema)
+
+    # The moment of a fact is that of its transaction's beginning: within an aggregate 3 may have an earlier one than 2.
+    source = [events[place].encode() for place in (0, 2, 1, 3, 4)]
+    run = replay(platform, under(subscription, "rebuild"), iter(source))
+
+    assert effects(platform.cinema) == [(str(reel), 4), (str(reel), 5)]
+    assert (run.report.passed_over, run.report.applied, run.report.parked) == (3, 2, 0)

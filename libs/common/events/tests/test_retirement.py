@@ -121,12 +121,16 @@ def test_a_queue_that_a_replica_of_the_older_release_still_consumes_stays_until_
             for _ in range(3):
                 retirement.look(session)
             assert not retirement.over
-            assert old.left() == [old.queues[-1]]
+            # Nor do those go into which it may put aside what fails.
+            assert old.left() == old.queues
+            failed = envelope_of(ids.new_id(), 1)
+            old.put(f"{old.queues[-1]}.dead", failed)
         # Not settled: its connection gives it back.
 
     with running(old.consumer().run):
         eventually(lambda: len(effects(platform.cinema)) == 1, "what the old replica gave back is applied")
         eventually(lambda: old.left() == [], "the old queues are gone")
+    assert [Envelope.decode(body).id for body, _ in platform.dead_letters(old.subscription)] == [failed.id]
 
 
 def test_a_move_that_is_interrupted_after_any_step_loses_and_doubles_nothing(
