@@ -9,6 +9,7 @@ from functools import partial
 from statistics import median
 from threading import Barrier
 from types import FrameType
+from typing import TypeVar
 
 from bench.figures import NothingMeasured
 from libs.common import clock
@@ -22,6 +23,7 @@ BENCHMARK_SECONDS = 60
 MICROSECONDS = 1e6
 MILLISECONDS = 1e3
 
+K = TypeVar("K")
 Work = Callable[[], object]
 
 
@@ -44,9 +46,9 @@ def _turn(work: Work, seconds: float, read: Callable[[], float]) -> float:
     return (read() - begun) / calls
 
 
-def in_turns(measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+def in_turns(measures: Mapping[K, Callable[[], float]]) -> dict[K, float]:
     """What each measure says: the median of ROUNDS turns."""
-    turns: dict[str, list[float]] = {name: [] for name in measures}
+    turns: dict[K, list[float]] = {name: [] for name in measures}
     for _ in range(ROUNDS):
         for name, measure in measures.items():
             turns[name].append(measure())

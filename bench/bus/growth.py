@@ -1,10 +1,15 @@
 """Whether work costs more as tables grow: the same rates with nothing behind them and with ten million events."""
 
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from itertools import product
+
 from rich.progress import Progress
 from sqlalchemy import Connection, text
 
 from bench.bus.notes import outgoing
-from bench.bus.stage import Stage, children
+from bench.bus.stage import Stage, children, twin
 from bench.bus.throughput import EVENTS_A_SECOND, ONE_BY_ONE, RELAY, TOGETHER, consuming, relaying
 from bench.figures import Figure, against, limit
 from bench.timing import ROUNDS, in_turns
@@ -13,6 +18,8 @@ from ops.console import err
 
 EVENTS = 10_000_000
 AT_ONCE = 250_000
+WORKS = (RELAY, ONE_BY_ONE, TOGETHER)
+NOTHING, MUCH = "nothing behind it", f"{EVENTS:,} events archived and applied"
 
 # Ids ascend as those of real events do, and all stand in this week's partition, where the relay writes.
 _ARCHIVE = """
@@ -27,18 +34,18 @@ SELECT :subscription, ('01900000' || lpad(to_hex(n), 24, '0'))::uuid, now() FROM
 
 
 def measure(set_up: Stage, seconds: float) -> list[Figure]:
-    """Relay and consumers before and after; the disk is free again when the database is dropped."""
-    before = _rates(set_up, seconds)
-    with set_up.administration() as connection:
-        _fill(connection, set_up)
-        # What autovacuum would do in the middle of the measurement.
-        connection.exec_driver_sql("VACUUM (ANALYZE)")
-        connection.exec_driver_sql("CHECKPOINT")
-    after = _rates(set_up, seconds)
+    """Relay and consumer on an empty database and on a full one, in turns; the disk is free again when they are dropped."""
+    with twin(set_up) as grown:
+        with grown.administration() as connection:
+            _fill(connection, grown)
+            # What autovacuum would do in the middle of the measurement.
+            connection.exec_driver_sql("VACUUM (ANALYZE)")
+            connection.exec_driver_sql("CHECKPOINT")
+        rates = _rates({NOTHING: set_up, MUCH: grown}, seconds)
     figures = []
-    for name, rate in before.items():
-        base = limit(f"{name}; nothing behind it", rate, "events/s")
-        figures += [base, against(base, f"{name}; {EVENTS:,} events archived and applied", after[name])]
+    for name in WORKS:
+        base = limit(f"{name}; {NOTHING}", rates[name, NOTHING], "events/s")
+        figures += [base, against(base, f"{name}; {MUCH}", rates[name, MUCH])]
     return figures
 
 
@@ -61,14 +68,15 @@ def _fill(connection: Connection, set_up: Stage) -> None:
             progress.advance(task, AT_ONCE)
 
 
-def _rates(set_up: Stage, seconds: float) -> dict[str, float]:
+def _rates(stages: Mapping[str, Stage], seconds: float) -> dict[tuple[str, str], float]:
+    """By work and stage."""
     events = int(EVENTS_A_SECOND * seconds) // ROUNDS
     bodies = [outgoing() for _ in range(events)]
-    with children(set_up, "relay", "consumer") as (relay, consumer):
-        return in_turns(
-            {
-                RELAY: lambda: relaying(set_up, relay, events),
-                ONE_BY_ONE: lambda: consuming(set_up, [consumer], "keep", bodies[: events // 2]),
-                TOGETHER: lambda: consuming(set_up, [consumer], "keep_all", bodies),
-            }
-        )
+    turns: dict[tuple[str, str], Callable[[], float]] = {}
+    with ExitStack() as stack:
+        for title, each in stages.items():
+            relay, consumer = stack.enter_context(children(each, "relay", "consumer"))
+            turns[RELAY, title] = partial(relaying, each, relay, events)
+            turns[ONE_BY_ONE, title] = partial(consuming, each, [consumer], "keep", bodies[: events // 2])
+            turns[TOGETHER, title] = partial(consuming, each, [consumer], "keep_all", bodies)
+        return in_turns({key: turns[key] for key in product(WORKS, stages)})

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import kombu as untyped_kombu
@@ -107,6 +107,13 @@ def stage() -> Iterator[Stage]:
             yield made
         finally:
             forget(made.amqp_url, subscriptions)
+
+
+@contextmanager
+def twin(set_up: Stage) -> Iterator[Stage]:
+    """Another database on the same queue, gone afterwards."""
+    with databases(Recipient(generate_key_pair()[1])) as (studio, cinema):
+        yield replace(set_up, studio=studio, cinema=cinema)
 
 
 class Child:

@@ -47,7 +47,7 @@ def test_the_relay_is_measured_until_everything_has_left(set_up: Stage) -> None:
 
 
 def test_each_event_is_timed_from_its_commit_to_its_effect(set_up: Stage) -> None:
-    sent, done = _run(set_up, pace_seconds=0.01, seconds=0.3)
+    sent, done = _run(set_up, pace_seconds=0.01, seconds=0.3, producers=2)
 
     assert len(sent) > 1
     assert sent.keys() <= done.keys()

@@ -10,8 +10,8 @@ FUNCTION_LINES_MAX = 70
 PARAMETERS_MAX = 6
 
 CLOCK, IDS, CONFIG = "libs/common/clock.py", "libs/common/ids.py", "libs/common/config.py"
-# Runs before anything is installed, on a bare Python.
-BARE = ("ops/bootstrap.py",)
+# Run where nothing of ours is installed: before the environment is made, or in one of other libraries.
+BARE = ("ops/bootstrap.py", "bench/peers")
 # Verifies proofs for people who trust nothing of ours: it stands alone, the kernel included.
 ALONE = ("ops/proof",)
 # The operator's tools measure how long their own steps take; that decides nothing and is kept nowhere.

@@ -1,7 +1,6 @@
 """Servers and a bus of a fault run's own."""
 
 import secrets
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,17 +13,26 @@ from libs.common.events.subscriptions import Subscriptions
 from libs.common.events.tests.live import show, subscriptions
 from libs.common.events.tests.platform import Platform, databases, forget
 from tests.faults.processes import Processes
+from tests.faults.report import TOLD, tell
 from tests.faults.servers import Servers, await_up, fault_servers
 
 SEED = "LUMIERE_FAULT_SEED"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Seeds and counts, also of runs that went well."""
+    if TOLD:
+        terminalreporter.section("fault runs")
+        for line in TOLD:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture
-def seed() -> int:
-    """Printed; LUMIERE_FAULT_SEED replays the same schedule."""
+def seed(request: pytest.FixtureRequest) -> int:
+    """Told at the end of the run; LUMIERE_FAULT_SEED replays the same schedule."""
     given = process_environment().get(SEED)
     seed = int(given) if given else secrets.randbits(32)
-    sys.stdout.write(f"\n{SEED}={seed}\n")
+    tell(f"{request.node.name}: {SEED}={seed}")
     return seed
 
 

@@ -55,7 +55,7 @@ def _part_is_confirmed(arguments: tuple[Any, ...], _result: object) -> bool:
     publisher, events = arguments
     if len(events) <= FIRST_PART:
         return False
-    publisher._write(events[:FIRST_PART])
+    publisher._send(events[:FIRST_PART])
     sent = publisher._sent[-1]
 
     def confirmed() -> bool:
@@ -82,7 +82,7 @@ class Point:
 RELAY_POINTS: Final = {
     "a relay dies after it took a batch and before it published it": Point(PipelinedPublisher, "send", when=_last_is_not_empty),
     "a relay dies when a part of the batch is confirmed and the rest not sent": Point(
-        PipelinedPublisher, "_write", when=_part_is_confirmed
+        PipelinedPublisher, "_send", when=_part_is_confirmed
     ),
     "a relay dies when all is published and before it sees a confirm": Point(PipelinedPublisher, "_on_settled"),
     "a relay dies when all is confirmed and before it commits the removal": Point(relay.Flight, "land", when=_carries_events),

@@ -1,6 +1,5 @@
 """Events arrive late, permuted and repeatedly while commands run; each takes effect once and in its turn."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.faults.commands import Commands
 from tests.faults.counting import FLAWLESS, await_settled, counted, outbox_depth
 from tests.faults.mixer import Mixer
 from tests.faults.processes import Processes
+from tests.faults.report import tell
 
 kombu: Any = untyped_kombu
 
@@ -56,7 +56,7 @@ def test_events_that_arrive_late_permuted_and_repeatedly_take_effect_once_and_in
     work_off(bus.amqp_url, queue, processes)
     result = counted(bus, commands.acknowledged, commands.taken_back)
 
-    sys.stdout.write(f"{mixer.copies} copies, {mixer.inversions} out of turn; {commands}; {result}; seed {seed}\n")
+    tell(f"{mixer.copies} copies, {mixer.inversions} out of turn; {commands}; {result}; seed {seed}")
     assert mixer.copies > count
     assert mixer.inversions > count / 4
     assert commands.in_doubt == 0

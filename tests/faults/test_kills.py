@@ -1,6 +1,5 @@
 """Broker, database, relays and consumers are killed at random moments, alone and all together, while commands run."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from libs.common.events.tests.platform import Platform
 from tests.faults.commands import Commands
 from tests.faults.counting import FLAWLESS, await_settled, counted
 from tests.faults.processes import Processes
+from tests.faults.report import tell
 from tests.faults.schedule import BROKER, CONSUMER, DATABASE, EVERYTHING, NAMES, RELAY, SESSIONS, Havoc, schedule
 from tests.faults.servers import Servers, await_up
 
@@ -50,7 +50,7 @@ def test_nothing_is_lost_doubled_or_out_of_order_when_broker_database_relays_and
     result = counted(bus, commands.acknowledged, commands.taken_back)
 
     deaths = ", ".join(f"{kind} {done[kind]}" for kind in run.times)
-    sys.stdout.write(f"{commands}; killed: {deaths}; {result}; seed {seed}\n")
+    tell(f"{commands}; killed: {deaths}; {result}; seed {seed}")
     assert {kind: done[kind] for kind in run.times} == run.times, "the kills did not happen as planned"
     assert processes.kills == {
         RELAY: run.times[RELAY] + 2 * run.times[EVERYTHING],

@@ -1,7 +1,6 @@
 """The broker refuses, is blocked, slow, cut off or mute: commands go on, readiness says so, and afterwards all is well."""
 
 import random
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from libs.common.worker import Worker
 from tests.faults.commands import Commands
 from tests.faults.counting import FLAWLESS, await_settled, counted, outbox_depth
 from tests.faults.proxy import FINE, Proxy, Weather
+from tests.faults.report import tell
 from tests.faults.servers import MEMORY_ALARM, MEMORY_ENOUGH, RABBITMQ, Servers, await_up
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -55,7 +55,7 @@ class Bus:
         await_settled(self.platform, self.commands.acknowledged)
         eventually(self.ready, "both workers are ready again")
         result = counted(self.platform, self.commands.acknowledged, self.commands.taken_back)
-        sys.stdout.write(f"{what}: {self.commands}; {result}\n")
+        tell(f"{what}: {self.commands}; {result}")
         assert self.commands.in_doubt == 0, "a command failed although only the broker was in trouble"
         assert result.verdict == FLAWLESS
 

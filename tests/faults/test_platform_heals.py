@@ -2,7 +2,6 @@
 
 import random
 import secrets
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ from ops.demo.client import wait_for
 from ops.demo.report import StepFailed
 from ops.testing import LivePlatform
 from tests.faults.healing import descendants, is_alive, kill, pids, wait_until_healed
+from tests.faults.report import tell
 from tests.journeys.people import FRAME, ONCE, Film, Person, Studio, Work, listening, upload
 
 pytestmark = [pytest.mark.faults, pytest.mark.platform]
@@ -145,7 +145,7 @@ def test_work_goes_on_while_processes_are_killed_at_random_and_every_effect_is_t
 ) -> None:
     given = process_environment().get("LUMIERE_FAULT_SEED")
     seed = int(given) if given else secrets.randbits(32)
-    sys.stdout.write(f"\nLUMIERE_FAULT_SEED={seed}\n")
+    tell(f"random kills of the platform: LUMIERE_FAULT_SEED={seed}")
     chosen = random.Random(seed)  # noqa: S311 - a schedule that can be replayed
     enough = threading.Event()
     workers = [Resolute(studio, studio.newcomer(f"Worker {number}"), film, enough) for number in range(WORKERS)]

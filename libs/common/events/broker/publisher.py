@@ -115,7 +115,8 @@ class PipelinedPublisher:
         sent = Sent(set(range(first, first + len(events))), first)
         self._sent.append(sent)
         try:
-            self._write(events)
+            for start in range(0, len(events), WRITTEN_TOGETHER):
+                self._send(events[start : start + WRITTEN_TOGETHER])
         except AMQPError as error:
             raise BrokerUnavailable(f"publish: {type(error).__name__}") from error
         return sent
@@ -168,12 +169,11 @@ class PipelinedPublisher:
             self._turn(connection.ioloop, CLOSE_TIMEOUT_SECONDS, lambda: connection.is_closed)
         connection.ioloop.close()
 
-    def _write(self, events: Sequence[Outgoing]) -> None:
+    def _send(self, events: Sequence[Outgoing]) -> None:
         self._published += len(events)
-        for start in range(0, len(events), WRITTEN_TOGETHER):
-            frames = [frame for event in events[start : start + WRITTEN_TOGETHER] for frame in self._frames(event)]
-            # pika's public way writes each frame by itself.
-            self._connection._output_marshaled_frames([b"".join(frames)])  # noqa: SLF001
+        frames = [frame for event in events for frame in self._frames(event)]
+        # pika's public way writes each frame by itself.
+        self._connection._output_marshaled_frames([b"".join(frames)])  # noqa: SLF001
 
     def _frames(self, event: Outgoing) -> Iterator[bytes]:
         channel = self._channel.channel_number

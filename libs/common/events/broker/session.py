@@ -1,5 +1,6 @@
 """One connection through kombu: consume, settle, publish with confirm, declare."""
 
+import select
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -183,16 +184,23 @@ class Session:
         self._received.append(_received(message))
 
     def receive(self, limit: int, *, wait_seconds: float, idle_seconds: float) -> list[Received]:
-        """Up to `limit` deliveries: waits for the first, then takes what follows without a pause."""
+        """Up to `limit` deliveries: waits for the first, then takes what follows without a pause.
+
+        A single one is not kept waiting for others: where little happens, it is a fifth of the time from commit to commit.
+        """
         with _translated("receive"):
             self._beat()
-            while len(self._received) < limit:
+            while len(self._received) < limit and (len(self._received) != 1 or self._more_is_here()):
                 try:
                     self._connection.drain_events(timeout=idle_seconds if self._received else wait_seconds)
                 except TimeoutError:
                     break
         batch, self._received = self._received[:limit], self._received[limit:]
         return batch
+
+    def _more_is_here(self) -> bool:
+        transport = self._connection.connection.transport
+        return bool(transport._read_buffer) or bool(select.select([transport.sock], [], [], 0)[0])  # noqa: SLF001 - see _read_ahead
 
     def _beat(self) -> None:
         if clock.monotonic() - self._checked_at >= HEARTBEAT_CHECK_SECONDS:
