@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from libs.common import ids
 from libs.common.config import RETENTION_DAYS_DEFAULT
@@ -26,6 +26,7 @@ WITH RECURSIVE known AS (
 )
 SELECT subscription FROM known WHERE subscription IS NOT NULL
 """)
+_DATABASE_NOW: Final = select(func.now())
 # Event ids carry their time, so the primary key finds old ones; the time of application spares what was applied late.
 _FORGET: Final = text("""
 DELETE FROM inbox WHERE subscription = :subscription AND event_id IN (
@@ -63,7 +64,8 @@ def _prune(database: Database, subscription: str, retention: Retention) -> int:
     total, pruned = 0, INBOX_BATCH
     while pruned == INBOX_BATCH:
         with database.transaction() as tx:
-            cutoff = retention.inbox_cutoff(tx.now)
+            # The archive goes by the database's clock: a process whose own is ahead must not forget what can still be replayed.
+            cutoff = retention.inbox_cutoff(min(tx.now, tx.scalar(_DATABASE_NOW)))
             limits = {"made_before": ids.lowest_at(cutoff), "applied_before": cutoff, "batch": INBOX_BATCH}
             pruned = tx.execute(_FORGET, {"subscription": subscription, **limits}).rowcount
         total += pruned

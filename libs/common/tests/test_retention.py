@@ -184,6 +184,19 @@ def test_the_inbox_forgets_what_was_applied_before_anything_that_can_be_replayed
         assert reader.scalar(select(func.count()).select_from(inbox)) == (2 if forgotten else 12)
 
 
+@pytest.mark.parametrize("days_ahead", [0, 365])
+def test_a_process_whose_clock_is_ahead_forgets_nothing_that_can_still_be_replayed(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch, days_ahead: int
+) -> None:
+    now = clock.now()
+    row = {"subscription": "sample.a.b", "event_id": ids.lowest_at(now), "applied_at": now}
+    with sample.database.transaction() as tx:
+        tx.execute(insert(inbox), row)
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=days_ahead))
+
+    assert prune_inbox(sample.database, Retention(90)) == 0
+
+
 @given(st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
 def test_the_lowest_id_of_a_moment_lies_between_those_made_before_and_after(moment: datetime) -> None:
     aware = moment.replace(tzinfo=clock.now().tzinfo)
