@@ -12,6 +12,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from libs.common.config import RETENTION_DAYS_MAX, RETENTION_DAYS_MIN
 
 WEEKS_AHEAD: Final = 8
+OTHER_BATCH: Final = 20_000
+"""Rows outside all weeks that one run deletes: an event of a wrong clock keeps its whole week there, maybe millions."""
 
 _FUNCTIONS: Final = """
 CREATE OR REPLACE FUNCTION "{schema}".add_archive_week(first timestamptz) RETURNS void
@@ -56,7 +58,8 @@ BEGIN
     END LOOP;
     IF EXISTS (SELECT FROM "{schema}".event_archive_other WHERE recorded_at < cutoff) THEN
         ALTER TABLE "{schema}".event_archive_other DISABLE TRIGGER append_only;
-        DELETE FROM "{schema}".event_archive_other WHERE recorded_at < cutoff;
+        DELETE FROM "{schema}".event_archive_other WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM "{schema}".event_archive_other WHERE recorded_at < cutoff LIMIT {batch}));
         ALTER TABLE "{schema}".event_archive_other ENABLE TRIGGER append_only;
     END IF;
     RETURN dropped;
@@ -85,7 +88,7 @@ def set_up_archive(connection: Connection, archive: Table) -> None:
     schema = str(archive.schema)
     if connection.scalar(_KIND, {"table": f"{schema}.event_archive"}) == _PLAIN:
         _partition(connection, archive)
-    values = {"schema": schema, "minimum": RETENTION_DAYS_MIN, "ahead": WEEKS_AHEAD}
+    values = {"schema": schema, "minimum": RETENTION_DAYS_MIN, "ahead": WEEKS_AHEAD, "batch": OTHER_BATCH}
     for statement in (_OTHER, _OTHER_GUARD, _FUNCTIONS):
         connection.exec_driver_sql(statement.format(**values).replace("%", "%%"))
     connection.execute(text(f'SELECT "{schema}".keep_event_archive(:days)'), {"days": RETENTION_DAYS_MAX})

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from libs.common import clock, ids
 from libs.common.config import RETENTION_DAYS_MIN
+from libs.common.db import archive as archives
 from libs.common.db import kernel_tables
 from libs.common.db.archive import WEEKS_AHEAD, set_up_archive
 from libs.common.db.database import single_connection_engine
@@ -195,6 +196,20 @@ def test_a_process_whose_clock_is_ahead_forgets_nothing_that_can_still_be_replay
     monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=days_ahead))
 
     assert prune_inbox(sample.database, Retention(90)) == 0
+
+
+@pytest.mark.parametrize(("events", "left"), [(1, 0), (2, 0), (3, 1)])
+def test_what_lies_outside_all_weeks_goes_in_portions(
+    sample: Sample, owner: Connection, monkeypatch: pytest.MonkeyPatch, events: int, left: int
+) -> None:
+    monkeypatch.setattr(archives, "OTHER_BATCH", 2)
+    set_up_archive(owner, archive)
+    old = {file_event(sample, clock.now() - timedelta(days=200)) for _ in range(events)}
+
+    kept(sample, 90)
+    assert len(old & filed(sample)) == left
+    kept(sample, 90)
+    assert not old & filed(sample)
 
 
 @given(st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
