@@ -54,7 +54,7 @@ def await_settled(platform: Platform, acknowledged: Collection[UUID] = (), secon
 
 
 def counted(platform: Platform, acknowledged: Collection[UUID] = (), taken_back: Collection[UUID] = ()) -> Count:
-    """Count in Postgres. Raises AssertionError while anything waits in the outbox or is parked."""
+    """Count in Postgres. Raises AssertionError while anything waits in the outbox or is parked, or when nothing ever flowed."""
     studio, cinema = kernel_tables(platform.studio.metadata), kernel_tables(platform.cinema.metadata)
     archive = studio.event_archive
     waiting, parked = _ask(
@@ -77,6 +77,7 @@ def counted(platform: Platform, acknowledged: Collection[UUID] = (), taken_back:
     numbered = select(func.coalesce(func.sum(studio.aggregate_sequence.c.last_sequence), 0)).scalar_subquery()
     filed = select(func.count()).select_from(archive).scalar_subquery()
     given_out, published = _ask(platform, select(numbered, filed))
+    assert published, "nothing was published: a count of nothing proves nothing"
     (lost,) = _ask(platform, select(func.count()).select_from(_lost(platform, acknowledged)))
     (phantoms,) = _ask(platform, made_up)
     return Count(published, effects, lost + abs(int(given_out) - published), effects - distinct, astray, phantoms)

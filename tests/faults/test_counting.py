@@ -45,6 +45,11 @@ def test_a_flawless_run_counts_nothing(bus: Platform, applied: list[dict[str, An
     assert (result.published, result.effects, result.verdict) == (CUTS, CUTS, FLAWLESS)
 
 
+def test_a_run_in_which_nothing_flowed_proves_nothing(bus: Platform) -> None:
+    with pytest.raises(AssertionError, match="nothing was published"):
+        counted(bus)
+
+
 def test_a_missing_effect_is_counted_as_lost(bus: Platform, applied: list[dict[str, Any]]) -> None:
     with bus.cinema.transaction() as tx:
         tx.execute(delete(effect).where(effect.c.event_id == applied[-1]["event_id"]))
