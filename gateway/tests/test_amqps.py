@@ -51,12 +51,15 @@ class Entrance:
 
     def socket(self) -> ssl.SSLSocket:
         """A connection within TLS."""
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        # Wrapped before it connects: ssl forgets a socket that the other side has cut when it is wrapped.
+        made = self.trusting().wrap_socket(socket.socket(), server_hostname="localhost")
+        made.settimeout(10)
         try:
-            return self.trusting().wrap_socket(plain, server_hostname="localhost")
+            made.connect(("127.0.0.1", self.port))
         except OSError:
-            plain.close()
+            made.close()
             raise
+        return made
 
     def connection(self) -> pika.BlockingConnection:
         """An AMQP connection as the broker's administrator."""

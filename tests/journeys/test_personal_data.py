@@ -27,7 +27,7 @@ TRACED = (
     b"auth.email.requested process",
     b"POST /api/v1/uploads",
     b"media.upload.completed process",
-    b"tasks.task.claimed process",
+    b"ledger.every.event process together",
 )
 """Spans of the journey on both sides of the broker."""
 EVENT_STORES = r"\.(outbox|event_archive|parked_events|audit_record|leaf|inbox)\."
