@@ -1,6 +1,7 @@
 """A validated task pays once, however it arrives."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -9,6 +10,7 @@ from libs.common import clock
 from libs.common.ids import new_id
 from libs.common.money import Money
 from libs.common.testing import Harness
+from services.payments import use_cases
 from services.payments.domain import AccountKind
 from services.payments.models import account, entry, payment
 from services.payments.subscriptions import pay_for_validated_task
@@ -114,6 +116,21 @@ def test_many_tasks_of_one_person_at_once_are_all_paid(harness: Harness) -> None
 
     assert (count(harness, payment), balance_of(harness, contributor)) == (12, 36)
     assert sorted(each.data["balance_after"] for each in harness.published("payments.lumens.changed")) == list(range(3, 37, 3))
+
+
+def test_an_account_of_the_platform_that_many_open_at_once_is_opened_once(harness: Harness) -> None:
+    together = Barrier(8)
+
+    def open_it(_: int) -> UUID:
+        together.wait(10)
+        with harness.transaction() as tx:
+            return use_cases.open_account(tx, AccountKind.PLATFORM_REWARDS, None)
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            harness.clean()
+            assert len(set(pool.map(open_it, range(8)))) == 1
+            assert count(harness, account) == 1
 
 
 def test_a_task_without_a_price_earns_lumens_alone(harness: Harness) -> None:
