@@ -1,6 +1,7 @@
 """Messages that were given up on: looked at, sent through again, or dropped. Each is repeatable after a crash at any point."""
 
 import getpass
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from libs.common import ids
+from libs.common import clock, ids
 from libs.common.db import Database, Transaction
-from libs.common.events.broker import QueueMissing, Received, Session, open_session
+from libs.common.events.broker import BrokerUnavailable, QueueMissing, Received, Session, open_session
 from libs.common.events.consumer import ATTEMPTS, ERROR, EVENT_TYPE, FAILED_AT, REASON, TRACEPARENT
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.inbox import gate_of
@@ -20,6 +21,9 @@ from libs.common.events.subscriptions import Subscription
 from libs.common.events.topology import service_exchange
 from libs.common.telemetry import context
 
+TURN_SECONDS: Final = 10.0
+"""How long to wait for another who looks at the same dead letters."""
+TURN_POLL_SECONDS: Final = 0.05
 LOOK_MAX: Final = 10_000
 """Dead letters of one subscription that are held while one looks at them."""
 REDRIVEN: Final = "x-redriven"
@@ -124,9 +128,23 @@ class Settled:
 
 @contextmanager
 def looking(amqp_url: str, subscription: Subscription, selection: Selection) -> Iterator[tuple[Session, list[DeadLetter]]]:
-    """The selected dead letters, held until the block ends: what is not settled in it goes back to its queue, in its place."""
+    """The selected dead letters, held until the block ends: what is not settled in it goes back to its queue, in its place.
+
+    One at a time: whoever looked meanwhile would find none. Raises BrokerUnavailable when somebody else takes too long.
+    """
     with open_session(amqp_url) as session:
+        _await_turn(session, subscription)
         yield session, _take(session, subscription, selection)
+
+
+def _await_turn(session: Session, subscription: Subscription) -> None:
+    deadline, pause = clock.monotonic() + TURN_SECONDS, threading.Event()
+    while not session.reserve(f"{subscription.queue}.looking"):
+        if clock.monotonic() > deadline:
+            raise BrokerUnavailable(
+                f"another command holds the dead letters of {subscription.name}: try again when it has ended"
+            )
+        pause.wait(TURN_POLL_SECONDS)
 
 
 def look(amqp_url: str, subscription: Subscription, selection: Selection | None = None) -> list[DeadLetter]:

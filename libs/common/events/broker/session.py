@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import kombu as untyped_kombu
-from amqp.exceptions import AMQPError, MessageNacked, NotFound  # type: ignore[import-untyped]
+from amqp.exceptions import AMQPError, MessageNacked, NotFound, ResourceLocked  # type: ignore[import-untyped]
 from kombu.exceptions import KombuError
 
 from libs.common import clock
@@ -116,6 +116,17 @@ class Session:
             channel = self._connection.channel()
             _declare(channel, platform_topology())
         channel.close()
+
+    def reserve(self, name: str) -> bool:
+        """Whether this connection now holds the name, and no other: an exclusive queue of it, gone with the connection."""
+        with _translated("reserve"):
+            channel = self._connection.channel()
+            try:
+                channel.queue_declare(name, exclusive=True, durable=False, auto_delete=True)
+            except ResourceLocked:
+                return False
+            channel.close()
+            return True
 
     def look(self, queue: str) -> Found | None:
         """What the broker says of a queue; None when there is none of this name."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,10 +14,10 @@ from libs.common import clock, ids
 from libs.common.audit import Auditor
 from libs.common.db import Database, kernel_tables
 from libs.common.errors import Permanent
-from libs.common.events import Envelope
+from libs.common.events import Envelope, dead_letters
 from libs.common.events.audited import AuditEvent
-from libs.common.events.broker import open_session
-from libs.common.events.dead_letters import DeadLetter, Fate, Selection, drop, look, redrive
+from libs.common.events.broker import BrokerUnavailable, open_session
+from libs.common.events.dead_letters import DeadLetter, Fate, Selection, drop, look, looking, redrive
 from libs.common.events.outbox import Outbox
 from libs.common.events.tests.cinema import Cinema, cinema, envelope_of, publish_cuts, stored
 from libs.common.events.tests.live import CINEMA, Sold, eventually, seat, show
@@ -272,3 +273,23 @@ def test_a_subscription_whose_queues_do_not_exist_has_no_dead_letters(platform: 
         subscription = service.subscription
 
     assert look(platform.amqp_url, subscription) == []
+
+
+def test_who_looks_waits_for_another_who_holds_the_dead_letters_instead_of_finding_none(platform: Platform) -> None:
+    reel = ids.new_id()
+    with poisoned(platform, reel) as (service, _):
+        publish_cuts(platform, range(2), reel)
+        waited(service, 1)
+        with ThreadPoolExecutor(1) as pool:
+            with looking(platform.amqp_url, service.subscription, EVERYTHING):
+                second = pool.submit(look, platform.amqp_url, service.subscription)
+                with pytest.raises(TimeoutError):
+                    second.result(0.5)
+            assert len(second.result(10)) == 1
+
+
+def test_who_waits_too_long_for_another_is_told_so(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "TURN_SECONDS", 0.1)
+    with cinema(platform, show) as service, looking(platform.amqp_url, service.subscription, EVERYTHING):
+        with pytest.raises(BrokerUnavailable, match="try again"):
+            look(platform.amqp_url, service.subscription)
