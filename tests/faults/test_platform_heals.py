@@ -96,7 +96,13 @@ class Resolute(threading.Thread):
 
     def run(self) -> None:
         while not self.enough.wait(TASK_EVERY_SECONDS):
-            self._finish(self._insist(lambda: self.studio.plan_task(self.film, f"Resolutely {new_id()}")))
+            self.one_more()
+
+    def one_more(self) -> dict[str, Any]:
+        """Plan a task and finish it, through outages and while a rate asks for patience."""
+        task: dict[str, Any] = self._insist(lambda: self.studio.plan_task(self.film, f"Resolutely {new_id()}"))
+        self._finish(task)
+        return task
 
     def _finish(self, task: dict[str, Any]) -> None:
         while self._insist(lambda: self._status(task)) != "VALIDATED":
@@ -164,7 +170,6 @@ def test_work_goes_on_while_processes_are_killed_at_random_and_every_effect_is_t
         for task in worker.finished:
             studio.wait_for_effects(worker.person, task, seconds=90)
         # One more on a quiet platform: whatever was delivered again lies before it in every queue.
-        last = studio.finish(worker.person, studio.plan_task(film, f"The last one {new_id()}"))
-        studio.wait_for_effects(worker.person, last.task)
+        studio.wait_for_effects(worker.person, worker.one_more())
         for task in worker.finished:
             assert studio.effects(worker.person, task) == ONCE, (seed, task["title"])
