@@ -184,7 +184,7 @@ class Consumer:
         What nobody vouched for leaves without our name, so that putting it back never makes it ours.
         """
         failure = classify(error)
-        attempts = _count(headers, ATTEMPTS) + 1
+        attempts = header_count(headers, ATTEMPTS) + 1
         name = self._subscription.name
         described = _describe(body, failure, attempts)
         if failure.permanent or attempts > len(RETRY_DELAYS_MS):
@@ -214,10 +214,11 @@ def _raise_when_database_gone(error: Exception) -> None:
 
 
 def _any_suspect(batch: Sequence[Received]) -> bool:
-    return any(_count(received.headers, DELIVERIES) >= SUSPECT_DELIVERIES for received in batch)
+    return any(header_count(received.headers, DELIVERIES) >= SUSPECT_DELIVERIES for received in batch)
 
 
-def _count(headers: Mapping[str, Any], name: str) -> int:
+def header_count(headers: Mapping[str, Any], name: str) -> int:
+    """A header that counts something; 0 when it is absent or no count."""
     count = headers.get(name, 0)
     return count if isinstance(count, int) and count > 0 else 0
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from libs.common import clock, ids
 from libs.common.db import Database, Transaction
 from libs.common.events.broker import BrokerUnavailable, QueueMissing, Received, Session, open_session
-from libs.common.events.consumer import ATTEMPTS, ERROR, EVENT_TYPE, FAILED_AT, REASON, TRACEPARENT
+from libs.common.events.consumer import ATTEMPTS, ERROR, EVENT_TYPE, FAILED_AT, REASON, TRACEPARENT, header_count
 from libs.common.events.envelope import Envelope, MalformedEvent
 from libs.common.events.inbox import gate_of
 from libs.common.events.origin import ForgedEvent, authenticated
@@ -197,7 +197,7 @@ def redrive(
             if remembered_since is not None and _is_forgotten(letter, remembered_since):
                 settled.append(Settled(letter, Fate.REFUSED, FORGOTTEN))
                 continue
-            headers: dict[str, Any] = {REDRIVEN: _count(letter.received.headers, REDRIVEN) + 1}
+            headers: dict[str, Any] = {REDRIVEN: header_count(letter.received.headers, REDRIVEN) + 1}
             if letter.envelope and letter.envelope.traceparent:
                 headers[TRACEPARENT] = letter.envelope.traceparent
             exchange = service_exchange(subscription.consumer)
@@ -281,8 +281,3 @@ def _login() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
-
-
-def _count(headers: Mapping[str, Any], name: str) -> int:
-    value = headers.get(name, 0)
-    return value if isinstance(value, int) and value > 0 else 0

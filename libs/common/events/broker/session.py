@@ -161,11 +161,6 @@ class Session:
         with _translated("acknowledge"):
             self._channel.basic_ack(tag)
 
-    def give_back(self, tag: int) -> None:
-        """Return one delivery to its queue. It counts towards the queue's delivery limit."""
-        with _translated("give back"):
-            self._channel.basic_reject(tag, requeue=True)
-
     def consume(self, queue: str, *, prefetch: int) -> None:
         """Start deliveries of one queue, at most `prefetch` unsettled; again with another limit to change it."""
         with _translated("consume"):
