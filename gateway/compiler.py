@@ -160,6 +160,7 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         autoescape=select_autoescape(()),
     )
     environment.globals.update(problem=problem)
