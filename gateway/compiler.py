@@ -7,13 +7,13 @@ import base64
 import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway import limits, paths
+from gateway import limits, paths, tls
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, ManifestError, Route
 from gateway.problems import ERRORS, error_file, problem
@@ -22,10 +22,11 @@ from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
 
 ADDRESS_KEY_DAYS = 3
-STREAM_TIMEOUT_SECONDS = 3_600
+STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
 HTTP_PROCESSES = frozenset({"web", "stream"})
 PAGES_SOCKET = "pages.sock"
+BULK_SUFFIX = "-bulk"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""
@@ -86,11 +87,18 @@ class Backend:
     service: str
     process: str
     servers: tuple[tuple[str, str], ...]
+    bulk: bool = False
+    """Whether it is the lane of uploads and downloads: the same replicas, with places of their own."""
 
     @property
     def stream(self) -> bool:
         """Whether it holds thousands of quiet connections rather than a few busy ones."""
         return self.process == "stream"
+
+    @property
+    def lane_of(self) -> str:
+        """The backend whose health checks count for this one too."""
+        return self.name.removesuffix(BULK_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,10 @@ def compile_configuration(
         "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
         "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
         "maps/address_limits.map": _limit_lines(door.profile, "address"),
+        "maps/subject_at_once.map": _limit_lines(door.profile, "subject_at_once"),
+        "maps/address_at_once.map": _limit_lines(door.profile, "address_at_once"),
+        "maps/queues.map": _limit_lines(door.profile, "queue"),
+        "maps/priorities.map": _lines(f"{rate} {limits.priority(rate)}" for rate in Rate),
         "maps/address_keys.map": _lines(
             f"{day.isoformat()} {_address_key(door.secret, day.isoformat())}"
             for day in (today + timedelta(n) for n in range(-1, ADDRESS_KEY_DAYS))
@@ -174,6 +186,8 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         uuid_lower=paths.UUID.replace("A-F", ""),
         integer=paths.INTEGER,
         limits=limits,
+        address_factor=limits.address_factor(door.profile),
+        tls=tls,
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,
@@ -184,15 +198,24 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
     return text.encode()
 
 
+def _streams(route: Route) -> bool:
+    return route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
+
+
+def _is_bulk(route: Route) -> bool:
+    """Whether it may hold its place for long, and so has one among its like."""
+    return route.process == "web" and (_streams(route) or route.timeout > limits.BULK_FROM_SECONDS)
+
+
 def _policy(manifest: Manifest, route: Route) -> str:
     """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
-    streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
+    streaming = _streams(route)
     seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
     traits = [name for name, present in (("stream", streaming), ("page", route.page)) if present] or ["plain"]
     fields = (
         route.operation,
-        f"{manifest.service}-{route.process}",
+        f"{manifest.service}-{route.process}{BULK_SUFFIX if _is_bulk(route) else ''}",
         who,
         route.rate,
         route.body_limit,
@@ -221,13 +244,17 @@ def _areas(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Area, ...]:
 
 
 def _backends(manifests: Sequence[Manifest], targets: Targets) -> tuple[Backend, ...]:
-    return tuple(
-        Backend(f"{manifest.service}-{process}", manifest.service, process, _servers(manifest.service, process, targets))
-        for manifest in manifests
-        if manifest.service != GATEWAY
-        for process in manifest.processes
-        if process in HTTP_PROCESSES
-    )
+    found: list[Backend] = []
+    for manifest in manifests:
+        for process in manifest.processes if manifest.service != GATEWAY else ():
+            if process not in HTTP_PROCESSES:
+                continue
+            servers = _servers(manifest.service, process, targets)
+            backend = Backend(f"{manifest.service}-{process}", manifest.service, process, servers)
+            found.append(backend)
+            if any(route.process == process and _is_bulk(route) for route in manifest.routes):
+                found.append(replace(backend, name=f"{backend.name}{BULK_SUFFIX}", bulk=True))
+    return tuple(found)
 
 
 def _servers(service: str, process: str, targets: Targets) -> tuple[tuple[str, str], ...]:
