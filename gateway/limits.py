@@ -67,8 +67,6 @@ FAIR_SHARE_ADDRESS = 8
 """The same for an address and what is asked without a token."""
 RETRY_SECONDS = 2
 """When somebody who was refused for want of room may come again."""
-ADDRESS_CONNECTIONS_MAX = 2_000
-"""Connections of one address at once."""
 
 # -- browsers and certificates
 
