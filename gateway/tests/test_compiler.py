@@ -293,9 +293,8 @@ def test_haproxy_takes_a_key_whose_id_begins_like_a_flag(tmp_path: Path) -> None
 
 def test_strict_transport_security_and_the_certificate_go_with_tls(tmp_path: Path) -> None:
     plain = compiled(written(tmp_path, "echo", []))["haproxy.cfg"].decode()
-    secure = compiled(tmp_path / "services" / "echo" / "policy.json", door=replace(DOOR, certificate="/etc/tls.pem"))[
-        "haproxy.cfg"
-    ].decode()
+    manifest = tmp_path / "services" / "echo" / "policy.json"
+    secure = compiled(manifest, door=replace(DOOR, certificate="/etc/tls.pem"))["haproxy.cfg"].decode()
 
     assert " ssl crt " not in plain
     assert "bind 127.0.0.1:8080 ssl crt /etc/tls.pem alpn h2,http/1.1\n" in secure
