@@ -13,10 +13,10 @@ from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway import limits, paths, rules, tls
+from gateway import challenges, limits, origins, paths, rules, tls
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route
-from gateway.problems import ERRORS, error_file, problem
+from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from libs.common.auth.policy import Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
@@ -70,6 +70,12 @@ class Door:
     trace_sample_percent: int = 10
     certificate: str | None = None
     amqps: AmqpsDoor | None = None
+    origins: tuple[str, ...] = ()
+    """Other origins whose pages may read answers."""
+    http_port: int | None = None
+    """Where plain HTTP is led to TLS."""
+    acme: bool = False
+    """Whether that port also answers a certificate authority."""
     certificates_digest: str = ""
     """Of what the certificate files hold: another one is another configuration, and so a reload."""
 
@@ -138,10 +144,11 @@ def compile_configuration(
             f"{day.isoformat()} {_address_key(door.secret, day.isoformat())}"
             for day in (today + timedelta(n) for n in range(-1, ADDRESS_KEY_DAYS))
         ),
+        **({"maps/origins.map": _lines(f"{each} {each}" for each in door.origins)} if door.origins else {}),
         "maps/keys.map": _lines(f"{key.key_id} {key.algorithm}" for key in keys),
         "non_canonical.lst": _lines(paths.NON_CANONICAL),
-        "errors/400.http": error_file(400),
-        "errors/408.http": error_file(408),
+        "errors/400.http": error_file(400, door.certificate is not None),
+        "errors/408.http": error_file(408, door.certificate is not None),
         **{f"keys/{key.file}": key.pem for key in keys},
     }
     for area in areas:
@@ -176,6 +183,9 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         limits=limits,
         address_factor=limits.address_factor(door.profile),
         tls=tls,
+        origins=origins,
+        challenges=challenges,
+        security_headers=SECURITY_HEADERS,
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,

@@ -1,14 +1,15 @@
 """The gateway's environment, typed and checked at start."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
+from gateway.origins import exact_origins
 from libs.common.config import Environment, Port, Secret, Settings
 
 AMQP_PORT = 5672
@@ -45,6 +46,15 @@ class GatewaySettings(Settings):
     gateway_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
     )
+    gateway_http_port: Port | None = Field(
+        default=None, description="Plain HTTP that leads everybody to LUMIERE_ORIGIN; needs GATEWAY_CERTIFICATE; unset: shut"
+    )
+    gateway_acme_challenges: Path | None = Field(
+        default=None, description="Folder of an ACME client in webroot mode, answered on GATEWAY_HTTP_PORT"
+    )
+    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(exact_origins)] = Field(
+        default=(), description="Other origins whose pages may read answers, with commas; unset: none"
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
     @model_validator(mode="after")
@@ -57,6 +67,18 @@ class GatewaySettings(Settings):
             raise ValueError("GATEWAY_AMQPS_PORT must differ from LUMIERE_PORT")
         if urlsplit(self.amqp_url.get_secret_value()).scheme != "amqp":
             raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
+        return self
+
+    @model_validator(mode="after")
+    def _plain_http_leads_to_tls(self) -> Self:
+        if self.gateway_acme_challenges is not None and self.gateway_http_port is None:
+            raise ValueError("GATEWAY_ACME_CHALLENGES needs GATEWAY_HTTP_PORT, where a certificate authority asks")
+        if self.gateway_http_port is None:
+            return self
+        if self.gateway_certificate is None or not self.lumiere_origin.startswith("https://"):
+            raise ValueError("GATEWAY_HTTP_PORT needs GATEWAY_CERTIFICATE and a LUMIERE_ORIGIN that begins with https://")
+        if self.gateway_http_port in {self.lumiere_port, self.gateway_amqps_port}:
+            raise ValueError("GATEWAY_HTTP_PORT must differ from LUMIERE_PORT and GATEWAY_AMQPS_PORT")
         return self
 
     def targets(self) -> TargetSource:
@@ -75,6 +97,9 @@ class GatewaySettings(Settings):
             trace_sample_percent=round(self.trace_sample_ratio * 100),
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             amqps=self._amqps_door(),
+            origins=self.gateway_cors_origins,
+            http_port=self.gateway_http_port,
+            acme=self.gateway_acme_challenges is not None,
         )
 
     def _amqps_door(self) -> AmqpsDoor | None:
