@@ -21,7 +21,9 @@ def show_challenges(app: Flask, folder: Path) -> None:
     """Let the pages answer with the files of `folder`: those a client wrote for a challenge, and nothing else there."""
 
     def answer(token: str) -> Response:
-        return Response(challenge(folder, token), content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+        return Response(
+            challenge(folder, token), content_type="application/octet-stream", headers={"Cache-Control": "no-store"}
+        )
 
     app.add_url_rule(f"{PREFIX}<token>", "acme_challenge", answer)
 

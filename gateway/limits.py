@@ -118,7 +118,10 @@ LIMITS: Mapping[Rate, Limit] = {
 """The classes. Where a service is saturated those with the shortest queue are refused first, and of those that wait the ones with the
 longest queue go first: health is answered here and never waits, and signing in is the last to go."""
 
-QUEUE_MAX = max(limit.queue for limit in LIMITS.values())
+
+def queue_max() -> int:
+    """Requests waiting for each live replica of a service, from which on nobody is taken."""
+    return max(limit.queue for limit in LIMITS.values())
 
 
 def priority(rate: Rate) -> int:

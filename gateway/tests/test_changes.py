@@ -194,22 +194,6 @@ def test_after_its_worker_was_killed_it_ends_and_the_next_one_knows_everything(o
     assert eventually(lambda: httpx.get(f"{own.url}/api/v1/admin/things", headers=other).status_code == 200)
 
 
-def test_counters_outlive_a_reload(production: RunningGateway) -> None:
-    headers = production.bearer()
-    with httpx.Client(base_url=production.url, headers=headers) as client:
-        first = int(client.get("/api/v1/mine").headers["ratelimit"].split("r=")[1].split(";")[0])
-        for _ in range(50):
-            client.get("/api/v1/mine")
-    production.write_routes([*ROUTES, route("GET", "/api/v1/added", "public")])
-    assert production.gateway.compile()
-
-    def remaining() -> int:
-        answer = httpx.get(f"{production.url}/api/v1/mine", headers=headers)
-        return int(answer.headers["ratelimit"].split("r=")[1].split(";")[0])
-
-    assert eventually(lambda: remaining() <= first - 50)
-
-
 @pytest.mark.parametrize("fault", ["manifest", "targets"])
 def test_a_faulty_input_leaves_in_force_what_was(fault: str, own: RunningGateway) -> None:
     before = own.folder.current_release()
