@@ -1,6 +1,6 @@
 """Answers to a certificate authority that asks whether we hold this name (ACME HTTP-01, RFC 8555 section 8.3).
 
-Any client that writes into a folder works (`certbot --webroot`, `acme.sh -w`, `lego --http.webroot`): the gateway only shows its files.
+Any client that writes into a folder works (`certbot --webroot`, `acme.sh -w`, `lego --http.webroot`): the gateway shows it.
 """
 
 import os

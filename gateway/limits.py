@@ -1,4 +1,4 @@
-"""Every limit of the gateway, in one place; docs/limits.md is generated from it. Limits of accounts (failed logins, resets) are auth's.
+"""Every limit of the gateway, in one place; docs/limits.md is made of it. Limits of accounts (failed logins, resets) are auth's.
 
 A class is counted twice: by subject once a token was verified, and by keyed address hash before that. Counting is a sliding
 window; each gateway replica counts alone, so N replicas permit N times these numbers.
@@ -35,7 +35,8 @@ HEAD_SECONDS = 5
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off, unless its route streams."""
 CLIENT_IDLE_SECONDS = 30
-"""A client that owes bytes, or takes none of those meant for it, is cut off after this silence. Event streams speak every 15 seconds."""
+"""A client that owes bytes, or takes none of those meant for it, is cut off after this silence. Event streams
+speak every 15 seconds."""
 KEEP_ALIVE_SECONDS = 30
 """An idle connection is kept for this long; the services keep theirs for longer."""
 GOODBYE_SECONDS = 5
@@ -54,7 +55,8 @@ SWEEP_SECONDS = 5
 # -- how much a service is given at once
 
 REPLICA_REQUESTS_MAX = 16
-"""Requests that one replica works on at once, uploads, downloads and event streams not counted. More wait in the gateway, by class."""
+"""Requests that one replica works on at once, uploads, downloads and event streams not counted. More wait in
+the gateway, by class."""
 BULK_REQUESTS_MAX = 24
 """Uploads and downloads at one replica at once: a lane of their own, so that they never take a plain request's place."""
 BULK_FROM_SECONDS = 60
@@ -115,8 +117,8 @@ LIMITS: Mapping[Rate, Limit] = {
     Rate.UPLOAD: Limit(subject=60, address=300, subject_at_once=6, address_at_once=60, queue=8),
     Rate.PUBLIC: Limit(subject=600, address=1_200, subject_at_once=32, address_at_once=100, queue=16),
 }
-"""The classes. Where a service is saturated those with the shortest queue are refused first, and of those that wait the ones with the
-longest queue go first: health is answered here and never waits, and signing in is the last to go."""
+"""The classes. Where a service is saturated those with the shortest queue are refused first, and of those that wait
+the ones with the longest queue go first: health is answered here and never waits, and signing in is the last to go."""
 
 
 def queue_max() -> int:

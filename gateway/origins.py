@@ -1,4 +1,4 @@
-"""Other origins whose pages may read the platform's answers (CORS, Fetch standard section 3.2). None unless the operator names them.
+"""Other origins whose pages may read the platform's answers (CORS, Fetch standard section 3.2); none unless named.
 
 Cookies never cross origins: `Access-Control-Allow-Credentials` is never sent, and a page elsewhere brings a token of its own.
 """
@@ -53,8 +53,8 @@ def _exact(origin: str) -> str:
     found = ORIGIN.match(origin)
     if not found:
         raise ValueError(
-            "every origin must be written out as browsers send it: https://host or https://host:port in small letters, without a "
-            "path; wildcards and null are never allowed"
+            "every origin must be written out as browsers send it: https://host or https://host:port in small letters, "
+            "without a path; wildcards and null are never allowed"
         )
     if found["scheme"] == "http" and found["host"] not in LOOPBACK:
         raise ValueError("an origin must begin with https://, unless it is on this machine")

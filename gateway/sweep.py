@@ -1,7 +1,7 @@
 """Takes places at services back from clients that hold them without end.
 
-HAProxy measures silence, not progress: who takes one byte every few seconds is never silent. So a plain request ends when all the
-time that anything in it may take is spent, and an upload or download when its pace is too slow to be meant.
+HAProxy measures silence, not progress: who takes one byte every few seconds is never silent. So a plain request ends when all
+the time that anything in it may take is spent, and an upload or download when its pace is too slow to be meant.
 """
 
 import re
@@ -39,7 +39,7 @@ def held(listing: str) -> Iterator[Held]:
 
 
 def sweep(haproxy: Haproxy) -> int:
-    """Cut off who holds a place for too long; how many. Event streams are meant to last and are not looked at. Raises HaproxyAway."""
+    """Cut off who holds a place for too long; how many. Event streams are meant to last. Raises HaproxyAway."""
     late = [each for each in held(haproxy.command("show sess")) if _too_long(haproxy, each)]
     for each in late:
         haproxy.command(f"shutdown session {each.name}")

@@ -116,9 +116,8 @@ def crowd(gateway: RunningGateway) -> Iterator[Crowd]:
     """This gateway before one held replica."""
     upstream = HeldUpstream()
     try:
-        gateway.targets.write_text(
-            json.dumps({"echo": {"web": [upstream.address], "stream": [upstream.address]}}), encoding="utf-8"
-        )
+        addresses = {"web": [upstream.address], "stream": [upstream.address]}
+        gateway.targets.write_text(json.dumps({"echo": addresses}), encoding="utf-8")
         gateway.publish_key()
         gateway.start()
         people = Crowd(gateway, upstream)
