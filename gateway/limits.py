@@ -1,4 +1,4 @@
-"""Every limit of the gateway, in one place; docs/limits.md is made of it. Limits of accounts (failed logins, resets) are auth's.
+"""Every limit of the gateway, in one place; docs/limits.md repeats it. Limits of accounts (failed logins, resets) are auth's.
 
 A class is counted twice: by subject once a token was verified, and by keyed address hash before that. Counting is a sliding
 window; each gateway replica counts alone, so N replicas permit N times these numbers.
