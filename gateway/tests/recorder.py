@@ -123,6 +123,8 @@ class Recorder:
                 except Ambiguous as fault:
                     self.faults.append(fault.args[0])
                     return
+                except OSError:
+                    return  # nobody waits for the answer any more
 
     def _answer(self, connection: socket.socket, raw: bytes) -> bytes:
         while read := read_request(raw):
