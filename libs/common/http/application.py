@@ -24,7 +24,16 @@ from libs.common import clock
 from libs.common.auth.policy import CRON_HEADER, Access, Subject
 from libs.common.auth.tokens import TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
-from libs.common.errors import NOTHING_HERE, Forbidden, InternalError, MethodNotAllowed, NotFound, Problem, Unauthenticated, Unavailable
+from libs.common.errors import (
+    NOTHING_HERE,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+)
 from libs.common.http.answers import problem_response, render
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
