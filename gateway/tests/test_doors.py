@@ -17,7 +17,8 @@ from libs.common.config import DOOR_SECRET_LENGTH_MIN, load
 from libs.common.ids import random_token
 
 SECRET = "a cron secret of the tests: é"
-KNOWN = {CRON_HEADER: SECRET.encode()}
+HEADER = CRON_HEADER.encode()
+KNOWN = {HEADER: SECRET.encode()}
 CRON, WEBHOOK, SHUT, NOWHERE = "/cron/sweep", "/webhooks/provider", "/webhooks/shut", "/webhooks/nowhere"
 BODY_LIMIT = 1_000
 MACHINES = [
@@ -87,18 +88,18 @@ def test_who_knows_the_secret_reaches_the_job_without_a_token(opened: RunningGat
     "headers",
     [
         [],
-        [(CRON_HEADER, "")],
-        [(CRON_HEADER, "a wrong secret of length")],
-        [(CRON_HEADER, SECRET.encode()[:-1])],
-        [(CRON_HEADER, SECRET.encode() + b"x")],
-        [(CRON_HEADER, SECRET.encode().upper())],
-        [(CRON_HEADER, SECRET.encode()), (CRON_HEADER, "and another")],
-        [("Authorization", f"Bearer {SECRET}".encode())],
+        [(HEADER, b"")],
+        [(HEADER, b"a wrong secret of length")],
+        [(HEADER, SECRET.encode()[:-1])],
+        [(HEADER, SECRET.encode() + b"x")],
+        [(HEADER, SECRET.encode().upper())],
+        [(HEADER, SECRET.encode()), (HEADER, b"and another")],
+        [(b"Authorization", f"Bearer {SECRET}".encode())],
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "GET", "PUT", "OPTIONS"])
 def test_for_everybody_else_there_is_nothing_at_the_address(
-    method: str, headers: list[tuple[str, str | bytes]], opened: RunningGateway
+    method: str, headers: list[tuple[bytes, bytes]], opened: RunningGateway
 ) -> None:
     ours = httpx.request(method, opened.url + CRON, headers=headers)
     nowhere = httpx.request(method, opened.url + NOWHERE, headers=headers)
@@ -117,8 +118,8 @@ def test_an_unknown_job_is_not_there_even_for_who_knows_the_secret(opened: Runni
 def test_without_a_secret_nobody_is_let_in(shut: RunningGateway) -> None:
     nowhere = told(httpx.post(shut.url + NOWHERE))
 
-    for given in ("", "None", SECRET.encode()):
-        assert told(httpx.post(shut.url + CRON, headers={CRON_HEADER: given})) == nowhere
+    for given in (b"", b"None", SECRET.encode()):
+        assert told(httpx.post(shut.url + CRON, headers={HEADER: given})) == nowhere
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,10 @@ class Runtime:
     database: Database
     verifier: TokenVerifier
     service_token: str
-    cron_secret: str | None
     resources: Mapping[type, object]
     health: Health
     trace_sample_ratio: float = 0.0
+    cron_secret: str | None = None
 
 
 def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
