@@ -130,7 +130,7 @@ def test_a_route_without_a_policy_cannot_be_written() -> None:
 
     routes = Routes("planted")
     for declared in (routes.get("/planted"), routes.get("/planted", allow=set())):
-        with pytest.raises(UndeclaredPolicy, match=r"test_services.py:\d+: GET /api/v1/planted: Say who may call"):
+        with pytest.raises(UndeclaredPolicy, match=r"test_services.py:\d+: GET /planted: Say who may call"):
             declared(planted)
 
 
