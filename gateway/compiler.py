@@ -13,11 +13,12 @@ from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway import limits, paths
+from gateway import limits, paths, rules
 from gateway.keys import VerificationKey
-from gateway.manifest import GATEWAY, Manifest, ManifestError, Route
+from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
-from libs.common.auth.policy import CRON_HEADER, Access, Rate
+from gateway.rules import HTTP_PROCESSES
+from libs.common.auth.policy import CRON_HEADER, Access
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
 from libs.common.errors import NOTHING_HERE
@@ -25,7 +26,6 @@ from libs.common.errors import NOTHING_HERE
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
-HTTP_PROCESSES = frozenset({"web", "stream"})
 PAGES_SOCKET = "pages.sock"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
@@ -125,14 +125,13 @@ def compile_configuration(
     manifests: Sequence[Manifest], door: Door, keys: Sequence[VerificationKey], targets: Targets, today: date
 ) -> dict[str, bytes]:
     """File name → content. Raises ManifestError, TargetError."""
-    paths.refuse_overlaps(manifests)
+    rules.refuse(manifests)
     routes = [
         (manifest, route)
         for manifest in manifests
         for route in manifest.routes
         if route.exposed and (route.allow is not Access.CRON or door.cron_secret is not None)
     ]
-    _refuse_reserved(routes)
     if door.amqps and not ADDRESS.match(door.amqps.broker):
         raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
@@ -165,17 +164,6 @@ def compile_configuration(
             f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression)
         )
     return dict(sorted(files.items()))
-
-
-def _refuse_reserved(routes: Iterable[tuple[Manifest, Route]]) -> None:
-    """Only the gateway's own manifest may use the processes that it answers itself."""
-    faults = [
-        f"{manifest.service}/policy.json: route {route.name} ({route.source}): process {route.process!r} takes no requests"
-        for manifest, route in routes
-        if manifest.service != GATEWAY and route.process not in HTTP_PROCESSES
-    ]
-    if faults:
-        raise ManifestError(faults)
 
 
 def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
@@ -214,11 +202,10 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
 def _policy(manifest: Manifest, route: Route) -> str:
     """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
-    streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
-    seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
+    seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
-    found = {"stream": streaming, "page": route.page, "concealed": concealed}
+    found = {"stream": route.streams, "page": route.page, "concealed": concealed}
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
