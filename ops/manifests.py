@@ -49,11 +49,12 @@ def golden_examples(root: Path = ROOT) -> Examples:
 
 def role_table(found: list[Service]) -> str:
     """Who may call which route."""
-    lines = ["# Roles and routes", "", GENERATED, "", "| method | path | who | rate |", "|---|---|---|---|"]
+    lines = ["# Roles and routes", "", GENERATED, "", "| method | path | who | rate | in maintenance |", "|---|---|---|---|---|"]
     for service in found:
         for route in manifest_of(service)["routes"]:
             who = ", ".join(route["allow"]) if isinstance(route["allow"], list) else route["allow"]
-            lines.append(f"| {route['method']} | `{route['path']}` | {who} | {route['rate']} |")
+            open_then = "answered" if route["during_maintenance"] or route["allow"] == "service" else "503"
+            lines.append(f"| {route['method']} | `{route['path']}` | {who} | {route['rate']} | {open_then} |")
     return "\n".join([*lines, ""])
 
 

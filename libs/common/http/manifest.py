@@ -38,6 +38,7 @@ def _entry(route: Route) -> dict[str, Any]:
         "stream": route.stream,
         "page": route.page,
         "step_up": route.step_up,
+        "during_maintenance": route.during_maintenance,
         "idempotency": str(route.idempotency),
         "consumes": list(route.consumes),
         "process": route.process,

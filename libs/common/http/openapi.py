@@ -94,6 +94,7 @@ def _operation(route: Route, signature: Signature, names: _Names) -> dict[str, A
         "security": [] if route.allow.access is Access.PUBLIC else [{"bearer": []}],
         "x-roles": route.allow.manifest(),
         "x-rate-class": str(route.rate),
+        "x-during-maintenance": route.during_maintenance,
     }
     if description.strip():
         operation["description"] = description.strip()

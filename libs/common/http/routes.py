@@ -35,6 +35,7 @@ class Route:
     process: str = "web"
     page: bool = False
     step_up: int | None = None  # seconds since the last authentication, at most
+    during_maintenance: bool = False  # answered also while the platform is being maintained
 
     @property
     def operation(self) -> str:
@@ -61,6 +62,7 @@ class Options:
     process: str = "web"
     page: bool = False
     step_up: int | None = None
+    during_maintenance: bool | None = None
 
 
 @dataclass
@@ -110,7 +112,8 @@ class Routes:
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
                 )
-            values = {name: value for name, value in vars(options).items() if name not in {"root", "idempotency"}}
+            resolved = {"root", "idempotency", "during_maintenance"}
+            values = {name: value for name, value in vars(options).items() if name not in resolved}
             self.routes.append(
                 Route(
                     service=self.service,
@@ -120,6 +123,7 @@ class Routes:
                     allow=permitted,
                     rate=rate,
                     idempotency=options.idempotency or _default_idempotency(method, permitted, handler),
+                    during_maintenance=_default_in_maintenance(permitted, options.during_maintenance),
                     **values,
                 )
             )
@@ -136,6 +140,11 @@ def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempot
         and "tx" in inspect.signature(handler).parameters
     )
     return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
+
+
+def _default_in_maintenance(allow: Allow, declared: bool | None) -> bool:
+    """Who maintains the platform is an administrator: what nobody else may call goes on, the rest waits."""
+    return allow.roles == {Role.ADMIN} if declared is None else declared
 
 
 def source_line(route: Route) -> str:
