@@ -189,7 +189,8 @@ def _policy(manifest: Manifest, route: Route) -> str:
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
     streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
     seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
-    traits = [name for name, present in (("stream", streaming), ("page", route.page)) if present] or ["plain"]
+    present = {"stream": streaming, "page": route.page, "maintenance": route.during_maintenance}
+    traits = [name for name, holds in present.items() if holds] or ["plain"]
     fields = (
         route.operation,
         f"{manifest.service}-{route.process}",
