@@ -49,7 +49,14 @@ def golden_examples(root: Path = ROOT) -> Examples:
 
 def role_table(found: list[Service]) -> str:
     """Who may call which route."""
-    lines = ["# Roles and routes", "", GENERATED, "", "| method | path | who | rate | in maintenance |", "|---|---|---|---|---|"]
+    lines = [
+        "# Roles and routes",
+        "",
+        GENERATED,
+        "",
+        "| method | path | who | rate | in maintenance |",
+        "|---|---|---|---|---|",
+    ]
     for service in found:
         for route in manifest_of(service)["routes"]:
             who = ", ".join(route["allow"]) if isinstance(route["allow"], list) else route["allow"]
