@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import structlog
 
 from gateway import haproxy, rules
 from gateway.compiler import Door, TargetError, compile_configuration
@@ -25,6 +26,8 @@ from libs.common.telemetry import configure_logs
 @click.pass_context
 def main(context: click.Context) -> None:
     """The entrance of the platform."""
+    # Until a command that logs says where: what is logged goes to standard error, so that `--json` stays clean.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     context.obj = lambda: Folder(load(FolderSettings).gateway_folder)
 
 

@@ -25,6 +25,8 @@ from gateway.revocations import KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE
 KEPT_ONLY = 3
 """Exit code: it is on disk, but no HAProxy runs that could obey; the next start does."""
 
+STATUS = "status"
+
 Place = Callable[[], Folder]
 """Finds the gateway's folder; what `obj` of the context must be."""
 
@@ -32,7 +34,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer with 
 
 
 @click.command()
-@click.argument("word", type=click.Choice([*Word, "status"]))
+@click.argument("word", type=click.Choice([*(each.value for each in Word), STATUS]))
 @click.option("--reason", help="Why, in words for colleagues; nobody outside sees it.")
 @json_option
 @click.pass_obj
@@ -46,7 +48,7 @@ def maintenance(place: Place, word: str, reason: str | None, as_json: bool) -> N
     if reason is not None and word not in {Word.ON, Word.OFF}:
         raise click.UsageError(f"{word} takes no reason.")
     containment = Containment(place())
-    if word != "status":
+    if word != STATUS:
         operator = _operator()
         containment.note(operator, f"maintenance {word}", reason=reason)
         _obeyed(lambda: containment.hear_operator(Word(word), reason, operator))

@@ -52,7 +52,7 @@ class Maintenance:
     @classmethod
     def parse(cls, content: bytes) -> "Maintenance":
         """Read the file; a word that cannot be read is as good as none, for auth says its own again."""
-        lines = dict(line.partition(" ")[::2] for line in content.decode("utf-8", "replace").splitlines())
+        lines = dict(line.partition(" ")[::2] for line in content.decode("utf-8", "replace").split("\n"))
         return cls(_read(lines.get(AUTH)), _read(lines.get(OPERATOR)))
 
     def file(self) -> bytes:

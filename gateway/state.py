@@ -66,6 +66,8 @@ class Gateway(Containment):
         """
         with self._compiling, self.folder.locked():
             read = rules.declared(self._manifests())
+            with self._lock:
+                self._take_over()  # another process may have withdrawn a key
             door = replace(self._door, certificates_digest=self._certificates_digest())
             files = compile_configuration(read, door, self.keys, self._targets.read(), clock.now().date())
             release = self.folder.stage(files)
