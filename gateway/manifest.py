@@ -54,6 +54,7 @@ class Route(BaseModel):
     page: bool = False
     step_up: str | int | None = None
     during_maintenance: bool = False
+    concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
     consumes: tuple[str, ...] = ()
     process: str = Field(default="web", pattern=NAME)

@@ -1,4 +1,4 @@
-"""The group `lumiere gateway`. What acts on a gateway's own folder stands in the gateway's package and is loaded late."""
+"""The group `lumiere gateway`. What acts on a gateway's own folder stands in the gateway's package, loaded when called."""
 
 from importlib import import_module
 from typing import Final, NoReturn

@@ -13,7 +13,9 @@ from services.auth.domain.maintenance import SCOPE, MaintenanceDecidedMeanwhile
 from services.auth.events import MaintenanceChanged
 from services.auth.models import maintenance
 
-_values: dict[str, ColumnElement[Any]] = {name: bindparam(f"new_{name}") for name in ("enabled", "reason", "changed_by", "changed_at")}
+_values: dict[str, ColumnElement[Any]] = {
+    name: bindparam(f"new_{name}") for name in ("enabled", "reason", "changed_by", "changed_at")
+}
 _first = insert(maintenance).values(scope=SCOPE, revision=bindparam("seen") + literal(1), **_values)
 # The first decision makes the row; of two that saw the same state only one is written.
 _write = _first.on_conflict_do_update(
