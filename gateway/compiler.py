@@ -205,7 +205,8 @@ def _policy(manifest: Manifest, route: Route) -> str:
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
-    found = {"stream": route.streams, "page": route.page, "concealed": concealed}
+    answered = route.during_maintenance
+    found = {"stream": route.streams, "page": route.page, "concealed": concealed, "maintenance": answered}
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,

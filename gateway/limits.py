@@ -22,6 +22,10 @@ ADDRESS_MAX = 8_000
 """Longest path and query in bytes: with method and version it stays below the longest request line that the services take."""
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off."""
+MAINTENANCE_RETRY_SECONDS = 60
+"""When to come again, told to whoever is turned away during maintenance: how long it takes, nobody here knows."""
+MAINTENANCE_REASON_MAX = 500
+"""Characters of an operator's reason."""
 
 AMQPS_CONNECTIONS_MAX = 500
 """Subscribers' connections at once."""

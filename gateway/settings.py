@@ -14,7 +14,13 @@ from libs.common.config import Environment, Port, Secret, Settings, door_secret
 AMQP_PORT = 5672
 
 
-class GatewaySettings(Settings):
+class FolderSettings(Settings):
+    """Where a gateway keeps its own: all that is needed to make it refuse something."""
+
+    gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
+
+
+class GatewaySettings(FolderSettings):
     """What both processes of the gateway read."""
 
     lumiere_env: Environment = "development"
@@ -35,7 +41,6 @@ class GatewaySettings(Settings):
     gateway_targets: Path | None = Field(
         default=None, description="JSON file: service → process → addresses of replicas; unset: the network's names"
     )
-    gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
     gateway_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key; then the port speaks TLS"
     )

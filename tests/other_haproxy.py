@@ -65,6 +65,8 @@ def _program(docker: str, image: str, label: str) -> str:
 
 def _remove(docker: str, label: str) -> None:
     """What a killed client left running."""
-    found = subprocess.run([docker, "ps", "--all", "--quiet", "--filter", f"label={label}"], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [docker, "ps", "--all", "--quiet", "--filter", f"label={label}"], capture_output=True, text=True, check=True
+    )
     if found.stdout.split():
         subprocess.run([docker, "rm", "--force", *found.stdout.split()], capture_output=True, check=True)
