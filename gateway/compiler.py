@@ -14,6 +14,7 @@ from hashlib import sha256
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from gateway import limits, paths, rules
+from gateway.access_log import formats
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
@@ -25,7 +26,7 @@ from libs.common.config import Environment as Profile
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
-PAGES_SOCKET = "pages.sock"
+PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""
@@ -68,6 +69,8 @@ class Door:
     secret: bytes
     trace_sample_percent: int = 10
     certificate: str | None = None
+    metrics_port: int | None = None
+    """Where an operator's Prometheus asks; shut when unset."""
     amqps: AmqpsDoor | None = None
     certificates_digest: str = ""
     """Of what the certificate files hold: another one is another configuration, and so a reload."""
@@ -167,6 +170,8 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         token_type=TOKEN_TYPE,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
+        measures_socket=MEASURES_SOCKET,
+        formats=formats(candidate=False),
         stream_timeout=STREAM_TIMEOUT_SECONDS,
     )
     return text.encode()

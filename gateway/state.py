@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -41,6 +42,10 @@ class Gateway:
         self._lock = threading.RLock()
         self._compiling = threading.Lock()
         self._pushed_to: int | None = None
+        self.compiles: Counter[str] = Counter()
+        """Compilations by outcome: `in_force`, `unchanged`, `refused`."""
+        self.current = True
+        """Whether the last compilation was not refused."""
 
     # -- configuration
 
@@ -68,6 +73,16 @@ class Gateway:
 
         Raises ManifestError, TargetError, HaproxyError; then what was in force stays so.
         """
+        self.current = False
+        outcome = "refused"
+        try:
+            changed = self._compile()
+            outcome, self.current = ("in_force" if changed else "unchanged"), True
+            return changed
+        finally:
+            self.compiles[outcome] += 1
+
+    def _compile(self) -> bool:
         with self._compiling, self.folder.locked():
             read = rules.declared(self._manifests())
             door = replace(self._door, certificates_digest=self._certificates_digest())
@@ -85,6 +100,11 @@ class Gateway:
         log.info("gateway.compiled", release=release, keys=len(self.keys), routes=sum(len(each.routes) for each in read))
         self.reconcile()
         return True
+
+    @property
+    def certificates(self) -> list[Path]:
+        """The certificate files of its doors."""
+        return list(map(Path, self._door.certificates))
 
     def _certificates_digest(self) -> str:
         """Empty when there are none; a file that is missing is HAProxy's to complain about."""
