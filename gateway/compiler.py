@@ -32,6 +32,9 @@ Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""
 
 
+Routes = Sequence[tuple[Manifest, Route]]
+
+
 class TargetError(Exception):
     """The targets name something that is not an address."""
 
@@ -121,7 +124,7 @@ def compile_configuration(
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
-        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape)),
+        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape, routes)),
         "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
         "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
         "maps/address_limits.map": _limit_lines(door.profile, "address"),
@@ -194,11 +197,13 @@ def _policy(manifest: Manifest, route: Route) -> str:
     return "|".join(map(str, fields))
 
 
-def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
-    """Per path the value of the Allow header. GET implies HEAD."""
+def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = ()) -> list[tuple[str, str]]:
+    """Per path the value of the Allow header, with the methods of wider routes `everywhere`. GET implies HEAD."""
     found: dict[str, set[str]] = {}
+    wider = [route for _, route in everywhere if not paths.is_shaped(route)]
     for _, route in routes:
-        found.setdefault(key(route), set()).update({"GET", "HEAD"} if route.method == "GET" else {route.method})
+        for each in (route, *(other for other in wider if paths.covers(other, route))):
+            found.setdefault(key(route), set()).update({"GET", "HEAD"} if each.method == "GET" else {each.method})
     return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
 
 
