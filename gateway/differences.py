@@ -9,8 +9,14 @@ from gateway.manifest import Manifest, Route
 from libs.common.auth.policy import Access, Rate
 
 Key = tuple[str, str, str]
-_BREADTH = {Access.SERVICE: 0, Access.SIGNED_IN: 2, Access.PUBLIC: 3}
-_BY_ROLE = 1
+_BREADTH = {Access.SERVICE: 0, Access.CRON: 1, Access.SIGNED_IN: 3, Access.PUBLIC: 4}
+_BY_ROLE = 2
+_WORDS = {
+    Access.PUBLIC: "everybody",
+    Access.SIGNED_IN: "anybody who is signed in",
+    Access.CRON: "schedulers that know the secret",
+    Access.SERVICE: "services inside only",
+}
 _IDENTITY = frozenset({"method", "path", "parameters", "allow", "rate", "body_limit", "timeout", "step_up", "source"})
 
 
@@ -46,8 +52,7 @@ def differences(before: Iterable[Manifest], after: Iterable[Manifest]) -> list[C
 
 def who(route: Route) -> str:
     """Who may, in a word or by role."""
-    words = {Access.PUBLIC: "everybody", Access.SIGNED_IN: "anybody who is signed in", Access.SERVICE: "services inside only"}
-    return words[route.allow] if isinstance(route.allow, Access) else ", ".join(sorted(route.allow))
+    return _WORDS[route.allow] if isinstance(route.allow, Access) else ", ".join(sorted(route.allow))
 
 
 def summary(route: Route) -> str:
@@ -72,7 +77,9 @@ def _compared(left: Route, right: Route) -> Iterator[tuple[str, bool]]:
     yield from _allow(left, right)
     if left.rate != right.rate:
         old, new = limits.LIMITS[Rate(left.rate)], limits.LIMITS[Rate(right.rate)]
-        numbers = f"{old.subject} → {new.subject} a subject, {old.address} → {new.address} an address, in {limits.WINDOW_SECONDS} s"
+        numbers = (
+            f"{old.subject} → {new.subject} a subject, {old.address} → {new.address} an address, in {limits.WINDOW_SECONDS} s"
+        )
         yield f"rate class {left.rate} → {right.rate}: {numbers}", new.subject > old.subject or new.address > old.address
     if left.body_limit != right.body_limit:
         yield f"body limit {left.body_limit} → {right.body_limit} bytes", right.body_limit > left.body_limit
@@ -83,7 +90,10 @@ def _compared(left: Route, right: Route) -> Iterator[tuple[str, bool]]:
     for name in sorted(set(Route.model_fields) - _IDENTITY):
         old, new = getattr(left, name), getattr(right, name)
         if old != new:
-            yield f"{name.replace('_', ' ')} {_shown(old)} → {_shown(new)}", name in {"stream", "during_maintenance"} and bool(new)
+            yield (
+                f"{name.replace('_', ' ')} {_shown(old)} → {_shown(new)}",
+                name in {"stream", "during_maintenance"} and bool(new),
+            )
 
 
 def _allow(left: Route, right: Route) -> Iterator[tuple[str, bool]]:

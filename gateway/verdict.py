@@ -47,17 +47,21 @@ class Policy:
         """Service and route, for every route that can be reached from outside."""
         return tuple((each.service, route) for each in self.manifests for route in each.routes if route.exposed)
 
-    def judge(self, method: str, path: str, roles: Iterable[Role] | None) -> Verdict:
-        """The verdict on a request by a caller of these roles, or without a token (None). `path` is without its query."""
+    def judge(self, method: str, path: str, roles: Iterable[Role] | None, *, cron: bool = False) -> Verdict:
+        """The verdict on a request by a caller of these roles, or without a token (None). `path` is without its query.
+
+        `cron` is whether the caller presents the schedulers' secret: without it their routes are not there.
+        """
         if len(path) > limits.ADDRESS_MAX:
             return Verdict("address_too_long", 414, f"path and query are longer than {limits.ADDRESS_MAX} bytes")
         if wrong := paths.why_not_canonical(path):
             return Verdict("path_not_canonical", 400, wrong)
         found = list(self._at(path))
         asked = "GET" if method == "HEAD" else method
-        hit = next(((service, route) for service, route in found if route.method == asked), None)
+        open_now = ((service, route) for service, route in found if cron or route.allow is not Access.CRON)
+        hit = next(((service, route) for service, route in open_now if route.method == asked), None)
         if hit is None:
-            return self._unrouted(method, path, [route for _, route in found])
+            return self._unrouted(method, path, [route for _, route in found if not route.concealed])
         return self._entitled(*hit, roles)
 
     def _at(self, path: str) -> Iterator[tuple[str, Route]]:
@@ -83,6 +87,8 @@ class Policy:
     def _entitled(self, service: str, route: Route, roles: Iterable[Role] | None) -> Verdict:
         if route.allow is Access.PUBLIC:
             return Verdict("public", None, "anybody may", service, route)
+        if route.allow is Access.CRON:
+            return Verdict("public", None, "schedulers that know the secret may", service, route)
         if roles is None:
             return Verdict("token_missing", 401, "there is no access token, and the route is not public", service, route)
         if isinstance(route.allow, Access):
