@@ -229,8 +229,9 @@ def _policy(manifest: Manifest, route: Route) -> str:
 
 
 def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = ()) -> list[tuple[str, str]]:
-    """Per path the value of the Allow header, with the methods of wider routes `everywhere`. GET implies HEAD; a concealed route
-    is not told of.
+    """Per path the value of the Allow header, with the methods of wider routes `everywhere`. GET implies HEAD.
+
+    A concealed route is not told of.
     """
     found: dict[str, set[str]] = {}
     wider = [route for _, route in everywhere if not route.concealed and not paths.is_shaped(route)]
