@@ -79,6 +79,18 @@ CORS_SECONDS = 600
 HSTS_SECONDS = 31_536_000
 """For how long browsers are to come by TLS only, from their last visit on."""
 
+# -- maintenance and the log
+
+MAINTENANCE_RETRY_SECONDS = 60
+"""When to come again, told to whoever is turned away during maintenance: how long it takes, nobody here knows."""
+MAINTENANCE_REASON_MAX = 500
+"""Characters of an operator's reason."""
+
+LOG_LINE_MAX = 2_048
+"""Longest line of the access log in bytes; what is written there is bounded, so that none is cut."""
+LOG_RING_BYTES = 4 * 1024 * 1024
+"""How much of the access log waits to be counted before lines are left out of the metrics: about 6,000 lines."""
+
 # -- subscribers outside
 
 AMQPS_CONNECTIONS_MAX = 500

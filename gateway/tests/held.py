@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 
-from gateway.tests.running import DEADLINE_SECONDS, RunningGateway
+from gateway.tests.running import RunningGateway
+
+PATIENCE_SECONDS = 30
 
 
 class HeldUpstream:
@@ -30,7 +32,7 @@ class HeldUpstream:
                 if self.path != "/health/ready":
                     owner.seen.append(self.path)
                 if "hold" in self.path:
-                    owner.go.wait(DEADLINE_SECONDS)
+                    owner.go.wait(PATIENCE_SECONDS)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -74,7 +76,7 @@ class Crowd:
         """Ask and wait for the answer."""
         self._people += 1
         own = address or f"127.0.{1 + self._people // 250}.{1 + self._people % 250}"
-        with httpx.Client(transport=httpx.HTTPTransport(local_address=own), timeout=DEADLINE_SECONDS) as client:
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=own), timeout=PATIENCE_SECONDS) as client:
             return client.request(method, f"{self.gateway.url}{path}", headers=headers)
 
     def begin(

@@ -30,7 +30,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
         patched.setattr(limits, "BULK_REQUESTS_MAX", 1)
         patched.setattr(limits, "FAIR_SHARE_SUBJECT", FAIR)
         patched.setattr(limits, "FAIR_SHARE_ADDRESS", FAIR)
-        patched.setattr(limits, "QUEUE_SECONDS", 3)
+        patched.setattr(limits, "QUEUE_SECONDS", 30)
         with crowd(RunningGateway(tmp_path_factory.mktemp("full"), "production", [*ROUTES, *ANOTHER])) as people:
             patched.undo()  # it runs with what it was compiled with
             yield people
@@ -133,16 +133,8 @@ def test_uploads_have_places_of_their_own_and_take_nobodys(full: Crowd) -> None:
     assert [each.result().status_code for each in (first, second, third)] == [200] * 3
 
 
-def test_nobody_waits_for_ever(full: Crowd) -> None:
-    with full.held():
-        occupied(full)
-        late = full.ask("GET", "/api/v1/echo")
-
-    assert (late.status_code, late.headers["retry-after"]) == (503, str(limits.RETRY_SECONDS))
-    assert late.json()["title"] == "Service Unavailable"
-
-
 AT_ONCE = 3
+PLACES = AT_ONCE + 2
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +146,8 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
             "LIMITS",
             {rate: replace(limit, subject_at_once=AT_ONCE, address_at_once=AT_ONCE + 1) for rate, limit in LIMITS.items()},
         )
+        patched.setattr(limits, "REPLICA_REQUESTS_MAX", PLACES)
+        patched.setattr(limits, "QUEUE_SECONDS", 1)
         with crowd(RunningGateway(tmp_path_factory.mktemp("roomy"), "production")) as people:
             yield people
 
@@ -180,6 +174,17 @@ def test_an_address_has_so_many_requests_at_once_and_no_more(roomy: Crowd) -> No
 
     assert [each.result().status_code for each in asked] == [200] * (AT_ONCE + 1)
     assert roomy.ask("GET", "/api/v1/echo", address=address).status_code == 200
+
+
+def test_nobody_waits_for_ever(roomy: Crowd) -> None:
+    with roomy.held():
+        asked = [roomy.begin("GET", "/api/v1/echo?hold") for _ in range(PLACES)]
+        eventually(lambda: roomy.working() == PLACES)
+        late = roomy.ask("GET", "/api/v1/echo")
+
+    assert (late.status_code, late.headers["retry-after"]) == (503, str(limits.RETRY_SECONDS))
+    assert late.json()["title"] == "Service Unavailable"
+    assert [each.result().status_code for each in asked] == [200] * PLACES
 
 
 def test_counters_outlive_a_reload_and_what_is_under_way_is_counted_anew(roomy: Crowd) -> None:
