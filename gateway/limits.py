@@ -35,8 +35,7 @@ HEAD_SECONDS = 5
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off, unless its route streams."""
 CLIENT_IDLE_SECONDS = 30
-"""A client that owes bytes, or takes none of those meant for it, is cut off after this silence. Event streams
-speak every 15 seconds."""
+"""A client that takes none of the bytes meant for it is cut off after this silence. Event streams speak every 15 seconds."""
 KEEP_ALIVE_SECONDS = 30
 """An idle connection is kept for this long; the services keep theirs for longer."""
 GOODBYE_SECONDS = 5

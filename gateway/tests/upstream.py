@@ -10,16 +10,20 @@ from gevent import sleep
 from gevent.pywsgi import WSGIServer
 
 StartResponse = Any
+LARGE_BYTES = 16 * 1024 * 1024
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """`…/stream`, `…/slow`, `…/shut` (404); anything else is repeated as JSON."""
+    """`…/stream`, `…/slow`, `…/large`, `…/shut` (404); anything else is repeated as JSON."""
     path = environ["PATH_INFO"]
     if path.endswith("/stream"):
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         return events()
     if path.endswith("/slow"):
         sleep(3)
+    if path.endswith("/large"):
+        start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(LARGE_BYTES))])
+        return [b"x" * LARGE_BYTES]
     if path.endswith("/shut"):
         start_response("404 Not Found", [("Content-Type", "application/problem+json"), ("X-Own", "the service's")])
         return [b'{"title": "said by the service"}']
