@@ -21,6 +21,10 @@ class FolderSettings(Settings):
     gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
 
 
+def _origins(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    return exact_origins(given) if isinstance(given, str) else given
+
+
 class GatewaySettings(FolderSettings):
     """What both processes of the gateway read."""
 
@@ -60,7 +64,7 @@ class GatewaySettings(FolderSettings):
     gateway_acme_challenges: Path | None = Field(
         default=None, description="Folder of an ACME client in webroot mode, answered on GATEWAY_HTTP_PORT"
     )
-    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(exact_origins)] = Field(
+    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
         default=(), description="Other origins whose pages may read answers, with commas; unset: none"
     )
     cron_secret: SecretStr | None = Field(
