@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -140,6 +141,11 @@ def test_both_versions_of_http_are_answered_with_every_header(flag: str, version
         assert f"{name.lower()}: {value}" in done.stdout
 
 
+def more_than(results: Counter[str], count: int) -> bool:
+    """Whether so many answers are in."""
+    return results.total() > count
+
+
 def test_a_certificate_renewed_under_load_loses_no_request(secure: Secure) -> None:
     results: Counter[str] = Counter()
     done = threading.Event()
@@ -164,8 +170,7 @@ def test_a_certificate_renewed_under_load_loses_no_request(secure: Secure) -> No
         for _ in range(2):
             secure.certificate = certificate(secure.root)
             assert secure.running.gateway.compile()
-            seen = results.total()
-            eventually(lambda seen=seen: results.total() > seen + 20, 30)
+            eventually(partial(more_than, results, results.total() + 20), 30)
     finally:
         done.set()
         for thread in threads:
