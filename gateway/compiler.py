@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from gateway import challenges, limits, origins, paths, rules, tls
 from gateway.access_log import formats
 from gateway.keys import VerificationKey
-from gateway.manifest import GATEWAY, Manifest, Route
+from gateway.manifest import GATEWAY, Manifest, Route, written
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from libs.common.auth.policy import CRON_HEADER, Access, Rate
@@ -27,6 +27,8 @@ from libs.common.errors import NOTHING_HERE
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
+POLICY_FILE = "policy.json"
+"""What a release was compiled from."""
 PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"
 BULK_SUFFIX = "-bulk"
 
@@ -142,10 +144,16 @@ class Area:
 
 
 def compile_configuration(
-    manifests: Sequence[Manifest], door: Door, keys: Sequence[VerificationKey], targets: Targets, today: date
+    manifests: Sequence[Manifest],
+    door: Door,
+    keys: Sequence[VerificationKey],
+    targets: Targets,
+    today: date,
+    candidate: Sequence[Manifest] | None = None,
 ) -> dict[str, bytes]:
-    """File name → content. Raises ManifestError, TargetError."""
+    """File name → content. `candidate` is a policy that is tried beside the one in force. Raises ManifestError, TargetError."""
     rules.refuse(manifests)
+    tried = None if candidate is None else _candidate(candidate)
     routes = [
         (manifest, route)
         for manifest in manifests
@@ -158,7 +166,8 @@ def compile_configuration(
     areas = _areas(routes)
     shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
     files = {
-        "haproxy.cfg": _template(door, keys, backends, areas),
+        "haproxy.cfg": _template(door, keys, backends, areas, tried),
+        POLICY_FILE: written(manifests),
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
@@ -181,6 +190,8 @@ def compile_configuration(
         "errors/408.http": error_file(408, door.certificate is not None),
         **{f"keys/{key.file}": key.pem for key in keys},
     }
+    if tried is not None:
+        files |= _candidate_files(*tried)
     for area in areas:
         files[f"maps/area_{area.number}.map"] = _lines(
             f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
@@ -191,7 +202,38 @@ def compile_configuration(
     return dict(sorted(files.items()))
 
 
-def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
+def _candidate(manifests: Sequence[Manifest]) -> tuple[Routes, tuple[Area, ...]]:
+    """The shaped routes of a candidate, and its areas. Routes for schedulers are left out: no role decides there."""
+    rules.refuse(manifests)
+    tried = [(each, route) for each in manifests for route in each.routes if route.exposed and route.allow is not Access.CRON]
+    return [pair for pair in tried if paths.is_shaped(pair[1])], _areas(tried)
+
+
+def _candidate_files(shaped: Routes, areas: Sequence[Area]) -> dict[str, bytes]:
+    """Who may and how long a body may be, by route: `access|body limit`."""
+
+    def value(route: Route) -> str:
+        return f"{_who(route)}|{route.body_limit}"
+
+    return {
+        "maps/candidate_routes.map": _lines(f"{route.method}:{paths.shape(route)} {value(route)}" for _, route in shaped),
+        "maps/candidate_areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
+        **{
+            f"maps/candidate_area_{area.number}.map": _lines(
+                f"^{route.method}:{paths.expression(route)[1:]} {value(route)}" for _, route in area.routes
+            )
+            for area in areas
+        },
+    }
+
+
+def _template(
+    door: Door,
+    keys: Sequence[VerificationKey],
+    backends: Sequence[Backend],
+    areas: Sequence[Area],
+    tried: tuple[Routes, tuple[Area, ...]] | None,
+) -> bytes:
     environment = Environment(
         loader=PackageLoader("gateway"),
         undefined=StrictUndefined,
@@ -225,7 +267,8 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
         measures_socket=MEASURES_SOCKET,
-        formats=formats(candidate=False),
+        formats=formats(candidate=tried is not None),
+        candidate_areas=None if tried is None else tried[1],
         stream_timeout=STREAM_TIMEOUT_SECONDS,
     )
     return text.encode()
@@ -238,7 +281,6 @@ def _is_bulk(route: Route) -> bool:
 
 def _policy(manifest: Manifest, route: Route) -> str:
     """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
-    who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
@@ -248,13 +290,17 @@ def _policy(manifest: Manifest, route: Route) -> str:
     fields = (
         route.operation,
         f"{manifest.service}-{route.process}{BULK_SUFFIX if _is_bulk(route) else ''}",
-        who,
+        _who(route),
         route.rate,
         route.body_limit,
         round(seconds * 1000),
         "+".join(traits),
     )
     return "|".join(map(str, fields))
+
+
+def _who(route: Route) -> str:
+    return str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
 
 
 def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = ()) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from gateway import places
@@ -146,6 +146,22 @@ def read(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     if faults:
         raise ManifestError(faults, found)
     return found
+
+
+def written(manifests: Iterable[Manifest]) -> bytes:
+    """Several manifests in one document, as `read_written` takes it."""
+    return _SEVERAL.dump_json(tuple(manifests), indent=1)
+
+
+def read_written(content: bytes) -> tuple[Manifest, ...]:
+    """The manifests of one document. Raises ManifestError."""
+    try:
+        return _SEVERAL.validate_json(content)
+    except ValidationError as error:
+        raise ManifestError([f"{error.error_count()} faults in what was written: it is of another version"]) from None
+
+
+_SEVERAL = TypeAdapter(tuple[Manifest, ...])
 
 
 def _read(path: Path) -> Manifest:

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import limits
-from gateway.__main__ import check
 from gateway.compiler import Door, TargetError, compile_configuration
 from gateway.folder import Folder
 from gateway.haproxy import validate
 from gateway.keys import verification_keys
 from gateway.manifest import ManifestError, manifest_paths, read
+from gateway.policy_commands import check
 from gateway.rules import declared
 from gateway.tests.running import ROUTES, RunningGateway, route
 
