@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from libs.common.auth.policy import Access, Idempotency, Rate, Role
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Idempotency, Rate, Role
 
 Kind = Literal["uuid", "int", "string", "path"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -46,7 +46,7 @@ class Route(BaseModel):
     timeout: float = Field(gt=0, le=3_600)
     stream: bool = False
     page: bool = False
-    step_up: str | int | None = None
+    step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
     idempotency: Idempotency = Idempotency.REFUSED
     consumes: tuple[str, ...] = ()
     process: str = Field(default="web", pattern=NAME)
@@ -86,6 +86,8 @@ class Route(BaseModel):
             raise ValueError("a parameter of kind path must be the last segment")
         if any(segment in {".", ".."} for segment in self.segments):
             raise ValueError("a path may not hold dot segments")
+        if self.step_up is not None and self.allow in {Access.PUBLIC, Access.SERVICE}:
+            raise ValueError("step_up is for routes that a person signs in for")
         return self
 
 

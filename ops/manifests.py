@@ -47,13 +47,22 @@ def golden_examples(root: Path = ROOT) -> Examples:
     return {(each["type"], each["version"]): each["example"] for each in found}
 
 
+_ROLE_HEADINGS = (
+    "A step-up is the longest time since the last authentication; older sign-ins are asked to authenticate again (RFC 9470).",
+    "",
+    "| method | path | who | rate | step-up |",
+    "|---|---|---|---|---|",
+)
+
+
 def role_table(found: list[Service]) -> str:
     """Who may call which route."""
-    lines = ["# Roles and routes", "", GENERATED, "", "| method | path | who | rate |", "|---|---|---|---|"]
+    lines = ["# Roles and routes", "", GENERATED, "", *_ROLE_HEADINGS]
     for service in found:
         for route in manifest_of(service)["routes"]:
             who = ", ".join(route["allow"]) if isinstance(route["allow"], list) else route["allow"]
-            lines.append(f"| {route['method']} | `{route['path']}` | {who} | {route['rate']} |")
+            recent = "" if route["step_up"] is None else f"{route['step_up']} s"
+            lines.append(f"| {route['method']} | `{route['path']}` | {who} | {route['rate']} | {recent} |")
     return "\n".join([*lines, ""])
 
 

@@ -23,7 +23,8 @@ routes = Routes("auth")
 T = TypeVar("T")
 
 KEY_SET_MEDIA_TYPE = "application/jwk-set+json"
-KEY_SET_AGE_SECONDS = 60
+STEP_UP_SECONDS = 15 * 60
+"""Whoever changes what others may do has signed in within this time."""
 
 
 @routes.post("/auth/register", allow=PUBLIC, rate=Rate.CREDENTIALS, status=202)
@@ -149,7 +150,7 @@ def read_user(user_id: UUID, db: Reader) -> Tagged[schemas.Profile]:
     return _account(queries.account(db, user_id))
 
 
-@routes.patch("/admin/users/<user_id>", allow=Role.ADMIN)
+@routes.patch("/admin/users/<user_id>", allow=Role.ADMIN, step_up=STEP_UP_SECONDS)
 def change_user(
     user_id: UUID, body: schemas.ChangeStanding, subject: Subject, if_match: IfMatch, database: Database
 ) -> Tagged[schemas.Profile]:
@@ -163,7 +164,7 @@ def change_user(
 @routes.get("/.well-known/jwks.json", allow=PUBLIC, rate=Rate.PUBLIC, root=True)
 def key_set(keys: KeySet) -> Document:
     """Read the public keys that verify access tokens (RFC 7517)."""
-    headers = {"Cache-Control": f"public, max-age={KEY_SET_AGE_SECONDS}"}
+    headers = {"Cache-Control": f"public, max-age={int(KEY_SET_AGE.total_seconds())}"}
     return Document(orjson.dumps(keys.public()), KEY_SET_MEDIA_TYPE, headers)
 
 

@@ -95,6 +95,8 @@ def _operation(route: Route, signature: Signature, names: _Names) -> dict[str, A
         "x-roles": route.allow.manifest(),
         "x-rate-class": str(route.rate),
     }
+    if route.step_up is not None:
+        operation["x-step-up"] = {"max_age": route.step_up}
     if description.strip():
         operation["description"] = description.strip()
     if body := _request_body(route, signature, names):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, allow_of
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Allow, Idempotency, Rate, Role, allow_of
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 65_536
@@ -104,6 +104,8 @@ class Routes:
         self, method: str, path: str, allow: Access | Role | Iterable[Role], rate: Rate, options: Options
     ) -> Callable[[Handler], Handler]:
         permitted = allow_of(allow)
+        if options.step_up is not None:
+            _check_step_up(permitted, options.step_up)
 
         def declare(handler: Handler) -> Handler:
             if not inspect.getdoc(handler):
@@ -126,6 +128,13 @@ class Routes:
             return handler
 
         return declare
+
+
+def _check_step_up(allow: Allow, seconds: int) -> None:
+    if allow.access in {Access.PUBLIC, Access.SERVICE}:
+        raise TypeError("step_up is for routes that a person signs in for: here nobody has to.")
+    if not 1 <= seconds <= STEP_UP_SECONDS_MAX:
+        raise ValueError(f"step_up is in seconds since the last authentication: 1 to {STEP_UP_SECONDS_MAX}.")
 
 
 def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempotency:

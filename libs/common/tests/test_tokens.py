@@ -173,7 +173,7 @@ def test_a_key_that_was_withdrawn_stops_cached_tokens_too() -> None:
     token = jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": "k1"}, claims_for(subject, ISSUER, "lumiere"), key)
     verifier.verify(token)
 
-    keys.forget("k1")
+    keys.withdraw("k1")
 
     with pytest.raises(Unauthenticated):
         verifier.verify(token)
