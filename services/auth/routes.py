@@ -11,6 +11,7 @@ from libs.common.errors import Problem
 from libs.common.http import Accepted, Document, IfMatch, NoContent, Page, PageQuery, RequestInfo, Routes, Tagged, page_of
 from services.auth import queries, schemas
 from services.auth.domain.accounts import Links
+from services.auth.domain.keys import KEY_SET_AGE
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import EndReason, device_label
