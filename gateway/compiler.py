@@ -13,18 +13,19 @@ from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway import limits, paths
+from gateway import limits, paths, rules
 from gateway.keys import VerificationKey
-from gateway.manifest import GATEWAY, Manifest, ManifestError, Route
+from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
-from libs.common.auth.policy import Access, Rate
+from gateway.rules import HTTP_PROCESSES
+from libs.common.auth.policy import CRON_HEADER, Access
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
+from libs.common.errors import NOTHING_HERE
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
-HTTP_PROCESSES = frozenset({"web", "stream"})
 PAGES_SOCKET = "pages.sock"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
@@ -57,6 +58,14 @@ class AmqpsDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class CronLock:
+    """A key and what the cron secret's HMAC under it is: enough to recognise the secret, not to know it."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """What of the settings shapes the configuration."""
 
@@ -69,8 +78,18 @@ class Door:
     trace_sample_percent: int = 10
     certificate: str | None = None
     amqps: AmqpsDoor | None = None
+    cron_secret: str | None = None
+    """What schedulers present; None: routes for them do not exist."""
     certificates_digest: str = ""
     """Of what the certificate files hold: another one is another configuration, and so a reload."""
+
+    @property
+    def cron(self) -> "CronLock | None":
+        """How the cron secret is recognised."""
+        if self.cron_secret is None:
+            return None
+        key = hmac.digest(self.secret, b"cron door", sha256)
+        return CronLock(base64.b64encode(key).decode(), hmac.digest(key, self.cron_secret.encode(), sha256).hex().upper())
 
     @property
     def certificates(self) -> list[str]:
@@ -106,9 +125,13 @@ def compile_configuration(
     manifests: Sequence[Manifest], door: Door, keys: Sequence[VerificationKey], targets: Targets, today: date
 ) -> dict[str, bytes]:
     """File name → content. Raises ManifestError, TargetError."""
-    paths.refuse_overlaps(manifests)
-    routes = [(manifest, route) for manifest in manifests for route in manifest.routes if route.exposed]
-    _refuse_reserved(routes)
+    rules.refuse(manifests)
+    routes = [
+        (manifest, route)
+        for manifest in manifests
+        for route in manifest.routes
+        if route.exposed and (route.allow is not Access.CRON or door.cron_secret is not None)
+    ]
     if door.amqps and not ADDRESS.match(door.amqps.broker):
         raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
@@ -143,17 +166,6 @@ def compile_configuration(
     return dict(sorted(files.items()))
 
 
-def _refuse_reserved(routes: Iterable[tuple[Manifest, Route]]) -> None:
-    """Only the gateway's own manifest may use the processes that it answers itself."""
-    faults = [
-        f"{manifest.service}/policy.json: route {route.name} ({route.source}): process {route.process!r} takes no requests"
-        for manifest, route in routes
-        if manifest.service != GATEWAY and route.process not in HTTP_PROCESSES
-    ]
-    if faults:
-        raise ManifestError(faults)
-
-
 def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
     environment = Environment(
         loader=PackageLoader("gateway"),
@@ -170,6 +182,9 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         backends=backends,
         areas=areas,
         errors=ERRORS,
+        cron=door.cron,
+        cron_header=CRON_HEADER,
+        nothing_here=NOTHING_HERE,
         uuid=paths.UUID,
         uuid_lower=paths.UUID.replace("A-F", ""),
         integer=paths.INTEGER,
@@ -187,9 +202,11 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
 def _policy(manifest: Manifest, route: Route) -> str:
     """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
-    streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
-    seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
-    traits = [name for name, present in (("stream", streaming), ("page", route.page)) if present] or ["plain"]
+    seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
+    # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
+    concealed = route.concealed and route.allow is not Access.CRON
+    found = {"stream": route.streams, "page": route.page, "concealed": concealed}
+    traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
         f"{manifest.service}-{route.process}",
@@ -203,9 +220,9 @@ def _policy(manifest: Manifest, route: Route) -> str:
 
 
 def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
-    """Per path the value of the Allow header. GET implies HEAD."""
+    """Per path the value of the Allow header. GET implies HEAD; a concealed route is not told of."""
     found: dict[str, set[str]] = {}
-    for _, route in routes:
+    for route in (route for _, route in routes if not route.concealed):
         found.setdefault(key(route), set()).update({"GET", "HEAD"} if route.method == "GET" else {route.method})
     return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
 

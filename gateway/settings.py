@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
-from libs.common.config import Environment, Port, Secret, Settings
+from libs.common.config import Environment, Port, Secret, Settings, door_secret
 
 AMQP_PORT = 5672
 
@@ -45,6 +45,9 @@ class GatewaySettings(Settings):
     gateway_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
     )
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
     @model_validator(mode="after")
@@ -75,6 +78,7 @@ class GatewaySettings(Settings):
             trace_sample_percent=round(self.trace_sample_ratio * 100),
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             amqps=self._amqps_door(),
+            cron_secret=door_secret(self.cron_secret),
         )
 
     def _amqps_door(self) -> AmqpsDoor | None:

@@ -17,6 +17,8 @@ TYPE_BASE = "https://lumiere.film/problems/"
 DPOP_ALGORITHM = "ES256"
 CHALLENGES = {"Bearer": 'Bearer realm="lumiere"', "DPoP": f'DPoP algs="{DPOP_ALGORITHM}"'}
 """By scheme, what a request for credentials looks like (RFC 6750 section 3, RFC 9449 section 7.1)."""
+NOTHING_HERE = "There is nothing at this address."
+"""What an absent address is told, by gateway and services: a door that is shut cannot be told from none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from libs.common import clock
 from libs.common.auth.policy import Access, Subject
 from libs.common.auth.tokens import TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
-from libs.common.errors import InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
+from libs.common.errors import NOTHING_HERE, InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
 from libs.common.http.answers import problem_response, render
 from libs.common.http.authentication import authenticate, require_recent
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
@@ -59,6 +59,7 @@ class Runtime:
     resources: Mapping[type, object]
     health: Health
     trace_sample_ratio: float = 0.0
+    cron_secret: str | None = None
 
 
 def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
@@ -71,11 +72,19 @@ def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
             f"{kind.title()}Converter", (BaseConverter,), {"regex": pattern, "part_isolating": kind != "path"}
         )
     for route in routes:
-        _mount(app, runtime, route)
+        if _is_open(runtime, route):
+            _mount(app, runtime, route)
     _mount_kernel(app, runtime)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.before_request(partial(_begin, runtime.trace_sample_ratio))
     return app
+
+
+def _is_open(runtime: Runtime, route: Route) -> bool:
+    """Whether a door for machines has what opens it. A route that is not mounted is as if it never was."""
+    if route.allow.access is Access.CRON:
+        return runtime.cron_secret is not None
+    return not route.concealed or all(kind in runtime.resources for kind in analyse(route).resources.values())
 
 
 def _mount(app: Flask, runtime: Runtime, route: Route) -> None:
@@ -176,7 +185,7 @@ def _problem(problem: Problem) -> Response:
 
 def _on_http_exception(error: HTTPException) -> Response:
     if error.code == 404:
-        return _problem(NotFound("There is nothing at this address."))
+        return _problem(NotFound(NOTHING_HERE))
     if error.code == 405:
         response = _problem(MethodNotAllowed("Use one of the methods in the Allow header."))
         response.headers["Allow"] = ", ".join(sorted(set(getattr(error, "valid_methods", None) or []) - {"OPTIONS"}))
@@ -192,7 +201,7 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
         require_recent(route, subject, request)
         actor = {"actor": f"user:{subject.id}", "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
     else:
-        actor = {"actor": "service"} if route.allow.access is Access.SERVICE else {}
+        actor = {"actor": str(route.allow.access)} if route.allow.access in {Access.SERVICE, Access.CRON} else {}
     with context.bound(**actor):
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):

@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from flask import Request
@@ -10,9 +11,9 @@ from libs.common import clock
 from libs.common.auth import dpop
 from libs.common.auth.browser import origin_of
 from libs.common.auth.dpop import BoundRequest, ProofRefused
-from libs.common.auth.policy import Access, Subject
+from libs.common.auth.policy import CRON_HEADER, Access, Subject
 from libs.common.db import kernel_tables
-from libs.common.errors import Unauthenticated
+from libs.common.errors import NOTHING_HERE, NotFound, Unauthenticated
 from libs.common.http import proofs
 from libs.common.http.routes import Route
 
@@ -40,12 +41,15 @@ class StepUpRequired(Unauthenticated):
 
 
 def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted: bool) -> Subject | None:
-    """The caller of a route; None where the route is for other services, or public and nobody asks who calls.
+    """The caller of a route; None where the route is for services or schedulers, or public and nobody asks who calls.
 
-    `wanted`: whether the handler of a public route asks. Raises Unauthenticated, StepUpRequired.
+    `wanted`: whether the handler of a public route asks. Raises Unauthenticated, NotFound.
     """
     if route.allow.access is Access.SERVICE:
         _require_service(runtime, incoming)
+        return None
+    if route.allow.access is Access.CRON:
+        _require_cron_secret(runtime, incoming)
         return None
     if route.allow.access is Access.PUBLIC and (not wanted or "Authorization" not in incoming.headers):
         return None
@@ -81,6 +85,14 @@ def _require_service(runtime: "Runtime", incoming: Request) -> None:
     scheme, token = credentials(incoming)
     if scheme != "Bearer" or not hmac.compare_digest(token.encode(), runtime.service_token.encode()):
         raise Unauthenticated("This address is for the platform's own services.")
+
+
+def _require_cron_secret(runtime: "Runtime", incoming: Request) -> None:
+    """Raises NotFound: who does not know the secret finds nothing here."""
+    # WSGI hands on header bytes as Latin-1 (PEP 3333).
+    given = sha256(incoming.headers.get(CRON_HEADER, "").encode("latin-1")).digest()
+    if not runtime.cron_secret or not hmac.compare_digest(given, sha256(runtime.cron_secret.encode()).digest()):
+        raise NotFound(NOTHING_HERE)
 
 
 def _require_proof(runtime: "Runtime", incoming: Request, token: str, thumbprint: str) -> None:
