@@ -18,10 +18,11 @@ from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
+from libs.common.auth.browser import SESSION_COOKIE, origin_of
 from libs.common.auth.policy import CRON_HEADER, Access
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
-from libs.common.errors import NOTHING_HERE
+from libs.common.errors import CHALLENGES, NOTHING_HERE
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
@@ -192,6 +193,9 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,
+        session_cookie=SESSION_COOKIE,
+        origin=origin_of(door.issuer),
+        challenges=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
         stream_timeout=STREAM_TIMEOUT_SECONDS,
@@ -200,12 +204,12 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
-    found = {"stream": route.streams, "page": route.page, "concealed": concealed}
+    found = {"stream": route.streams, "page": route.page, "concealed": concealed, "step_up": route.step_up is not None}
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
@@ -215,6 +219,7 @@ def _policy(manifest: Manifest, route: Route) -> str:
         route.body_limit,
         round(seconds * 1000),
         "+".join(traits),
+        route.step_up or 0,
     )
     return "|".join(map(str, fields))
 

@@ -122,7 +122,7 @@ class Control:
 
     def _key_changed(self, envelope: Envelope) -> None:
         if envelope.data.get("action") == "WITHDRAWN":
-            guarded("forget key", lambda: self.gateway.forget_key(str(envelope.data.get("key_id"))))
+            guarded("withdraw key", lambda: self.gateway.withdraw_key(str(envelope.data.get("key_id"))))
         self._keys.wake()
 
     def _connected(self) -> None:

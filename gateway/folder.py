@@ -1,7 +1,8 @@
 """The gateway's folder: releases (one compiled configuration each), the sockets, and the state that outlives both.
 
 releases/<digest>/haproxy.cfg, maps/, keys/, errors/     current → releases/<digest>
-run/admin.sock, master.sock, pages.sock, peers.sock      state/jwks.json, revoked_sessions.map, not_before.map, servers.state
+run/admin.sock, master.sock, pages.sock, peers.sock
+state/jwks.json, withdrawn_keys.map, revoked_sessions.map, not_before.map, servers.state
 """
 
 import fcntl
@@ -13,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 RELEASES_KEPT = 3
-STATE_FILES = ("revoked_sessions.map", "not_before.map", "servers.state")
+STATE_FILES = ("revoked_sessions.map", "not_before.map", "withdrawn_keys.map", "servers.state")
 
 
 class Folder:

@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,14 +13,14 @@ from gateway.compiler import Door, compile_configuration
 from gateway.discovery import TargetSource
 from gateway.folder import Folder
 from gateway.haproxy import Haproxy, HaproxyAway
-from gateway.keys import VerificationKey, verification_keys
+from gateway.keys import KEY_ID, VerificationKey, verification_keys
 from gateway.manifest import manifest_paths
 from gateway.revocations import SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
 from libs.common import clock
 from libs.common.auth.tokens import Claims
 from libs.common.telemetry import logger
 
-KEYS_FILE = "jwks.json"
+KEYS_FILE, WITHDRAWN_FILE = "jwks.json", "withdrawn_keys.map"
 log = logger(__name__)
 
 
@@ -36,7 +35,8 @@ class Gateway:
         self._door = door
         self._targets = targets
         self._manifests = manifests
-        self._key_set: Mapping[str, Any] = json.loads(folder.read_state(KEYS_FILE) or b"{}")
+        self._withdrawn = {line.split()[0] for line in folder.read_state(WITHDRAWN_FILE).decode("ascii").splitlines() if line}
+        self._key_set: Mapping[str, Any] = self._trusted(json.loads(folder.read_state(KEYS_FILE) or b"{}"))
         self._revocations = Revocations.parse(folder.read_state(SESSIONS_FILE), folder.read_state(SUBJECTS_FILE))
         self._lock = threading.RLock()
         self._compiling = threading.Lock()
@@ -98,20 +98,31 @@ class Gateway:
         if not isinstance(document.get("keys"), list):
             raise ValueError("a JWK Set holds a list `keys` (RFC 7517 section 5)")  # noqa: TRY004 — a fault of the answer
         with self._lock:
-            if document == self._key_set:
+            trusted = self._trusted(document)
+            if trusted == self._key_set:
                 return False
-            verification_keys(document)
-            self._keep_keys(document)
+            verification_keys(trusted)
+            self._keep_keys(trusted)
         self.compile()
         return True
 
-    def forget_key(self, key_id: str) -> None:
-        """Stop trusting a key at once: in the running worker by its map, then by a configuration without it."""
+    def withdraw_key(self, key_id: str) -> None:
+        """Stop trusting a key at once and for good, whatever key set, state or configuration still names it.
+
+        In the running worker by its map, then by a configuration without the key. Raises ValueError for what is no key id.
+        """
+        if not KEY_ID.match(key_id):
+            raise ValueError("a key id is made of letters, digits, - and _")
         with self._lock:
-            self._keep_keys({"keys": [key for key in self._key_set.get("keys", []) if key.get("kid") != key_id]})
-        with suppress(HaproxyAway):  # its next start reads what is on disk
-            self.haproxy.delete("maps/keys.map", key_id)
+            if key_id not in self._withdrawn:
+                self._withdrawn.add(key_id)
+                self.folder.write_state(WITHDRAWN_FILE, "".join(f"{each} 1\n" for each in sorted(self._withdrawn)).encode())
+            self._keep_keys(self._trusted(self._key_set))
+            self._push(lambda: self.haproxy.add(f"../../state/{WITHDRAWN_FILE}", {key_id: "1"}))
         self.compile()
+
+    def _trusted(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        return {**document, "keys": [key for key in document.get("keys", []) if key.get("kid") not in self._withdrawn]}
 
     def _keep_keys(self, document: Mapping[str, Any]) -> None:
         self._key_set = document
@@ -174,3 +185,4 @@ class Gateway:
         self.haproxy.replace(
             f"../../state/{SUBJECTS_FILE}", {key: str(moment) for key, moment in self._revocations.subjects.items()}
         )
+        self.haproxy.replace(f"../../state/{WITHDRAWN_FILE}", dict.fromkeys(sorted(self._withdrawn), "1"))
