@@ -53,6 +53,7 @@ class Route(BaseModel):
     stream: bool = False
     page: bool = False
     step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
+    during_maintenance: bool = False
     concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
     consumes: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import click
 import structlog
 from rich.table import Table
 
-from ops import compose, console, keys, logs
+from ops import compose, console, cron, keys, logs
 from ops import proof as proofs
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
@@ -200,6 +200,7 @@ main.add_command(proofs.command, "proof")
 main.add_command(keys.group)
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
+main.add_command(cron.cron)
 main.add_command(events.group, "events")
 main.add_command(queues.queues)
 main.add_command(dead.group, "dead")

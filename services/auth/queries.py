@@ -1,6 +1,7 @@
 """Every question that auth asks its tables."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.auth.domain.sessions import SpentToken
 from services.auth.domain.tokens import KeyState, Purpose
 from services.auth.models import (
     login_failure,
+    maintenance,
     one_time_token,
     password_credential,
     refresh_token,
@@ -98,6 +100,8 @@ _verification_keys = (
     )
     .order_by(signing_key.c.published_at)
 )
+
+_maintenance = select(maintenance)
 
 
 def account_by_address(db: Reader, address: Address) -> Row[Any] | None:
@@ -196,3 +200,19 @@ def signing_key_by_id(db: Reader, key_id: str) -> Row[Any] | None:
 def keys(db: Reader) -> list[Row[Any]]:
     """Which keys were ever made, oldest first?"""
     return db.all(_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class NeverMaintained:
+    """What holds until somebody decides for the first time."""
+
+    enabled: bool = False
+    reason: str | None = None
+    changed_by: UUID | None = None
+    changed_at: datetime | None = None
+    revision: int = 0
+
+
+def maintenance_decision(db: Reader) -> Row[Any] | NeverMaintained:
+    """Is the platform being maintained, and who decided so when and why?"""
+    return db.first(_maintenance) or NeverMaintained()
