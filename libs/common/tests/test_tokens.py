@@ -182,7 +182,7 @@ def test_a_key_that_was_withdrawn_stops_cached_tokens_too() -> None:
 
 def test_a_withdrawn_key_is_not_brought_back_by_an_answer_on_its_way_and_costs_no_fetch() -> None:
     keys = [ECKey.generate_key("P-256", {"kid": kid, "alg": "ES256"}) for kid in ("k1", "k2")]
-    document = {"keys": [key.as_dict(private=False) for key in keys]}
+    document: dict[str, object] = {"keys": [key.as_dict(private=False) for key in keys]}
     fetches: list[int] = []
 
     def fetch() -> dict[str, object]:
