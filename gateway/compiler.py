@@ -19,10 +19,11 @@ from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route, written
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
+from libs.common.auth.browser import SESSION_COOKIE, origin_of
 from libs.common.auth.policy import CRON_HEADER, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
-from libs.common.errors import NOTHING_HERE
+from libs.common.errors import CHALLENGES, NOTHING_HERE
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
@@ -264,6 +265,9 @@ def _template(
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,
+        session_cookie=SESSION_COOKIE,
+        origin=origin_of(door.issuer),
+        challenges=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
         measures_socket=MEASURES_SOCKET,
@@ -280,12 +284,17 @@ def _is_bulk(route: Route) -> bool:
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up."""
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
-    answered = route.during_maintenance
-    found = {"stream": route.streams, "page": route.page, "concealed": concealed, "maintenance": answered}
+    found = {
+        "stream": route.streams,
+        "page": route.page,
+        "concealed": concealed,
+        "maintenance": route.during_maintenance,
+        "step_up": route.step_up is not None,
+    }
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
@@ -295,6 +304,7 @@ def _policy(manifest: Manifest, route: Route) -> str:
         route.body_limit,
         round(seconds * 1000),
         "+".join(traits),
+        route.step_up or 0,
     )
     return "|".join(map(str, fields))
 

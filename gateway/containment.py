@@ -13,6 +13,7 @@ from uuid import UUID
 
 from gateway.folder import Folder
 from gateway.haproxy import Haproxy, HaproxyAway, HaproxyError
+from gateway.keys import KEY_ID
 from gateway.maintenance import MAINTENANCE_FILE, SCOPE, Decision, Maintenance, Word
 from gateway.revocations import KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
 from libs.common import clock
@@ -81,7 +82,9 @@ class Containment:
         self._change(take, (SESSIONS_FILE, SUBJECTS_FILE), self._push_all)
 
     def withdraw_key(self, key_id: str) -> None:
-        """Refuse tokens under a key from now on, whatever auth's key set says."""
+        """Refuse tokens under a key from now on, whatever auth's key set says. Raises ValueError for what is no key id."""
+        if not KEY_ID.match(key_id):
+            raise ValueError("a key id is made of letters, digits, - and _")
         self._change(lambda: self._revocations.add_key(key_id, clock.epoch()), (KEYS_FILE,), self._push_all)
 
     def restore_key(self, key_id: str) -> bool:

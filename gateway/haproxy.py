@@ -139,11 +139,6 @@ class Haproxy:
         with self.exclusively():
             self._load(file, "", list(entries.items()))
 
-    def delete(self, file: str, key: str) -> None:
-        """Take one entry out of a map; one that is not there is no fault. Raises HaproxyAway."""
-        with self.exclusively():
-            self.command(f"del map {file} {key}")
-
     def replace(self, file: str, entries: Mapping[str, str]) -> None:
         """Replace a whole map at once. Raises HaproxyAway, HaproxyError."""
         with self.exclusively():

@@ -76,6 +76,7 @@ ROUTES = [
     route("GET", "/api/v1/pages/{number}", "signed_in", parameters={"number": "int"}),
     route("GET", "/api/v1/films/{slug}", "public", rate="public", parameters={"slug": "string"}),
     route("PUT", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
+    route("POST", "/api/v1/standing", ["ADMIN"], step_up=300),
     route("PATCH", "/api/v1/things/{thing_id}", ["ADMIN"], parameters={"thing_id": "uuid"}),
     route("DELETE", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("GET", "/api/v1/tiles/{rest}", "public", rate="public", parameters={"rest": "path"}),
@@ -183,7 +184,7 @@ class RunningGateway:
 
     @property
     def forge(self) -> Forge:
-        """Signs with the platform's key, and knows where HAProxy keeps the public one."""
+        """Signs with the platform's first key, and knows where HAProxy keeps the public one."""
         file = self.gateway.keys[0].file
         paths = (
             f"keys/{file}",
@@ -199,4 +200,8 @@ class RunningGateway:
 
     def publish_key(self) -> None:
         """Let the gateway take the key, as it would from auth."""
-        self.gateway.take_keys({"keys": [self.key.as_dict(private=False)]})
+        self.publish(self.key)
+
+    def publish(self, *keys: ECKey) -> None:
+        """Let the gateway take these keys and no others, as it would from auth."""
+        self.gateway.take_keys({"keys": [key.as_dict(private=False) for key in keys]})
