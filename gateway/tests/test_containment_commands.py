@@ -1,6 +1,7 @@
 """The operator's commands at their two doors: `python -m gateway` and `lumiere gateway`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from click.testing import CliRunner
 from gateway import limits
 from gateway.__main__ import main as gateway_command
 from gateway.containment import Containment
-from gateway.containment_commands import KEPT_ONLY
+from gateway.containment_commands import BEHIND, KEPT_ONLY
 from gateway.folder import Folder
-from gateway.maintenance import Decision
+from gateway.maintenance import MAINTENANCE_FILE, Decision, Maintenance
 from gateway.tests.running import RunningGateway
 from libs.common.ids import new_id
 from ops.cli import main as lumiere_command
@@ -102,6 +103,7 @@ def test_without_haproxy_the_command_keeps_it_for_the_next_start_and_says_so(doo
         ("revoke", "--session", str(new_id()), "--subject", str(new_id())),
         ("revoke", "--session", "nobody"),
         ("withdraw-key", "../keys"),
+        ("withdraw-key", "key-one\n"),
     ],
     ids=lambda arguments: " ".join(arguments)[:40],
 )
@@ -126,6 +128,47 @@ def test_where_no_gateway_ever_ran_the_command_says_what_to_do(tmp_path: Path) -
 
     assert (code, "make up" in said) == (1, True)
     assert not (tmp_path / "none").exists()
+
+
+def test_on_a_full_disk_the_command_is_obeyed_and_says_what_is_missing(
+    door: RunningGateway, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as changes:
+        changes.setattr(Folder, "write_state", full)
+        changes.setattr(Folder, "append_state", full)
+        code, said = commands("maintenance", "on")
+
+    assert (code, "a restart forgets it" in said) == (1, True)
+    assert door.shut()
+    assert commands("maintenance", "off")[0] == 0
+
+
+def test_status_tells_when_the_running_haproxy_does_something_else(door: RunningGateway, commands: Commands) -> None:
+    door.folder.write_state(MAINTENANCE_FILE, Maintenance(operator=Decision(enabled=True)).file())
+    code, answer = commands("maintenance", "status")
+
+    assert (code, answer["enabled"], answer["enforced"]) == (BEHIND, True, False)
+
+
+def test_a_container_without_a_gateway_says_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "gateway.containment_commands", None)
+    code, said = Commands(lumiere_command, ["gateway"], {"LUMIERE_HOME": str(tmp_path)})("maintenance", "on")
+
+    assert (code, "exec gateway python -m gateway maintenance" in said) == (1, True)
+
+
+def test_a_torn_line_of_what_operators_did_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr("gateway.containment.log.warning", lambda _event, **members: told.append(members))
+    folder = Folder(tmp_path)
+    folder.append_state("acts.jsonl", b'{"by": "ada", "act"')
+    Containment(folder).tell_acts()
+
+    assert told == [{"unreadable": '{"by": "ada", "act"'}]
+    assert folder.read_state("acts.jsonl") == b""
 
 
 def test_what_operators_did_is_told_once_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
