@@ -9,9 +9,11 @@ import httpx
 
 from gateway.compiler import TargetError
 from gateway.folder import Folder
+from gateway.gauges import gauges
 from gateway.haproxy import HaproxyAway, HaproxyError
 from gateway.maintenance import Decision
 from gateway.manifest import GATEWAY, ManifestError
+from gateway.measures import Measures
 from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
@@ -35,7 +37,7 @@ Fetch = Callable[[], None]
 
 
 class Control:
-    """Threads around one Gateway: files, keys, revocations, broadcast, pages. None waits for another."""
+    """Threads around one Gateway: files, keys, revocations, broadcast, pages, measures. None waits for another."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
@@ -52,7 +54,8 @@ class Control:
         }
         handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
-        self._pages = Pages(self.gateway, settings, self.status)
+        self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
+        self._pages = Pages(self.gateway, settings, self.status, metrics=self._measures.exposition)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -67,6 +70,7 @@ class Control:
                 "maintenance": self._maintenance.run,
                 "broadcast": self._broadcast.run,
                 "pages": self._pages.run,
+                "measures": self._measures.run,
             }.items()
         ]
         for thread in threads:

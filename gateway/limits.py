@@ -27,6 +27,11 @@ MAINTENANCE_RETRY_SECONDS = 60
 MAINTENANCE_REASON_MAX = 500
 """Characters of an operator's reason."""
 
+LOG_LINE_MAX = 2_048
+"""Longest line of the access log in bytes; what is written there is bounded, so that none is cut."""
+LOG_RING_BYTES = 4 * 1024 * 1024
+"""How much of the access log waits to be counted before lines are left out of the metrics: about 6,000 lines."""
+
 AMQPS_CONNECTIONS_MAX = 500
 """Subscribers' connections at once."""
 AMQPS_ADDRESS_CONNECTIONS_MAX = 20

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -35,6 +36,10 @@ class Gateway(Containment):
         self._manifests = manifests
         self._key_set: Mapping[str, Any] = json.loads(folder.read_state(KEY_SET_FILE) or b"{}")
         self._compiling = threading.Lock()
+        self.compiles: Counter[str] = Counter()
+        """Compilations by outcome: `in_force`, `unchanged`, `refused`."""
+        self.current = True
+        """Whether the last compilation was not refused."""
 
     # -- configuration
 
@@ -64,6 +69,16 @@ class Gateway(Containment):
 
         Raises ManifestError, TargetError, HaproxyError; then what was in force stays so.
         """
+        self.current = False
+        outcome = "refused"
+        try:
+            changed = self._compile()
+            outcome, self.current = ("in_force" if changed else "unchanged"), True
+            return changed
+        finally:
+            self.compiles[outcome] += 1
+
+    def _compile(self) -> bool:
         with self._compiling, self.folder.locked():
             read = rules.declared(self._manifests())
             with self._lock:
@@ -83,6 +98,11 @@ class Gateway(Containment):
         log.info("gateway.compiled", release=release, keys=len(self.keys), routes=sum(len(each.routes) for each in read))
         self.reconcile()
         return True
+
+    @property
+    def certificates(self) -> list[Path]:
+        """The certificate files of its doors."""
+        return list(map(Path, self._door.certificates))
 
     def _certificates_digest(self) -> str:
         """Empty when there are none; a file that is missing is HAProxy's to complain about."""
