@@ -138,7 +138,7 @@ class Containment:
             return
         with self._lock, self.folder.locked(STATE_LOCK, LOCK_SECONDS):
             for line in self.folder.read_state(ACTS_FILE).splitlines():
-                log.warning("gateway.operator_acted", **json.loads(line))
+                log.warning("gateway.operator_acted", **_act(line))
             self.folder.drop_state(ACTS_FILE)
 
     # -- disk and worker
@@ -208,3 +208,10 @@ class Containment:
         with self.haproxy.exclusively():
             self._take_over()
             self.haproxy.replace(map_of(MAINTENANCE_FILE), {SCOPE: "on"} if self._maintenance.enabled else {})
+
+
+def _act(line: bytes) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except ValueError:  # the machine stopped while it was written
+        return {"unreadable": line.decode("utf-8", "replace")}

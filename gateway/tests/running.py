@@ -59,6 +59,7 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
         "stream": False,
         "page": False,
         "step_up": None,
+        "during_maintenance": False,
         "idempotency": "refused",
         "consumes": ["application/json"],
         "process": "web",
@@ -70,7 +71,7 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
 ROUTES = [
     route("GET", "/api/v1/echo", "public", rate="public"),
     route("GET", "/api/v1/mine", "signed_in"),
-    route("GET", "/api/v1/admin/things", ["ADMIN"]),
+    route("GET", "/api/v1/admin/things", ["ADMIN"], during_maintenance=True),
     route("GET", "/api/v1/things/{thing_id}", ["ADMIN", "ARTIST"], parameters={"thing_id": "uuid"}),
     route("POST", "/api/v1/things/{thing_id}/claim", ["CONTRIBUTOR", "STUNT_PERFORMER"], parameters={"thing_id": "uuid"}),
     route("GET", "/api/v1/pages/{number}", "signed_in", parameters={"number": "int"}),
@@ -81,7 +82,7 @@ ROUTES = [
     route("DELETE", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("GET", "/api/v1/tiles/{rest}", "public", rate="public", parameters={"rest": "path"}),
     route("POST", "/api/v1/small", "public", rate="write", body_limit=100),
-    route("POST", "/api/v1/login", "public", rate="credentials"),
+    route("POST", "/api/v1/login", "public", rate="credentials", during_maintenance=True),
     route("POST", "/api/v1/upload", "signed_in", rate="upload", body_limit=1_000_000, consumes=["*/*"]),
     route("GET", "/api/v1/slow", "public", rate="public", timeout=1),
     route("GET", "/api/v1/notices/stream", "signed_in", rate="stream", stream=True, process="stream"),
@@ -197,6 +198,12 @@ class RunningGateway:
     def bearer(self, *roles: Role, **changes: Any) -> dict[str, str]:
         """Headers of somebody with these roles."""
         return {"Authorization": f"Bearer {self.forge.token(*roles, **changes)}"}
+
+    def shut(self) -> bool:
+        """Whether somebody who does not maintain the platform is turned away."""
+        answer = httpx.get(f"{self.url}/api/v1/echo")
+        assert answer.status_code in {200, 503}
+        return answer.status_code == 503
 
     def publish_key(self) -> None:
         """Let the gateway take the key, as it would from auth."""
