@@ -27,6 +27,8 @@ ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
 PAGES_SOCKET = "pages.sock"
+SPARE = "-spare"
+"""Ends the second name of a replica, under which its health alone counts."""
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""
@@ -105,6 +107,11 @@ class Backend:
     service: str
     process: str
     servers: tuple[tuple[str, str], ...]
+
+    @property
+    def replicated(self) -> bool:
+        """Whether one replica may be spared: the only one is never ejected."""
+        return len(self.servers) > 1
 
     @property
     def stream(self) -> bool:
@@ -194,6 +201,7 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         token_type=TOKEN_TYPE,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
+        spare=SPARE,
         stream_timeout=STREAM_TIMEOUT_SECONDS,
     )
     return text.encode()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.compiler import SPARE
 from gateway.folder import Folder
 from libs.common import clock
 
@@ -19,6 +20,7 @@ RELOAD_SECONDS = 5
 ANSWER_MAX = 64 * 1024 * 1024
 LINES_PER_COMMAND = 200
 CONFIGURATION = "haproxy.cfg"
+EJECTED = "EJECTED"
 
 
 class HaproxyError(Exception):
@@ -101,13 +103,13 @@ class Haproxy:
         return int(found[1]) if found else 0
 
     def replicas(self) -> dict[str, dict[str, str]]:
-        """Backend → server → its state as the health checks see it. Raises HaproxyAway."""
+        """Backend → replica → its state: UP or DOWN as the health checks see it, or EJECTED. Raises HaproxyAway."""
         rows = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
         found: dict[str, dict[str, str]] = {}
         for row in rows:
             if row["svname"] not in {"FRONTEND", "BACKEND"} and row["check_status"]:
                 found.setdefault(row["pxname"], {})[row["svname"]] = row["status"]
-        return found
+        return {backend: _folded(states) for backend, states in found.items()}
 
     def add(self, file: str, entries: Mapping[str, str]) -> None:
         """Add entries to a map of the running worker. Raises HaproxyAway, HaproxyError."""
@@ -159,6 +161,16 @@ class Haproxy:
                 return
             pause.wait(0.02)
         raise HaproxyError("haproxy did not start a new worker; the old one serves on")
+
+
+def _folded(states: Mapping[str, str]) -> dict[str, str]:
+    """One state a replica: one that is well by its spare's checks and yet given up was ejected for its answers."""
+    well = {name.removesuffix(SPARE) for name, state in states.items() if name.endswith(SPARE) and state.startswith("UP")}
+    return {
+        name: EJECTED if name in well and not state.startswith("UP") else state
+        for name, state in states.items()
+        if not name.endswith(SPARE)
+    }
 
 
 def _read(connection: socket.socket) -> str:

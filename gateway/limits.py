@@ -23,6 +23,24 @@ ADDRESS_MAX = 8_000
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off."""
 
+CHECK_MILLISECONDS = 1_000
+"""From one health check of a replica to the next."""
+CHECK_FAST_MILLISECONDS = 250
+"""The same after one that failed, to be sure of it soon."""
+CHECK_DOWN_MILLISECONDS = 500
+"""The same while the replica is given up: it is back this soon."""
+CHECK_TIMEOUT_MILLISECONDS = 2_000
+"""A replica that takes longer to say that it is ready is not."""
+CHECK_FALL = 2
+"""Checks in a row that must fail before a replica is given up: one may be an accident."""
+RETRIES = 3
+"""Further attempts of one request, each at another replica where there is one: a dead backend gets four times its load at most,
+and only until the checks give it up."""
+EJECTION_ERRORS = 10
+"""Answers in a row that failed (5xx but 501 and 505, none in time, broken off, no connection) and eject one of several replicas."""
+EJECTION_CHECKS = 4
+"""Checks in a row that an ejected replica must pass: it is sent nothing for two seconds at least."""
+
 AMQPS_CONNECTIONS_MAX = 500
 """Subscribers' connections at once."""
 AMQPS_ADDRESS_CONNECTIONS_MAX = 20

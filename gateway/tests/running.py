@@ -1,6 +1,7 @@
 """A real HAProxy, compiled by the gateway from a manifest of the tests' own, before real upstream processes."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -100,6 +101,10 @@ class Upstream:
         """Whether it takes connections."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def send(self, number: signal.Signals) -> None:
+        """SIGSTOP hangs it, SIGCONT frees it; SIGUSR1 makes it fail, SIGUSR2 mends it."""
+        self.process.send_signal(number)
 
     def kill(self) -> None:
         """End it without a word."""

@@ -1,6 +1,8 @@
 """A small real service for the gateway's tests: repeats what reached it, streams, waits. A process: it can be killed."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -10,11 +12,18 @@ from gevent import sleep
 from gevent.pywsgi import WSGIServer
 
 StartResponse = Any
+moods: set[str] = set()
+"""`failing`: every answer but that to the health check is a 500. SIGUSR1 brings it, SIGUSR2 takes it away."""
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """`…/stream`, `…/slow`, `…/shut` (404); anything else is repeated as JSON."""
+    """`…/stream`, `…/slow`, `…/shut` (404), `…/die`; anything else is repeated as JSON."""
     path = environ["PATH_INFO"]
+    if path != "/health/ready" and "failing" in moods:
+        start_response("500 Internal Server Error", [])
+        return [b""]
+    if path.endswith("/die"):
+        os._exit(1)
     if path.endswith("/stream"):
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         return events()
@@ -46,4 +55,6 @@ def events() -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, lambda *_: moods.add("failing"))
+    signal.signal(signal.SIGUSR2, lambda *_: moods.clear())
     WSGIServer(("127.0.0.1", int(sys.argv[1])), application, log=None, error_log=None).serve_forever()
