@@ -18,6 +18,7 @@ from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
+from gateway.servers import SPARE
 from libs.common.auth.policy import CRON_HEADER, Access
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
@@ -27,8 +28,6 @@ ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
 PAGES_SOCKET = "pages.sock"
-SPARE = "-spare"
-"""Ends the second name of a replica, under which its health alone counts."""
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.compiler import SPARE
+from gateway import servers
 from gateway.folder import Folder
 from libs.common import clock
 
@@ -20,7 +20,6 @@ RELOAD_SECONDS = 5
 ANSWER_MAX = 64 * 1024 * 1024
 LINES_PER_COMMAND = 200
 CONFIGURATION = "haproxy.cfg"
-EJECTED = "EJECTED"
 
 
 class HaproxyError(Exception):
@@ -109,7 +108,7 @@ class Haproxy:
         for row in rows:
             if row["svname"] not in {"FRONTEND", "BACKEND"} and row["check_status"]:
                 found.setdefault(row["pxname"], {})[row["svname"]] = row["status"]
-        return {backend: _folded(states) for backend, states in found.items()}
+        return {backend: servers.states(states) for backend, states in found.items()}
 
     def add(self, file: str, entries: Mapping[str, str]) -> None:
         """Add entries to a map of the running worker. Raises HaproxyAway, HaproxyError."""
@@ -142,12 +141,16 @@ class Haproxy:
             raise HaproxyError(f"{command.splitlines()[0]}: {answer}")
 
     @contextmanager
-    def reloading(self) -> Iterator[None]:
-        """Around the switch to another release: reload on leaving, return once the new worker answers. Raises HaproxyError."""
+    def reloading(self, configuration: str) -> Iterator[None]:
+        """Around the switch to another release with this configuration: reload on leaving, return once the new worker answers.
+
+        Raises HaproxyError.
+        """
         with self._lock:
             before = self.worker()
             if before is not None:
-                self._folder.write_state("servers.state", self.command("show servers state").encode())
+                state = servers.joining(configuration, self.command("show servers state"))
+                self._folder.write_state("servers.state", state.encode())
             yield
             if before is not None:
                 self.command("reload", "master.sock")
@@ -161,16 +164,6 @@ class Haproxy:
                 return
             pause.wait(0.02)
         raise HaproxyError("haproxy did not start a new worker; the old one serves on")
-
-
-def _folded(states: Mapping[str, str]) -> dict[str, str]:
-    """One state a replica: one that is well by its spare's checks and yet given up was ejected for its answers."""
-    well = {name.removesuffix(SPARE) for name, state in states.items() if name.endswith(SPARE) and state.startswith("UP")}
-    return {
-        name: EJECTED if name in well and not state.startswith("UP") else state
-        for name, state in states.items()
-        if not name.endswith(SPARE)
-    }
 
 
 def _read(connection: socket.socket) -> str:

@@ -36,8 +36,10 @@ CHECK_FALL = 2
 RETRIES = 3
 """Further attempts of one request, each at another replica where there is one: a dead backend gets four times its load at most,
 and only until the checks give it up."""
-EJECTION_ERRORS = 10
-"""Answers in a row that failed (5xx but 501 and 505, none in time, broken off, no connection) and eject one of several replicas."""
+EJECTION_ERRORS = 5
+"""Failures in a row (5xx but 501 and 505, nothing in time, broken off, no connection) that eject one of several replicas.
+
+A health check that passes begins the count anew, so all must fall between two: it takes some traffic to be ejected."""
 EJECTION_CHECKS = 4
 """Checks in a row that an ejected replica must pass: it is sent nothing for two seconds at least."""
 

@@ -92,10 +92,10 @@ ROUTES = [
 class Upstream:
     """One replica of the echo service."""
 
-    def __init__(self) -> None:
+    def __init__(self, *moods: str, program: str = "upstream.py") -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("upstream.py")), str(self.port)])
+        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name(program)), str(self.port), *moods])
 
     def ready(self) -> bool:
         """Whether it takes connections."""
@@ -158,7 +158,11 @@ class RunningGateway:
             self.upstreams.append(Upstream())
         for upstream in self.upstreams:
             eventually(upstream.ready)
-        addresses = [upstream.address for upstream in self.upstreams[:count]]
+        self.send_to(*self.upstreams[:count])
+
+    def send_to(self, *upstreams: Upstream) -> None:
+        """Name these replicas in the targets."""
+        addresses = [upstream.address for upstream in upstreams]
         self.targets.write_text(json.dumps({"echo": {"web": addresses, "stream": addresses}}), encoding="utf-8")
 
     def start(self) -> None:

@@ -13,12 +13,16 @@ from gevent.pywsgi import WSGIServer
 
 StartResponse = Any
 moods: set[str] = set()
-"""`failing`: every answer but that to the health check is a 500. SIGUSR1 brings it, SIGUSR2 takes it away."""
+"""`failing`: every answer but that to the health check is a 500. SIGUSR1 brings it, SIGUSR2 takes every mood away.
+`unready`: it says so when asked for its health; the second argument brings it."""
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     """`…/stream`, `…/slow`, `…/shut` (404), `…/die`; anything else is repeated as JSON."""
     path = environ["PATH_INFO"]
+    if path == "/health/ready" and "unready" in moods:
+        start_response("503 Service Unavailable", [])
+        return [b""]
     if path != "/health/ready" and "failing" in moods:
         start_response("500 Internal Server Error", [])
         return [b""]
@@ -55,6 +59,7 @@ def events() -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
+    moods |= set(sys.argv[2:])
     signal.signal(signal.SIGUSR1, lambda *_: moods.add("failing"))
     signal.signal(signal.SIGUSR2, lambda *_: moods.clear())
     WSGIServer(("127.0.0.1", int(sys.argv[1])), application, log=None, error_log=None).serve_forever()
