@@ -23,6 +23,13 @@ ADDRESS_MAX = 8_000
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off."""
 
+LOOKUPS_AT_ONCE = 8
+"""Names of services looked up side by side."""
+LOOKUP_SECONDS = 2.0
+"""How long the name server may take for all of them; what it has not said by then, it did not answer."""
+LOOKUP_KEPT_SECONDS = 60.0
+"""How long a name keeps its last addresses while nobody answers for it; later they might be somebody else's."""
+
 CHECK_MILLISECONDS = 1_000
 """From one health check of a replica to the next."""
 CHECK_FAST_MILLISECONDS = 250
