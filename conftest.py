@@ -8,6 +8,22 @@ import pytest
 from libs.common.ids import random_token
 from ops.span_receiver import SpanReceiver
 from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, servers_in_environment
+from tests.other_haproxy import other_haproxy
+
+HAPROXY = pytest.StashKey[str | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let HAProxy be the one of a container image, when the environment names one."""
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    config.stash[HAPROXY] = stack.enter_context(other_haproxy())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so, since everything reads the same otherwise."""
+    if other := terminalreporter.config.stash[HAPROXY]:
+        terminalreporter.write_line(f"Tested on {other}")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

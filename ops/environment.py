@@ -125,6 +125,7 @@ class Environments:
             "GATEWAY_SECRET_FILE": self._secret("GATEWAY_SECRET"),
             "GATEWAY_TARGETS": str(self.layout.targets),
             "GATEWAY_FOLDER": str(self.layout.gateway_folder),
+            "GATEWAY_METRICS_PORT": str(self.layout.metrics_port),
             **self._given("CRON_SECRET", self.layout.settings.cron_secret),
             **self._amqps(),
         }

@@ -137,6 +137,11 @@ class Layout:
         """Private Erlang port mapper."""
         return self.port(4)
 
+    @property
+    def metrics_port(self) -> int:
+        """The gateway's figures, for a Prometheus on this machine."""
+        return self.port(5)
+
     @cached_property
     def services(self) -> dict[str, tuple[str, ...]]:
         """Every folder below `services/` with the kinds of process it runs, from its policy manifest."""

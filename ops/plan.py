@@ -115,7 +115,10 @@ class Plan:
                 directory=self.layout.root,
                 environment=environment,
                 port=self.layout.settings.lumiere_port,
-                other_ports=(amqps,) if (amqps := self.layout.settings.lumiere_amqps_port) else (),
+                other_ports=(
+                    self.layout.metrics_port,
+                    *((amqps,) if (amqps := self.layout.settings.lumiere_amqps_port) else ()),
+                ),
                 health="http",
                 port_variable="LUMIERE_PORT",
                 # HAProxy takes nothing new and answers what it took; TERM would cut it off.
