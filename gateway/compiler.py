@@ -19,6 +19,7 @@ from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route, written
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
+from gateway.servers import SPARE
 from libs.common.auth.browser import SESSION_COOKIE, origin_of
 from libs.common.auth.policy import CRON_HEADER, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
@@ -123,6 +124,11 @@ class Backend:
     servers: tuple[tuple[str, str], ...]
     bulk: bool = False
     """Whether it is the lane of uploads and downloads: the same replicas, with places of their own."""
+
+    @property
+    def replicated(self) -> bool:
+        """Whether one replica may be spared: the only one is never ejected."""
+        return len(self.servers) > 1
 
     @property
     def stream(self) -> bool:
@@ -270,6 +276,7 @@ def _template(
         challenges=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
+        spare=SPARE,
         measures_socket=MEASURES_SOCKET,
         formats=formats(candidate=tried is not None),
         candidate_areas=None if tried is None else tried[1],

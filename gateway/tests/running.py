@@ -1,6 +1,7 @@
 """A real HAProxy, compiled by the gateway from a manifest of the tests' own, before real upstream processes."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -93,15 +94,19 @@ ROUTES = [
 class Upstream:
     """One replica of the echo service."""
 
-    def __init__(self) -> None:
+    def __init__(self, *moods: str, program: str = "upstream.py") -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("upstream.py")), str(self.port)])
+        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name(program)), str(self.port), *moods])
 
     def ready(self) -> bool:
         """Whether it takes connections."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def send(self, number: signal.Signals) -> None:
+        """SIGSTOP hangs it, SIGCONT frees it; SIGUSR1 makes it fail, SIGUSR2 mends it."""
+        self.process.send_signal(number)
 
     def kill(self) -> None:
         """End it without a word."""
@@ -151,7 +156,11 @@ class RunningGateway:
             self.upstreams.append(Upstream())
         for upstream in self.upstreams:
             eventually(upstream.ready)
-        addresses = [upstream.address for upstream in self.upstreams[:count]]
+        self.send_to(*self.upstreams[:count])
+
+    def send_to(self, *upstreams: Upstream) -> None:
+        """Name these replicas in the targets."""
+        addresses = [upstream.address for upstream in upstreams]
         self.targets.write_text(json.dumps({"echo": {"web": addresses, "stream": addresses}}), encoding="utf-8")
 
     def start(self) -> None:
