@@ -14,9 +14,11 @@ from hashlib import sha256
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from gateway import limits, paths
+from gateway.answers import MAP, Answers
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, ManifestError, Route
 from gateway.problems import ERRORS, error_file, problem
+from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
 from libs.common.auth.policy import Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
@@ -114,8 +116,11 @@ def compile_configuration(
     backends = _backends(manifests, targets)
     areas = _areas(routes)
     shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
+    answers = Answers()
     files = {
-        "haproxy.cfg": _template(door, keys, backends, areas),
+        "haproxy.cfg": _template(door, keys, backends, areas, answers),
+        MAP: _lines(answers.lines()),
+        **{f"assets/{name}": static(name) for name in (STYLESHEET, ICON)},
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
@@ -154,7 +159,9 @@ def _refuse_reserved(routes: Iterable[tuple[Manifest, Route]]) -> None:
         raise ManifestError(faults)
 
 
-def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
+def _template(
+    door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area], answers: Answers
+) -> bytes:
     environment = Environment(
         loader=PackageLoader("gateway"),
         undefined=StrictUndefined,
@@ -163,7 +170,7 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         keep_trailing_newline=True,
         autoescape=select_autoescape(()),
     )
-    environment.globals.update(problem=problem)
+    environment.globals.update(problem=problem, body=answers.body)
     text = environment.get_template("haproxy.cfg.j2").render(
         door=door,
         keys=keys,
@@ -174,6 +181,12 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         uuid_lower=paths.UUID.replace("A-F", ""),
         integer=paths.INTEGER,
         limits=limits,
+        languages=LANGUAGES,
+        default_language=DEFAULT_LANGUAGE,
+        page_policy=PAGE_POLICY,
+        stylesheet=STYLESHEET,
+        icon=ICON,
+        kept_for_ever=KEPT_FOR_EVER,
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,
