@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway import haproxy, manifest
+from gateway import haproxy, rules
 from gateway.compiler import Door, TargetError, compile_configuration
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyError
@@ -57,7 +57,7 @@ def compile_command() -> None:
 @main.command()
 def check() -> None:
     """Compile the manifests without settings, keys or targets, and let HAProxy read the result."""
-    manifests = manifest.read(manifest_paths())
+    manifests = rules.declared(manifest_paths())
     door = Door("http://127.0.0.1:8080", "lumiere", "production", "127.0.0.1", 8080, random_token().encode())
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile_configuration(manifests, door, (), {}, clock.now().date())

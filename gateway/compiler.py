@@ -13,20 +13,20 @@ from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway import limits, paths
+from gateway import limits, paths, rules
 from gateway.answers import MAP, Answers
 from gateway.keys import VerificationKey
-from gateway.manifest import GATEWAY, Manifest, ManifestError, Route
+from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
+from gateway.rules import HTTP_PROCESSES
 from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
-from libs.common.auth.policy import Access, Rate
+from libs.common.auth.policy import Access
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
-HTTP_PROCESSES = frozenset({"web", "stream"})
 PAGES_SOCKET = "pages.sock"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
@@ -108,9 +108,8 @@ def compile_configuration(
     manifests: Sequence[Manifest], door: Door, keys: Sequence[VerificationKey], targets: Targets, today: date
 ) -> dict[str, bytes]:
     """File name → content. Raises ManifestError, TargetError."""
-    paths.refuse_overlaps(manifests)
+    rules.refuse(manifests)
     routes = [(manifest, route) for manifest in manifests for route in manifest.routes if route.exposed]
-    _refuse_reserved(routes)
     if door.amqps and not ADDRESS.match(door.amqps.broker):
         raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
@@ -146,17 +145,6 @@ def compile_configuration(
             f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression)
         )
     return dict(sorted(files.items()))
-
-
-def _refuse_reserved(routes: Iterable[tuple[Manifest, Route]]) -> None:
-    """Only the gateway's own manifest may use the processes that it answers itself."""
-    faults = [
-        f"{manifest.service}/policy.json: route {route.name} ({route.source}): process {route.process!r} takes no requests"
-        for manifest, route in routes
-        if manifest.service != GATEWAY and route.process not in HTTP_PROCESSES
-    ]
-    if faults:
-        raise ManifestError(faults)
 
 
 def _template(
@@ -200,9 +188,8 @@ def _template(
 def _policy(manifest: Manifest, route: Route) -> str:
     """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
-    streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
-    seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
-    traits = [name for name, present in (("stream", streaming), ("page", route.page)) if present] or ["plain"]
+    seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
+    traits = [name for name, present in (("stream", route.streams), ("page", route.page)) if present] or ["plain"]
     fields = (
         route.operation,
         f"{manifest.service}-{route.process}",

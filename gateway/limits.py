@@ -14,6 +14,8 @@ WINDOW_SECONDS = 60
 DEVELOPMENT_ADDRESS_FACTOR = 100
 BODY_LIMIT_MAX = 64 * 1024
 """Longest body in bytes that is held back until it is whole. The beginning of a longer one is, and the rest passes."""
+UNSTREAMED_BODY_MAX = 8 * 1024 * 1024
+"""Longest body in bytes that a route may ask for without streaming it: its service holds it in memory whole."""
 HEADERS_MAX = 16 * 1024
 """Longest request head in bytes, the request line not counted. The services take a header of this length."""
 ADDRESS_MAX = 8_000

@@ -7,9 +7,8 @@ expressions, kept apart by their first literal segments.
 
 import re
 from collections.abc import Sequence
-from itertools import combinations
 
-from gateway.manifest import Kind, Manifest, ManifestError, Route
+from gateway.manifest import Kind, Route
 
 UNRESERVED = r"[A-Za-z0-9._~-]"
 UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
@@ -92,19 +91,3 @@ def _meet(left: tuple[Kind | None, str], right: tuple[Kind | None, str]) -> bool
         kind, literal = (right[0], left[1]) if left[0] is None else (left[0], right[1])
         return kind is not None and re.fullmatch(PATTERNS[kind], literal) is not None
     return left[0] == right[0] or "string" in {left[0], right[0]}
-
-
-def refuse_overlaps(manifests: Sequence[Manifest]) -> None:
-    """Raise ManifestError naming each pair of exposed routes that could both answer one request."""
-    routes = [(manifest.service, route) for manifest in manifests for route in manifest.routes if route.exposed]
-    faults = [
-        f"{_where(*left)} and {_where(*right)} overlap: one request could mean both"
-        for left, right in combinations(routes, 2)
-        if left[1].method == right[1].method and overlap(left[1], right[1])
-    ]
-    if faults:
-        raise ManifestError(faults)
-
-
-def _where(service: str, route: Route) -> str:
-    return f"{service}/policy.json: route {route.name} ({route.source})"

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from gateway import haproxy, manifest
+from gateway import haproxy, rules
 from gateway.compiler import Door, compile_configuration
 from gateway.discovery import TargetSource
 from gateway.folder import Folder
@@ -69,7 +69,7 @@ class Gateway:
         Raises ManifestError, TargetError, HaproxyError; then what was in force stays so.
         """
         with self._compiling, self.folder.locked():
-            read = manifest.read(self._manifests())
+            read = rules.declared(self._manifests())
             door = replace(self._door, certificates_digest=self._certificates_digest())
             files = compile_configuration(read, door, self.keys, self._targets.read(), clock.now().date())
             release = self.folder.stage(files)

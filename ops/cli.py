@@ -16,6 +16,7 @@ from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
 from ops.demo import command as demos
 from ops.errors import OperationError
+from ops.gateway.group import group as gateway
 from ops.layout import scale_of
 from ops.lifecycle import Started
 
@@ -202,6 +203,7 @@ main.add_command(events.group, "events")
 main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
+main.add_command(gateway)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)
 

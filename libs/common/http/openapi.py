@@ -92,14 +92,29 @@ def _operation(route: Route, signature: Signature, names: _Names) -> dict[str, A
         "parameters": _parameters(route, signature),
         "responses": _responses(route, signature, names),
         "security": [] if route.allow.access is Access.PUBLIC else [{"bearer": []}],
-        "x-roles": route.allow.manifest(),
-        "x-rate-class": str(route.rate),
+        **_policy(route),
     }
     if description.strip():
         operation["description"] = description.strip()
     if body := _request_body(route, signature, names):
         operation["requestBody"] = body
     return operation
+
+
+def _policy(route: Route) -> dict[str, Any]:
+    """What the gateway and the service hold a caller to, as it was declared: bytes, seconds."""
+    policy: dict[str, Any] = {
+        "x-roles": route.allow.manifest(),
+        "x-rate-class": str(route.rate),
+        "x-body-limit": route.body_limit,
+        "x-timeout": route.timeout,
+        "x-idempotency": str(route.idempotency),
+    }
+    if route.stream:
+        policy["x-stream"] = True
+    if route.step_up is not None:
+        policy["x-step-up"] = route.step_up
+    return policy
 
 
 def _request_body(route: Route, signature: Signature, names: _Names) -> dict[str, Any] | None:

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, allow_of
+from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, UndeclaredPolicy, allow_of
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 65_536
 TIMEOUT_SECONDS_DEFAULT = 15
 JSON = "application/json"
+
+UNDECLARED: frozenset[Role] = frozenset()
+"""Nobody: a route that says nothing about who may call it does not start."""
 
 Handler = Callable[..., Any]
 
@@ -71,31 +74,31 @@ class Routes:
     routes: list[Route] = field(default_factory=list)
 
     def get(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.READ, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.READ, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a GET route."""
         return self._declare("GET", path, allow, rate, Options(**options))
 
     def post(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a POST route."""
         return self._declare("POST", path, allow, rate, Options(**options))
 
     def put(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a PUT route."""
         return self._declare("PUT", path, allow, rate, Options(**options))
 
     def patch(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a PATCH route."""
         return self._declare("PATCH", path, allow, rate, Options(**options))
 
     def delete(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a DELETE route."""
         return self._declare("DELETE", path, allow, rate, Options(**options))
@@ -103,9 +106,11 @@ class Routes:
     def _declare(
         self, method: str, path: str, allow: Access | Role | Iterable[Role], rate: Rate, options: Options
     ) -> Callable[[Handler], Handler]:
-        permitted = allow_of(allow)
-
         def declare(handler: Handler) -> Handler:
+            try:
+                permitted = allow_of(allow)
+            except TypeError as error:
+                raise UndeclaredPolicy(f"{place_of(handler)}: {method} {path}: {error}") from None
             if not inspect.getdoc(handler):
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
@@ -138,7 +143,8 @@ def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempot
     return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
 
 
-def source_line(route: Route) -> str:
-    """File and line of a route's handler, for messages."""
-    code = route.handler.__code__
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+def place_of(handler: Handler) -> str:
+    """File and line of a handler's declaration, for messages; the file is named from the folder that its package stands in."""
+    code = handler.__code__
+    file = Path(code.co_filename)
+    return f"{Path(*file.parts[-len(handler.__module__.split('.')) :])}:{code.co_firstlineno}"
