@@ -1,17 +1,31 @@
 """The gateway's environment, typed and checked at start."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import EmailStr, Field, SecretStr, model_validator
 
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
-from libs.common.config import Environment, Port, Secret, Settings
+from gateway.site.operator import Operator
+from libs.common.config import (
+    RETENTION_DAYS_DEFAULT,
+    RETENTION_DAYS_MAX,
+    RETENTION_DAYS_MIN,
+    Environment,
+    Port,
+    Secret,
+    Settings,
+)
 
 AMQP_PORT = 5672
+STATEMENT_MAX = 300
+DEVELOPMENT_SECURITY_CONTACT = "mailto:security@lumiere.film"
+"""As SECURITY.md says; an installation in production names its own."""
+Statement = Annotated[str, Field(min_length=2, max_length=STATEMENT_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""One line that a page shows as it is."""
 
 
 class GatewaySettings(Settings):
@@ -45,6 +59,25 @@ class GatewaySettings(Settings):
     gateway_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
     )
+    gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
+    gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
+    gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
+    gateway_legal_host: Statement | None = Field(default=None, description="Who hosts it: name, address, telephone, in one line")
+    gateway_security_contact: str | None = Field(
+        default=None,
+        max_length=STATEMENT_MAX,
+        pattern=r"^(?:mailto:[!-?A-~]+@[A-Za-z0-9.-]+|https://[!-~]+|tel:\+[0-9-]+)$",
+        description="Where vulnerabilities are reported: a mailto:, https: or tel: address (RFC 9116 section 2.5.3)",
+    )
+    gateway_security_policy: str | None = Field(
+        default=None, max_length=STATEMENT_MAX, pattern=r"^https://[!-~]+$", description="Address of the disclosure policy"
+    )
+    event_retention_days: int = Field(
+        default=RETENTION_DAYS_DEFAULT,
+        ge=RETENTION_DAYS_MIN,
+        le=RETENTION_DAYS_MAX,
+        description="As the services have it: the privacy page names it",
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
     @model_validator(mode="after")
@@ -58,6 +91,19 @@ class GatewaySettings(Settings):
         if urlsplit(self.amqp_url.get_secret_value()).scheme != "amqp":
             raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
         return self
+
+    def operator(self) -> Operator:
+        """What the pages say of whoever runs this."""
+        fallback = None if self.lumiere_env == "production" else DEVELOPMENT_SECURITY_CONTACT
+        return Operator(
+            legal_entity=self.gateway_legal_entity,
+            legal_address=self.gateway_legal_address,
+            legal_contact=self.gateway_legal_contact,
+            legal_host=self.gateway_legal_host,
+            security_contact=self.gateway_security_contact or fallback,
+            security_policy=self.gateway_security_policy,
+            event_retention_days=self.event_retention_days,
+        )
 
     def targets(self) -> TargetSource:
         """Where the replicas are listed."""

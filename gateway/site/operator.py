@@ -1,4 +1,4 @@
-"""Who runs this installation: what its pages say of it comes from the operator's settings, and what was not said is called so."""
+"""Who runs this installation: its pages say what the operator's settings say, and call what is missing missing."""
 
 from dataclasses import dataclass, fields
 
