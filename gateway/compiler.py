@@ -20,9 +20,10 @@ from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
-from libs.common.auth.policy import Access
+from libs.common.auth.policy import CRON_HEADER, Access
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
+from libs.common.errors import NOTHING_HERE
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
@@ -59,6 +60,14 @@ class AmqpsDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class CronLock:
+    """A key and what the cron secret's HMAC under it is: enough to recognise the secret, not to know it."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """What of the settings shapes the configuration."""
 
@@ -71,8 +80,18 @@ class Door:
     trace_sample_percent: int = 10
     certificate: str | None = None
     amqps: AmqpsDoor | None = None
+    cron_secret: str | None = None
+    """What schedulers present; None: routes for them do not exist."""
     certificates_digest: str = ""
     """Of what the certificate files hold: another one is another configuration, and so a reload."""
+
+    @property
+    def cron(self) -> "CronLock | None":
+        """How the cron secret is recognised."""
+        if self.cron_secret is None:
+            return None
+        key = hmac.digest(self.secret, b"cron door", sha256)
+        return CronLock(base64.b64encode(key).decode(), hmac.digest(key, self.cron_secret.encode(), sha256).hex().upper())
 
     @property
     def certificates(self) -> list[str]:
@@ -109,7 +128,12 @@ def compile_configuration(
 ) -> dict[str, bytes]:
     """File name → content. Raises ManifestError, TargetError."""
     rules.refuse(manifests)
-    routes = [(manifest, route) for manifest in manifests for route in manifest.routes if route.exposed]
+    routes = [
+        (manifest, route)
+        for manifest in manifests
+        for route in manifest.routes
+        if route.exposed and (route.allow is not Access.CRON or door.cron_secret is not None)
+    ]
     if door.amqps and not ADDRESS.match(door.amqps.broker):
         raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
@@ -165,6 +189,9 @@ def _template(
         backends=backends,
         areas=areas,
         errors=ERRORS,
+        cron=door.cron,
+        cron_header=CRON_HEADER,
+        nothing_here=NOTHING_HERE,
         uuid=paths.UUID,
         uuid_lower=paths.UUID.replace("A-F", ""),
         integer=paths.INTEGER,
@@ -189,7 +216,10 @@ def _policy(manifest: Manifest, route: Route) -> str:
     """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
-    traits = [name for name, present in (("stream", route.streams), ("page", route.page)) if present] or ["plain"]
+    # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
+    concealed = route.concealed and route.allow is not Access.CRON
+    found = {"stream": route.streams, "page": route.page, "concealed": concealed}
+    traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
         f"{manifest.service}-{route.process}",
@@ -203,9 +233,9 @@ def _policy(manifest: Manifest, route: Route) -> str:
 
 
 def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
-    """Per path the value of the Allow header. GET implies HEAD."""
+    """Per path the value of the Allow header. GET implies HEAD; a concealed route is not told of."""
     found: dict[str, set[str]] = {}
-    for _, route in routes:
+    for route in (route for _, route in routes if not route.concealed):
         found.setdefault(key(route), set()).update({"GET", "HEAD"} if route.method == "GET" else {route.method})
     return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
 

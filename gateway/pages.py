@@ -161,7 +161,7 @@ class Pages:
         if "text/html" not in accepted or "json" in accepted:
             return problem_response(problem, request.path, request_id)
         language = self._language()
-        told = words(type(problem).__name__, problem.status, language)
+        told = words("", problem.status, language)
         page = render("error.html", language, words=told, status=problem.status, path=request.path, request_id=request_id)
         headers = {**problem.headers(), "Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
         return Response(page, status=problem.status, content_type=documents.HTML, headers=headers)

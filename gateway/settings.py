@@ -18,6 +18,7 @@ from libs.common.config import (
     Port,
     Secret,
     Settings,
+    door_secret,
 )
 
 AMQP_PORT = 5672
@@ -62,7 +63,9 @@ class GatewaySettings(Settings):
     gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
     gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
     gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
-    gateway_legal_host: Statement | None = Field(default=None, description="Who hosts it: name, address, telephone, in one line")
+    gateway_legal_host: Statement | None = Field(
+        default=None, description="Who hosts it: name, address, telephone, in one line"
+    )
     gateway_security_contact: str | None = Field(
         default=None,
         max_length=STATEMENT_MAX,
@@ -77,6 +80,9 @@ class GatewaySettings(Settings):
         ge=RETENTION_DAYS_MIN,
         le=RETENTION_DAYS_MAX,
         description="As the services have it: the privacy page names it",
+    )
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
     )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
@@ -121,6 +127,7 @@ class GatewaySettings(Settings):
             trace_sample_percent=round(self.trace_sample_ratio * 100),
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             amqps=self._amqps_door(),
+            cron_secret=door_secret(self.cron_secret),
         )
 
     def _amqps_door(self) -> AmqpsDoor | None:

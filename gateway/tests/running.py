@@ -110,7 +110,13 @@ class Upstream:
 class RunningGateway:
     """A gateway of a test: its folder, its HAProxy, its keys."""
 
-    def __init__(self, root: Path, profile: str = "development", routes: Iterable[Mapping[str, Any]] = ROUTES) -> None:
+    def __init__(
+        self,
+        root: Path,
+        profile: str = "development",
+        routes: Iterable[Mapping[str, Any]] = ROUTES,
+        cron_secret: str | None = None,
+    ) -> None:
         self.root = root
         self.key = self.key_of_tests()
         self.manifest = root / "services" / "echo" / "policy.json"
@@ -118,7 +124,8 @@ class RunningGateway:
         self.write_routes(routes)
         self.targets = root / "targets.json"
         self.port = free_port()
-        self.door = Door(ORIGIN, AUDIENCE, profile, "127.0.0.1", self.port, b"a secret of the tests alone 123456")  # type: ignore[arg-type]
+        secret = b"a secret of the tests alone 123456"
+        self.door = Door(ORIGIN, AUDIENCE, profile, "127.0.0.1", self.port, secret, cron_secret=cron_secret)  # type: ignore[arg-type]
         self.folder = Folder(root / "gateway")
         self.gateway = self.another_gateway()
         self.upstreams: list[Upstream] = []

@@ -42,7 +42,7 @@ def compiled(*manifests: Path, door: Door = DOOR, targets: Any = None) -> dict[s
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown role": ({"allow": ["KING"]}, "allow: Input should be"),
     "an empty set of roles": ({"allow": []}, "allow: Tuple should have at least 1 item"),
-    "an unknown access": ({"allow": "everybody"}, "allow: Input should be 'public', 'signed_in' or 'service'"),
+    "an unknown access": ({"allow": "everybody"}, "allow: Input should be 'public', 'signed_in', 'service' or 'cron'"),
     "an unknown rate class": ({"rate": "often"}, "rate: Input should be"),
     "an unknown method": ({"method": "BREW"}, "method: Input should be"),
     "a negative body limit": ({"body_limit": -1}, "body_limit: "),

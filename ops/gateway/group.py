@@ -1,4 +1,4 @@
-"""The group `lumiere gateway`. What acts on a gateway's own folder stands in the gateway's package and is loaded when it is called."""
+"""The group `lumiere gateway`. What acts on a gateway's own folder stands in the gateway's package, loaded when called."""
 
 import click
 

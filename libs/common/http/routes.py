@@ -38,6 +38,7 @@ class Route:
     process: str = "web"
     page: bool = False
     step_up: int | None = None  # seconds since the last authentication, at most
+    concealed: bool = False  # not there unless the service provides every resource of the handler
 
     @property
     def operation(self) -> str:
@@ -64,6 +65,7 @@ class Options:
     process: str = "web"
     page: bool = False
     step_up: int | None = None
+    concealed: bool = False
 
 
 @dataclass
@@ -137,7 +139,7 @@ def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempot
     """A POST by a known caller in one transaction takes a key; nothing else can."""
     possible = (
         method == "POST"
-        and allow.access not in {Access.PUBLIC, Access.SERVICE}
+        and allow.access not in {Access.PUBLIC, Access.SERVICE, Access.CRON}
         and "tx" in inspect.signature(handler).parameters
     )
     return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
