@@ -1,5 +1,8 @@
-"""The gateway's own few pages, on a socket that only HAProxy can reach: `/health` for administrators, what the platform publishes
-about itself (the OpenAPI and AsyncAPI documents, schemas of events), and what people read in a browser (`gateway/site`)."""
+"""The gateway's own few pages, on a socket that only HAProxy can reach.
+
+`/health` for administrators, what the platform publishes about itself (the OpenAPI and AsyncAPI documents, schemas of events),
+and what people read in a browser (`gateway/site`).
+"""
 
 import socket
 from collections.abc import Callable
@@ -17,7 +20,7 @@ from gateway.openapi import merged
 from gateway.settings import GatewaySettings
 from gateway.site import documents
 from gateway.site.published import Published
-from gateway.site.rendering import PAGE_POLICY, preferred, render
+from gateway.site.rendering import PAGE_POLICY, preferred, render, wants_page
 from gateway.site.security_txt import security_txt
 from gateway.site.words import words
 from gateway.state import Gateway
@@ -157,8 +160,7 @@ class Pages:
     def _problem(self, problem: Problem) -> Response:
         """The same two forms as HAProxy's own refusals: a page for who asks for HTML and not for JSON (gateway/answers.py)."""
         request_id = request.headers.get("X-Request-Id", "")
-        accepted = request.headers.get("Accept", "").lower()
-        if "text/html" not in accepted or "json" in accepted:
+        if not wants_page(request.headers.get("Accept", "")):
             return problem_response(problem, request.path, request_id)
         language = self._language()
         told = words("", problem.status, language)

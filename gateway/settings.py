@@ -63,9 +63,7 @@ class GatewaySettings(Settings):
     gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
     gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
     gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
-    gateway_legal_host: Statement | None = Field(
-        default=None, description="Who hosts it: name, address, telephone, in one line"
-    )
+    gateway_legal_host: Statement | None = Field(default=None, description="Who hosts it: name, address and telephone")
     gateway_security_contact: str | None = Field(
         default=None,
         max_length=STATEMENT_MAX,

@@ -46,4 +46,5 @@ class Published:
             answer.headers["Content-Encoding"] = "gzip"
         # Two encodings of one document are two representations, and have two tags (RFC 9110 section 8.8.3).
         answer.set_etag(f"{self.tag}-gzip" if packed else self.tag)
-        return answer.make_conditional(request)
+        answer.make_conditional(request)
+        return answer

@@ -54,6 +54,11 @@ def render(template: str, language: str, **values: object) -> str:
     return _environment().get_template(template).render(language=language, **values)
 
 
+def wants_page(accepted: str) -> bool:
+    """Whether who sent this Accept header is answered a refusal as a page: it asks for HTML and not for JSON."""
+    return "text/html" in accepted.lower() and "json" not in accepted.lower()
+
+
 def preferred(accepted: LanguageAccept, asked: str | None) -> str:
     """The language that was asked for in the address, else the one preferred by Accept-Language (RFC 9110 section 12.5.4)."""
     if asked in LANGUAGES:
