@@ -20,6 +20,7 @@ SESSION_COOKIE: Final = "__Host-lumiere_session"
 READER: Final = "flask_swagger_ui"
 """The package that brings Swagger UI's own build, unchanged; nothing else of it is used (ADR 0027)."""
 ASSETS: Final[Mapping[str, str]] = {
+    "docs.css": "text/css; charset=utf-8",
     "docs.js": "text/javascript; charset=utf-8",
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",

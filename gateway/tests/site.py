@@ -41,9 +41,10 @@ def settings(folder: Path, **environment: str) -> GatewaySettings:
 
 
 @contextmanager
-def site(root: Path, environment: dict[str, str]) -> Iterator[RunningGateway]:
-    """HAProxy before one replica, and the pages beside it."""
+def site(root: Path, environment: dict[str, str], *, at_home: bool = False) -> Iterator[RunningGateway]:
+    """HAProxy before one replica, and the pages beside it; `at_home`: its public address is the one that clients connect to."""
     running = RunningGateway(root)
+    environment = {**environment, **({"LUMIERE_ORIGIN": running.url} if at_home else {})}
     stopped = threading.Event()
     status: dict[str, Any] = {}
     pages = Pages(running.gateway, settings(running.folder.root, **environment), lambda: status)
