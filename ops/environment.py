@@ -15,7 +15,7 @@ from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
-from ops.settings import passed_on
+from ops.settings import passed_on, stated
 from ops.supervisor import clean_environment
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
@@ -123,6 +123,7 @@ class Environments:
             "GATEWAY_SECRET_FILE": self._secret("GATEWAY_SECRET"),
             "GATEWAY_TARGETS": str(self.layout.targets),
             "GATEWAY_FOLDER": str(self.layout.gateway_folder),
+            **stated(self.layout.settings),
             **self._amqps(),
         }
 

@@ -12,8 +12,10 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from gateway.site import documents
 from gateway.tests.running import RunningGateway
 from gateway.tests.site import STATED, site
+from ops.bootstrap import BROWSERS
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+DEADLINE_SECONDS = 30
 LEGAL = tuple(f"/legal/{page}" for page in documents.LEGAL)
 
 
@@ -27,8 +29,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium. `make test` installs it; it is no reason to skip."""
-    executable = shutil.which("chromium")
-    assert executable, "chromium is missing: python3 ops/bootstrap.py packages --browser"
+    expect.set_options(timeout=DEADLINE_SECONDS * 1_000)
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert executable, "a browser is missing: python3 ops/bootstrap.py packages --tests"
     with sync_playwright() as playwright:
         # As root Chromium starts without its sandbox only.
         launched = playwright.chromium.launch(executable_path=executable, chromium_sandbox=os.geteuid() != 0)
