@@ -11,7 +11,7 @@ RUN := .venv/bin/python
 $(LUMIERE): requirements/dev.lock pyproject.toml ops/bootstrap.py
 	@$(PYTHON) ops/bootstrap.py environment
 
-.PHONY: help packages up demo status logs down clean test test-all test-faults check format lock manifests bench
+.PHONY: help packages up demo status logs down clean test test-all test-gateway test-faults check format lock manifests bench
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: packages $(LUMIERE)  ## Run the tests with a short fault run; starts the s
 
 test-all: packages $(LUMIERE)  ## Run every suite, the long ones too
 	@$(RUN) -m pytest
+
+test-gateway: packages $(LUMIERE)  ## The gateway's suites, and its doors in front of the platform (HAPROXY=haproxy:3.0: on that image's HAProxy)
+	@$(if $(HAPROXY),LUMIERE_HAPROXY_IMAGE=$(HAPROXY)) $(RUN) -m pytest gateway tests/journeys/test_hostile_tokens.py tests/journeys/test_matrix.py
 
 test-faults: packages $(LUMIERE)  ## Kill processes and inject failures, the long run
 	@$(RUN) -m pytest -m faults

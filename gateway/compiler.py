@@ -14,6 +14,7 @@ from hashlib import sha256
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from gateway import limits, paths, rules
+from gateway.access_log import formats
 from gateway.answers import MAP, Answers
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route
@@ -28,10 +29,13 @@ from libs.common.errors import NOTHING_HERE
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
-PAGES_SOCKET = "pages.sock"
+PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""
+
+
+Routes = Sequence[tuple[Manifest, Route]]
 
 
 class TargetError(Exception):
@@ -79,6 +83,8 @@ class Door:
     secret: bytes
     trace_sample_percent: int = 10
     certificate: str | None = None
+    metrics_port: int | None = None
+    """Where an operator's Prometheus asks; shut when unset."""
     amqps: AmqpsDoor | None = None
     cron_secret: str | None = None
     """What schedulers present; None: routes for them do not exist."""
@@ -147,7 +153,7 @@ def compile_configuration(
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
-        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape)),
+        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape, routes)),
         "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
         "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
         "maps/address_limits.map": _limit_lines(door.profile, "address"),
@@ -207,6 +213,8 @@ def _template(
         token_type=TOKEN_TYPE,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
+        measures_socket=MEASURES_SOCKET,
+        formats=formats(candidate=False),
         stream_timeout=STREAM_TIMEOUT_SECONDS,
     )
     return text.encode()
@@ -218,7 +226,8 @@ def _policy(manifest: Manifest, route: Route) -> str:
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
-    found = {"stream": route.streams, "page": route.page, "concealed": concealed}
+    answered = route.during_maintenance
+    found = {"stream": route.streams, "page": route.page, "concealed": concealed, "maintenance": answered}
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
@@ -232,11 +241,16 @@ def _policy(manifest: Manifest, route: Route) -> str:
     return "|".join(map(str, fields))
 
 
-def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
-    """Per path the value of the Allow header. GET implies HEAD; a concealed route is not told of."""
+def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = ()) -> list[tuple[str, str]]:
+    """Per path the value of the Allow header, with the methods of wider routes `everywhere`. GET implies HEAD.
+
+    A concealed route is not told of.
+    """
     found: dict[str, set[str]] = {}
+    wider = [route for _, route in everywhere if not route.concealed and not paths.is_shaped(route)]
     for route in (route for _, route in routes if not route.concealed):
-        found.setdefault(key(route), set()).update({"GET", "HEAD"} if route.method == "GET" else {route.method})
+        for each in (route, *(other for other in wider if paths.covers(other, route))):
+            found.setdefault(key(route), set()).update({"GET", "HEAD"} if each.method == "GET" else {each.method})
     return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
 
 

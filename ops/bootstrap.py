@@ -31,7 +31,7 @@ PYTHON_FLOOR = (3, 11)
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-"""Commands of the browser that the tests look for; on Ubuntu, where `chromium` is no package, install one of the others first."""
+"""Commands of the browser that the tests look for. On Ubuntu `chromium` is no package: install one of the others first."""
 
 # What proves that a system package is there: any file that matches one of its patterns.
 PROOFS = {

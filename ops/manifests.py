@@ -76,6 +76,7 @@ def _role_row(route: Mapping[str, Any]) -> str:
         *(["streams"] if route.get("stream") else []),
         *(["page"] if route.get("page") else []),
         *([f"signed in within {route['step_up']} s"] if route.get("step_up") is not None else []),
+        *(["answered during maintenance"] if route.get("during_maintenance") else []),
         *([f"Idempotency-Key {route['idempotency']}"] if route.get("idempotency", "refused") != "refused" else []),
     ]
     cells = (route["method"], f"`{route['path']}`", who, route["rate"], route["body_limit"], route["timeout"], ", ".join(also))

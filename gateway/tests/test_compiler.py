@@ -215,6 +215,16 @@ def test_overlapping_routes_are_refused_and_both_named(left: Any, right: Any, tm
     assert f"services/other/policy.json:1: route GET {right[1]}" in str(refused.value)
 
 
+def test_a_literal_beside_a_parameter_that_it_looks_like_is_refused(tmp_path: Path) -> None:
+    routes = [
+        route("GET", "/x/7", "public", operation="echo.seven"),
+        route("PUT", "/x/{number}", "public", parameters={"number": "int"}, operation="echo.put"),
+    ]
+
+    with pytest.raises(ManifestError, match="a literal looks like the other's parameter"):
+        compiled(written(tmp_path, "echo", routes))
+
+
 def test_routes_that_differ_by_method_kind_or_length_do_not_overlap(tmp_path: Path) -> None:
     routes = [
         route("GET", "/x/{thing_id}", "public", parameters=UUIDS, operation="echo.a"),

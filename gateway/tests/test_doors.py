@@ -43,7 +43,7 @@ MACHINES = [
 
 def running(root: Path, cron_secret: str | None) -> Iterator[RunningGateway]:
     """With the limits of production."""
-    gateway = RunningGateway(root, "production", MACHINES, cron_secret)
+    gateway = RunningGateway(root, "production", MACHINES, cron_secret=cron_secret)
     try:
         gateway.scale(1)
         gateway.publish_key()

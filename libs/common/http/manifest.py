@@ -39,6 +39,7 @@ def _entry(route: Route) -> dict[str, Any]:
         "stream": route.stream,
         "page": route.page,
         "step_up": route.step_up,
+        "during_maintenance": route.during_maintenance,
         "concealed": route.concealed or route.allow.access is Access.CRON,
         "idempotency": str(route.idempotency),
         "consumes": list(route.consumes),

@@ -86,7 +86,8 @@ def application(sample: Sample, secret: str | None, extra: Routes | None = None,
 @contextmanager
 def workers(sample: Sample, floor: Floor, count: int) -> Iterator[list[Worker]]:
     """Replicas of the worker."""
-    nothing, resources = Subscriptions("sample", (), ()), {Floor: floor}
+    nothing = Subscriptions("sample", (), ())
+    resources: dict[type, object] = {Floor: floor}
     running = [
         Worker(sample.database, backing("AMQP_URL"), subscriptions=nothing, jobs=jobs(), resources=resources)
         for _ in range(count)
