@@ -15,11 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from gateway import challenges, limits, origins, paths, rules, tls
 from gateway.access_log import formats
+from gateway.answers import MAP, Answers
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route, written
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from gateway.servers import SPARE
+from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
 from libs.common.auth.browser import SESSION_COOKIE, origin_of
 from libs.common.auth.policy import CRON_HEADER, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
@@ -172,9 +174,12 @@ def compile_configuration(
     backends = _backends(manifests, targets)
     areas = _areas(routes)
     shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
+    answers = Answers()
     files = {
-        "haproxy.cfg": _template(door, keys, backends, areas, tried),
+        "haproxy.cfg": _template(door, keys, backends, areas, tried, answers),
+        MAP: _lines(answers.lines()),
         POLICY_FILE: written(manifests),
+        **{f"assets/{name}": static(name) for name in (STYLESHEET, ICON)},
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
@@ -240,6 +245,7 @@ def _template(
     backends: Sequence[Backend],
     areas: Sequence[Area],
     tried: tuple[Routes, tuple[Area, ...]] | None,
+    answers: Answers,
 ) -> bytes:
     environment = Environment(
         loader=PackageLoader("gateway"),
@@ -249,7 +255,7 @@ def _template(
         keep_trailing_newline=True,
         autoescape=select_autoescape(()),
     )
-    environment.globals.update(problem=problem)
+    environment.globals.update(problem=problem, body=answers.body)
     text = environment.get_template("haproxy.cfg.j2").render(
         door=door,
         keys=keys,
@@ -268,6 +274,12 @@ def _template(
         origins=origins,
         challenges=challenges,
         security_headers=SECURITY_HEADERS,
+        languages=LANGUAGES,
+        default_language=DEFAULT_LANGUAGE,
+        page_policy=PAGE_POLICY,
+        stylesheet=STYLESHEET,
+        icon=ICON,
+        kept_for_ever=KEPT_FOR_EVER,
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,

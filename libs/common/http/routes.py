@@ -28,6 +28,14 @@ UNDECLARED: frozenset[Role] = frozenset()
 Handler = Callable[..., Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A media type that a route answers with and what such an answer looks like; None for what is no text."""
+
+    media_type: str
+    example: str | None = None
+
+
 @dataclass(frozen=True)
 class Route:
     """One route: where it is, who may call it, and its limits."""
@@ -44,6 +52,9 @@ class Route:
     timeout: int = TIMEOUT_SECONDS_DEFAULT  # seconds
     stream: bool = False
     consumes: tuple[str, ...] = (JSON,)
+    body_type: Any = None  # what a raw JSON body holds; told in documents alone
+    body_example: str | None = None  # of a raw body, in its last media type
+    produces: tuple[Produced, ...] = ()  # of a Document or Streaming; () is any
     process: str = "web"
     page: bool = False
     step_up: int | None = None  # seconds since the last authentication, at most
@@ -71,6 +82,9 @@ class Options:
     timeout: int = TIMEOUT_SECONDS_DEFAULT
     stream: bool = False
     consumes: tuple[str, ...] = (JSON,)
+    body_type: Any = None
+    body_example: str | None = None
+    produces: tuple[Produced, ...] = ()
     root: bool = False
     process: str = "web"
     page: bool = False
