@@ -285,7 +285,7 @@ def _template(
         token_type=TOKEN_TYPE,
         session_cookie=SESSION_COOKIE,
         origin=origin_of(door.issuer),
-        challenges=CHALLENGES,
+        schemes=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
         spare=SPARE,
