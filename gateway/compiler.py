@@ -18,9 +18,11 @@ from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
-from libs.common.auth.policy import Access
+from libs.common.auth.browser import origin_of
+from libs.common.auth.policy import Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
+from libs.common.http.origins import OWN_SITES
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
@@ -168,6 +170,9 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
         stream_timeout=STREAM_TIMEOUT_SECONDS,
+        stream_class=Rate.STREAM,
+        own_origin=origin_of(door.issuer),
+        own_sites=" ".join(sorted(OWN_SITES)),
     )
     return text.encode()
 

@@ -1,7 +1,7 @@
 """Another HAProxy for a whole test run: `LUMIERE_HAPROXY_IMAGE=haproxy:3.0` runs the one of a container image.
 
 Whoever looks for `haproxy` in these tests, the gateway's own processes included, finds a program that starts a container. It
-shares this machine's network, processes and the folders of the run, so that sockets, ports and signals mean what they always do.
+shares this machine's network and processes and the folders of the run: sockets, ports and signals mean what they always do.
 """
 
 import os
@@ -65,6 +65,8 @@ def _program(docker: str, image: str, label: str) -> str:
 
 def _remove(docker: str, label: str) -> None:
     """What a killed client left running."""
-    found = subprocess.run([docker, "ps", "--all", "--quiet", "--filter", f"label={label}"], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [docker, "ps", "--all", "--quiet", "--filter", f"label={label}"], capture_output=True, text=True, check=True
+    )
     if found.stdout.split():
         subprocess.run([docker, "rm", "--force", *found.stdout.split()], capture_output=True, check=True)

@@ -16,6 +16,7 @@ from flask import Request
 from pydantic import TypeAdapter, ValidationError
 
 from libs.common.auth.policy import Subject
+from libs.common.auth.tokens import Admission
 from libs.common.db import Database, Reader, Transaction
 from libs.common.errors import BadRequest, ContentTooLarge, Fault, Invalid, LengthRequired, UnsupportedMediaType
 from libs.common.http.models import IfMatch, RawBody, RequestInfo, parse_if_match
@@ -65,7 +66,7 @@ class Signature:
         return next((name for name, each in self.injected.items() if each is kind), None)
 
 
-_INJECTED = (Subject, Transaction, Reader, Database, IfMatch, RequestInfo)
+_INJECTED = (Subject, Admission, Transaction, Reader, Database, IfMatch, RequestInfo)
 
 
 def analyse(route: Route) -> Signature:
