@@ -89,12 +89,12 @@ ROUTES = [
 
 
 class Upstream:
-    """One replica of the echo service."""
+    """One replica of the echo service, or of another program beside this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "upstream.py") -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("upstream.py")), str(self.port)])
+        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name(program)), str(self.port)])
 
     def ready(self) -> bool:
         """Whether it takes connections."""
