@@ -1,4 +1,4 @@
-"""`python -m gateway run | control | compile | check`."""
+"""`python -m gateway run | control | compile | check | maintenance | revoke | withdraw-key`."""
 
 import os
 import sys
@@ -6,13 +6,15 @@ import tempfile
 from pathlib import Path
 
 import click
+import structlog
 
 from gateway import haproxy, rules
 from gateway.compiler import Door, TargetError, compile_configuration
+from gateway.containment_commands import COMMANDS
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyError
 from gateway.manifest import ManifestError, manifest_paths
-from gateway.settings import GatewaySettings
+from gateway.settings import FolderSettings, GatewaySettings
 from gateway.state import Gateway
 from libs.common import clock
 from libs.common.config import ConfigurationError, load
@@ -21,8 +23,12 @@ from libs.common.telemetry import configure_logs
 
 
 @click.group()
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """The entrance of the platform."""
+    # Until a command that logs says where: what is logged goes to standard error, so that `--json` stays clean.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    context.obj = lambda: Folder(load(FolderSettings).gateway_folder)
 
 
 @main.command()
@@ -69,6 +75,10 @@ def check() -> None:
 
 def _gateway(settings: GatewaySettings) -> Gateway:
     return Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
+
+
+for _command in COMMANDS.values():
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

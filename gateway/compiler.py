@@ -14,23 +14,28 @@ from hashlib import sha256
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from gateway import limits, paths, rules
+from gateway.access_log import formats
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route
 from gateway.problems import ERRORS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from libs.common.auth.browser import origin_of
-from libs.common.auth.policy import Access, Rate
+from libs.common.auth.policy import CRON_HEADER, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
+from libs.common.errors import NOTHING_HERE
 from libs.common.http.origins import OWN_SITES
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = 3_600
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
-PAGES_SOCKET = "pages.sock"
+PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""
+
+
+Routes = Sequence[tuple[Manifest, Route]]
 
 
 class TargetError(Exception):
@@ -59,6 +64,14 @@ class AmqpsDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class CronLock:
+    """A key and what the cron secret's HMAC under it is: enough to recognise the secret, not to know it."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """What of the settings shapes the configuration."""
 
@@ -70,9 +83,21 @@ class Door:
     secret: bytes
     trace_sample_percent: int = 10
     certificate: str | None = None
+    metrics_port: int | None = None
+    """Where an operator's Prometheus asks; shut when unset."""
     amqps: AmqpsDoor | None = None
+    cron_secret: str | None = None
+    """What schedulers present; None: routes for them do not exist."""
     certificates_digest: str = ""
     """Of what the certificate files hold: another one is another configuration, and so a reload."""
+
+    @property
+    def cron(self) -> "CronLock | None":
+        """How the cron secret is recognised."""
+        if self.cron_secret is None:
+            return None
+        key = hmac.digest(self.secret, b"cron door", sha256)
+        return CronLock(base64.b64encode(key).decode(), hmac.digest(key, self.cron_secret.encode(), sha256).hex().upper())
 
     @property
     def certificates(self) -> list[str]:
@@ -109,7 +134,12 @@ def compile_configuration(
 ) -> dict[str, bytes]:
     """File name → content. Raises ManifestError, TargetError."""
     rules.refuse(manifests)
-    routes = [(manifest, route) for manifest in manifests for route in manifest.routes if route.exposed]
+    routes = [
+        (manifest, route)
+        for manifest in manifests
+        for route in manifest.routes
+        if route.exposed and (route.allow is not Access.CRON or door.cron_secret is not None)
+    ]
     if door.amqps and not ADDRESS.match(door.amqps.broker):
         raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
@@ -120,7 +150,7 @@ def compile_configuration(
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
-        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape)),
+        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape, routes)),
         "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
         "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
         "maps/address_limits.map": _limit_lines(door.profile, "address"),
@@ -160,6 +190,9 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         backends=backends,
         areas=areas,
         errors=ERRORS,
+        cron=door.cron,
+        cron_header=CRON_HEADER,
+        nothing_here=NOTHING_HERE,
         uuid=paths.UUID,
         uuid_lower=paths.UUID.replace("A-F", ""),
         integer=paths.INTEGER,
@@ -169,6 +202,8 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         token_type=TOKEN_TYPE,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
+        measures_socket=MEASURES_SOCKET,
+        formats=formats(candidate=False),
         stream_timeout=STREAM_TIMEOUT_SECONDS,
         stream_class=Rate.STREAM,
         own_origin=origin_of(door.issuer),
@@ -181,7 +216,11 @@ def _policy(manifest: Manifest, route: Route) -> str:
     """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
     who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
-    traits = [name for name, present in (("stream", route.streams), ("page", route.page)) if present] or ["plain"]
+    # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
+    concealed = route.concealed and route.allow is not Access.CRON
+    answered = route.during_maintenance
+    found = {"stream": route.streams, "page": route.page, "concealed": concealed, "maintenance": answered}
+    traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
         f"{manifest.service}-{route.process}",
@@ -194,11 +233,16 @@ def _policy(manifest: Manifest, route: Route) -> str:
     return "|".join(map(str, fields))
 
 
-def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
-    """Per path the value of the Allow header. GET implies HEAD."""
+def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = ()) -> list[tuple[str, str]]:
+    """Per path the value of the Allow header, with the methods of wider routes `everywhere`. GET implies HEAD.
+
+    A concealed route is not told of.
+    """
     found: dict[str, set[str]] = {}
-    for _, route in routes:
-        found.setdefault(key(route), set()).update({"GET", "HEAD"} if route.method == "GET" else {route.method})
+    wider = [route for _, route in everywhere if not route.concealed and not paths.is_shaped(route)]
+    for route in (route for _, route in routes if not route.concealed):
+        for each in (route, *(other for other in wider if paths.covers(other, route))):
+            found.setdefault(key(route), set()).update({"GET", "HEAD"} if each.method == "GET" else {each.method})
     return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
 
 

@@ -9,8 +9,11 @@ import httpx
 
 from gateway.compiler import TargetError
 from gateway.folder import Folder
+from gateway.gauges import gauges
 from gateway.haproxy import HaproxyAway, HaproxyError
+from gateway.maintenance import Decision
 from gateway.manifest import GATEWAY, ManifestError
+from gateway.measures import Measures
 from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
@@ -20,10 +23,11 @@ from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
 from libs.common.telemetry import logger
 
-SESSION_REVOKED, KEY_CHANGED = "auth.session.revoked", "auth.key.changed"
+SESSION_REVOKED, KEY_CHANGED, MAINTENANCE_CHANGED = "auth.session.revoked", "auth.key.changed", "auth.maintenance.changed"
 WATCH_SECONDS = 0.3
 KEYS_SECONDS = 5.0
 REVOCATIONS_SECONDS = 10.0
+MAINTENANCE_SECONDS = 10.0
 FIRST_SECONDS = 0.5
 """Pause between attempts until auth has answered once."""
 FETCH_TIMEOUT_SECONDS = 2.0
@@ -33,7 +37,7 @@ Fetch = Callable[[], None]
 
 
 class Control:
-    """Threads around one Gateway: files, keys, revocations, broadcast, pages. None waits for another."""
+    """Threads around one Gateway: files, keys, revocations, broadcast, pages, measures. None waits for another."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
@@ -42,10 +46,16 @@ class Control:
         self._token = settings.revocation_list_token.get_secret_value()
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
-        heard = {SESSION_REVOKED: self._session_revoked, KEY_CHANGED: self._key_changed}
+        self._maintenance = Periodic("maintenance", self._fetch_maintenance, MAINTENANCE_SECONDS)
+        heard = {
+            SESSION_REVOKED: self._session_revoked,
+            KEY_CHANGED: self._key_changed,
+            MAINTENANCE_CHANGED: self._maintenance_changed,
+        }
         handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
-        self._pages = Pages(self.gateway, settings, self.status)
+        self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
+        self._pages = Pages(self.gateway, settings, self.status, metrics=self._measures.exposition)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -57,15 +67,17 @@ class Control:
                 "watch": self._watch,
                 "keys": self._keys.run,
                 "revocations": self._revocations.run,
+                "maintenance": self._maintenance.run,
                 "broadcast": self._broadcast.run,
                 "pages": self._pages.run,
+                "measures": self._measures.run,
             }.items()
         ]
         for thread in threads:
             thread.start()
         log.info("gateway.control.started")
         self._stopped.wait()
-        for fetched in (self._keys, self._revocations):
+        for fetched in (self._keys, self._revocations, self._maintenance):
             fetched.wake()
         for thread in threads:
             thread.join(FETCH_TIMEOUT_SECONDS)
@@ -81,6 +93,8 @@ class Control:
             "broadcast": self._broadcast.receiving.is_set(),
             "keys_fetched": self._keys.worked,
             "revocations_fetched": self._revocations.worked,
+            "maintenance": self.gateway.maintenance.document(),
+            "maintenance_fetched": self._maintenance.worked,
         }
 
     def _watch(self, stopped: threading.Event) -> None:
@@ -91,6 +105,7 @@ class Control:
             if now != seen and guarded("compile", self.gateway.compile):
                 seen = now
             guarded("reconcile", self.gateway.reconcile)
+            guarded("tell acts", self.gateway.tell_acts)
             counted = self._unknown_keys()
             if counted > unknown_keys:
                 self._keys.wake()
@@ -107,7 +122,14 @@ class Control:
         self.gateway.take_keys(self._get("/.well-known/jwks.json"))
 
     def _fetch_revocations(self) -> None:
-        self.gateway.take_revocations(self._get("/internal/revocations", {"Authorization": f"Bearer {self._token}"}))
+        self.gateway.take_revocations(self._get("/internal/revocations", self._as_service()))
+
+    def _fetch_maintenance(self) -> None:
+        known = self.gateway.maintenance.revision
+        self.gateway.hear_auth(Decision.model_validate(self._get("/internal/maintenance", self._as_service())), known)
+
+    def _as_service(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
         answer = self._client.get(path, headers=headers)
@@ -125,9 +147,12 @@ class Control:
             guarded("forget key", lambda: self.gateway.forget_key(str(envelope.data.get("key_id"))))
         self._keys.wake()
 
+    def _maintenance_changed(self, envelope: Envelope) -> None:
+        self.gateway.hear_auth(Decision.model_validate(envelope.data))
+
     def _connected(self) -> None:
-        self._keys.wake()
-        self._revocations.wake()
+        for fetched in (self._keys, self._revocations, self._maintenance):
+            fetched.wake()
 
 
 class Periodic:

@@ -22,6 +22,15 @@ ADDRESS_MAX = 8_000
 """Longest path and query in bytes: with method and version it stays below the longest request line that the services take."""
 BODY_WAIT_SECONDS = 10
 """A body that is not whole by then is cut off."""
+MAINTENANCE_RETRY_SECONDS = 60
+"""When to come again, told to whoever is turned away during maintenance: how long it takes, nobody here knows."""
+MAINTENANCE_REASON_MAX = 500
+"""Characters of an operator's reason."""
+
+LOG_LINE_MAX = 2_048
+"""Longest line of the access log in bytes; what is written there is bounded, so that none is cut."""
+LOG_RING_BYTES = 4 * 1024 * 1024
+"""How much of the access log waits to be counted before lines are left out of the metrics: about 6,000 lines."""
 
 AMQPS_CONNECTIONS_MAX = 500
 """Subscribers' connections at once."""

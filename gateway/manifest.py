@@ -53,6 +53,8 @@ class Route(BaseModel):
     stream: bool = False
     page: bool = False
     step_up: str | int | None = None
+    during_maintenance: bool = False
+    concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
     consumes: tuple[str, ...] = ()
     process: str = Field(default="web", pattern=NAME)

@@ -63,8 +63,12 @@ def _bodies_fit(manifests: Sequence[Manifest]) -> Iterator[str]:
 def _nothing_overlaps(manifests: Sequence[Manifest]) -> Iterator[str]:
     routes = [route for each in manifests for route in each.routes if route.exposed]
     for left, right in combinations(routes, 2):
-        if left.method == right.method and paths.overlap(left, right):
+        if not paths.overlap(left, right):
+            continue
+        if left.method == right.method:
             yield f"{left.described} and {right.described} overlap: one request could mean both"
+        elif paths.is_like_parameter(left, right):
+            yield f"{left.described} and {right.described} stand beside each other: a literal looks like the other's parameter"
 
 
 _RULES = (_processes_exist, _operations_are_unique, _bodies_fit, _nothing_overlaps)

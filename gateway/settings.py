@@ -9,12 +9,18 @@ from pydantic import Field, SecretStr, model_validator
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
-from libs.common.config import Environment, Port, Secret, Settings
+from libs.common.config import Environment, Port, Secret, Settings, door_secret
 
 AMQP_PORT = 5672
 
 
-class GatewaySettings(Settings):
+class FolderSettings(Settings):
+    """Where a gateway keeps its own: all that is needed to make it refuse something."""
+
+    gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
+
+
+class GatewaySettings(FolderSettings):
     """What both processes of the gateway read."""
 
     lumiere_env: Environment = "development"
@@ -35,9 +41,11 @@ class GatewaySettings(Settings):
     gateway_targets: Path | None = Field(
         default=None, description="JSON file: service → process → addresses of replicas; unset: the network's names"
     )
-    gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
     gateway_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key; then the port speaks TLS"
+    )
+    gateway_metrics_port: Port | None = Field(
+        default=None, description="Port for Prometheus inside the network: /metrics and /metrics/haproxy; unset: shut"
     )
     gateway_amqps_port: Port | None = Field(
         default=None, description="Opens the door for subscribers outside: AMQP over TLS, carried to RabbitMQ; unset: shut"
@@ -45,10 +53,15 @@ class GatewaySettings(Settings):
     gateway_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
     )
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _subscribers_come_over_tls(self) -> Self:
+    def _ports_are_what_they_are_for(self) -> Self:
+        if self.gateway_metrics_port in {self.lumiere_port, self.gateway_amqps_port} - {None}:
+            raise ValueError("GATEWAY_METRICS_PORT must be a port of its own: what is told there is not for the public")
         if self.gateway_amqps_port is None:
             return self
         if self.gateway_amqps_certificate is None and self.gateway_certificate is None:
@@ -74,7 +87,9 @@ class GatewaySettings(Settings):
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
+            metrics_port=self.gateway_metrics_port,
             amqps=self._amqps_door(),
+            cron_secret=door_secret(self.cron_secret),
         )
 
     def _amqps_door(self) -> AmqpsDoor | None:

@@ -113,7 +113,10 @@ class Plan:
                 directory=self.layout.root,
                 environment=environment,
                 port=self.layout.settings.lumiere_port,
-                other_ports=(amqps,) if (amqps := self.layout.settings.lumiere_amqps_port) else (),
+                other_ports=(
+                    self.layout.metrics_port,
+                    *((amqps,) if (amqps := self.layout.settings.lumiere_amqps_port) else ()),
+                ),
                 health="http",
                 port_variable="LUMIERE_PORT",
                 priority=DOOR,

@@ -42,6 +42,12 @@ class PlatformSettings(PassedOn):
     amqp_management_url: SecretStr | None = Field(
         default=None, description="The management API of that RabbitMQ, as an administrator: http://user:password@host:15672"
     )
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /webhooks/stripe, whose bodies it verifies; unset or under 16 characters: shut"
+    )
 
     @model_validator(mode="after")
     def _subscribers_come_over_tls(self) -> Self:

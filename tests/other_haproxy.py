@@ -1,7 +1,7 @@
 """Another HAProxy for a whole test run: `LUMIERE_HAPROXY_IMAGE=haproxy:3.0` runs the one of a container image.
 
 Whoever looks for `haproxy` in these tests, the gateway's own processes included, finds a program that starts a container. It
-shares this machine's network and processes and the folders of the run: sockets, ports and signals mean what they always do.
+shares this machine's network, processes and its folders, so that sockets, ports and signals mean what they always do.
 """
 
 import os

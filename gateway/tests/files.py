@@ -31,9 +31,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         return answer(start_response)
     start = int(environ.get("HTTP_RANGE", "bytes=0-").removeprefix("bytes=").partition("-")[0])
     part = [("Content-Range", f"bytes {start}-{SIZE - 1}/{SIZE}")] if start else []
-    kept = [(name, environ[f"HTTP_{name}"]) for name in ("RANGE", "IF_RANGE") if f"HTTP_{name}" in environ]
-    headers = [("Content-Length", str(SIZE - start)), *part, *((f"X-Seen-{name.replace('_', '-')}", text) for name, text in kept)]
-    start_response("206 Partial Content" if start else "200 OK", headers)
+    seen = [(f"X-Seen-{name}", environ.get(f"HTTP_{name.upper().replace('-', '_')}", "")) for name in ("Range", "If-Range")]
+    start_response("206 Partial Content" if start else "200 OK", [("Content-Length", str(SIZE - start)), *part, *seen])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else given(start)
 
 

@@ -110,7 +110,9 @@ class Upstream:
 class RunningGateway:
     """A gateway of a test: its folder, its HAProxy, its keys."""
 
-    def __init__(self, root: Path, profile: str = "development", routes: Iterable[Mapping[str, Any]] = ROUTES) -> None:
+    def __init__(
+        self, root: Path, profile: str = "development", routes: Iterable[Mapping[str, Any]] = ROUTES, **door: Any
+    ) -> None:
         self.root = root
         self.key = self.key_of_tests()
         self.manifest = root / "services" / "echo" / "policy.json"
@@ -118,7 +120,8 @@ class RunningGateway:
         self.write_routes(routes)
         self.targets = root / "targets.json"
         self.port = free_port()
-        self.door = Door(ORIGIN, AUDIENCE, profile, "127.0.0.1", self.port, b"a secret of the tests alone 123456")  # type: ignore[arg-type]
+        secret = b"a secret of the tests alone 123456"
+        self.door = Door(ORIGIN, AUDIENCE, profile, "127.0.0.1", self.port, secret, **door)  # type: ignore[arg-type]
         self.folder = Folder(root / "gateway")
         self.gateway = self.another_gateway()
         self.upstreams: list[Upstream] = []
@@ -151,8 +154,8 @@ class RunningGateway:
 
     def start(self) -> None:
         """Start HAProxy on what is compiled, and wait until it answers and sees its replicas."""
-        with (self.root / "haproxy.log").open("ab") as log:
-            self.process = subprocess.Popen(haproxy.command_line(self.folder), stdout=log, stderr=log)
+        with (self.root / "haproxy.log").open("ab") as log, (self.root / "haproxy.err").open("ab") as err:
+            self.process = subprocess.Popen(haproxy.command_line(self.folder), stdout=log, stderr=err)
         eventually(self.gateway.haproxy.worker)
         eventually(lambda: httpx.get(f"{self.url}/health/live").status_code == 200)
 
@@ -175,7 +178,7 @@ class RunningGateway:
 
     @property
     def log(self) -> str:
-        """Everything HAProxy wrote."""
+        """Everything HAProxy wrote on standard output."""
         return (self.root / "haproxy.log").read_text(encoding="utf-8")
 
     @property

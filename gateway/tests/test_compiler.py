@@ -42,7 +42,7 @@ def compiled(*manifests: Path, door: Door = DOOR, targets: Any = None) -> dict[s
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown role": ({"allow": ["KING"]}, "allow: Input should be"),
     "an empty set of roles": ({"allow": []}, "allow: Tuple should have at least 1 item"),
-    "an unknown access": ({"allow": "everybody"}, "allow: Input should be 'public', 'signed_in' or 'service'"),
+    "an unknown access": ({"allow": "everybody"}, "allow: Input should be 'public', 'signed_in', 'service' or 'cron'"),
     "an unknown rate class": ({"rate": "often"}, "rate: Input should be"),
     "an unknown method": ({"method": "BREW"}, "method: Input should be"),
     "a negative body limit": ({"body_limit": -1}, "body_limit: "),
@@ -213,6 +213,16 @@ def test_overlapping_routes_are_refused_and_both_named(left: Any, right: Any, tm
 
     assert f"services/echo/policy.json:1: route GET {left[1]}" in str(refused.value)
     assert f"services/other/policy.json:1: route GET {right[1]}" in str(refused.value)
+
+
+def test_a_literal_beside_a_parameter_that_it_looks_like_is_refused(tmp_path: Path) -> None:
+    routes = [
+        route("GET", "/x/7", "public", operation="echo.seven"),
+        route("PUT", "/x/{number}", "public", parameters={"number": "int"}, operation="echo.put"),
+    ]
+
+    with pytest.raises(ManifestError, match="a literal looks like the other's parameter"):
+        compiled(written(tmp_path, "echo", routes))
 
 
 def test_routes_that_differ_by_method_kind_or_length_do_not_overlap(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class FakeAuth:
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = []
         self.revocations: dict[str, Any] = {"sessions": {}, "subjects": {}, "as_of": 0}
+        self.maintenance: dict[str, Any] = {"enabled": False, "revision": 0}
         self.fetched_keys = 0
         fake = self
 
@@ -61,7 +62,7 @@ class FakeAuth:
             self.fetched_keys += 1
             return {"keys": self.keys}
         assert authorization == f"Bearer {REVOCATION_LIST_TOKEN}"
-        return self.revocations
+        return self.maintenance if path == "/internal/maintenance" else self.revocations
 
 
 class Platform:
@@ -205,6 +206,67 @@ def test_what_was_revoked_while_nobody_listened_is_caught_up_from_the_list(platf
     platform_of_one.start("control")
 
     assert eventually(lambda: platform_of_one.status(token) == 401, 20)
+
+
+def maintained(platform: Platform) -> bool:
+    """Whether the door is shut to somebody who does not maintain the platform."""
+    answer = httpx.get(f"http://127.0.0.1:{platform.port}/dashboard", headers={"Accept": "application/json"})
+    assert answer.status_code in {401, 503}
+    return answer.status_code == 503
+
+
+def decision(enabled: bool, revision: int) -> dict[str, Any]:
+    """The data of `auth.maintenance.changed`, and what auth's list says from then on."""
+    now = clock.now().isoformat()
+    return {
+        "scope": "platform",
+        "enabled": enabled,
+        "reason": "The database moves.",
+        "changed_by": str(new_id()),
+        "changed_at": now,
+        "revision": revision,
+    }
+
+
+def test_maintenance_is_heard_at_once_outlives_every_restart_and_is_caught_up(platform_of_one: Platform) -> None:
+    told = decision(True, 1)
+    platform_of_one.auth.maintenance = told
+    platform_of_one.broadcast("auth.maintenance.changed", "platform", told)
+    eventually(lambda: maintained(platform_of_one), 1)
+
+    platform_of_one.end("control")
+    platform_of_one.end("run")
+    platform_of_one.start("run")
+    assert eventually(lambda: platform_of_one.status(platform_of_one.forge().token(Role.VIEWER)) == 403, 20)
+    assert maintained(platform_of_one)
+
+    platform_of_one.auth.maintenance = decision(False, 2)
+    platform_of_one.start("control")
+    assert eventually(lambda: not maintained(platform_of_one), 20)
+
+
+def test_an_operators_word_is_obeyed_without_the_control_process_which_tells_it_later(platform_of_one: Platform) -> None:
+    platform_of_one.end("control")
+
+    def command(*arguments: str) -> int:
+        words = [sys.executable, "-m", "gateway", *arguments]
+        return subprocess.run(words, cwd=ROOT, env=platform_of_one.environ, check=False, capture_output=True).returncode
+
+    session = new_id()
+    assert command("maintenance", "on", "--reason", "auth is down") == 0
+    assert command("revoke", "--session", str(session)) == 0
+    assert maintained(platform_of_one)
+
+    platform_of_one.start("control")
+    log = platform_of_one.root / "control.log"
+    assert eventually(lambda: log.read_text(encoding="utf-8").count("gateway.operator_acted") == 2, 20)
+    assert '"reason":"auth is down"' in log.read_text(encoding="utf-8")
+    assert maintained(platform_of_one)
+    refused = platform_of_one.forge().token(Role.ADMIN, sid=str(session))
+    assert eventually(lambda: platform_of_one.status(platform_of_one.forge().token(Role.ADMIN)) == 200, 20)
+    assert platform_of_one.status(refused) == 401
+    assert command("maintenance", "follow") == 0
+    assert not maintained(platform_of_one)
 
 
 def test_a_new_key_is_fetched_when_a_token_names_it_and_a_withdrawn_one_stops_at_once(platform_of_one: Platform) -> None:

@@ -24,7 +24,7 @@ def raw(gateway: RunningGateway, request: bytes) -> tuple[bytes, bytes]:
     """Send bytes as they are; head and body of the answer."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=15) as connection:
         connection.sendall(request)
-        # To the end of the answer, not of the connection: HAProxy 3 goes on reading what was promised after refusing it.
+        # Up to the end of the answer, not of the connection: from 2.9 on HAProxy still reads what it refused.
         answer = b""
         while not whole(answer) and (part := connection.recv(65_536)):
             answer += part

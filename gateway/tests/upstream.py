@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any
 
 from gevent import sleep
@@ -12,13 +13,16 @@ StartResponse = Any
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """`/health/ready`, `…/stream`, `…/slow`; anything else is repeated as JSON."""
+    """`…/stream`, `…/slow`, `…/shut` (404); anything else is repeated as JSON."""
     path = environ["PATH_INFO"]
     if path.endswith("/stream"):
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         return events()
     if path.endswith("/slow"):
         sleep(3)
+    if path.endswith("/shut"):
+        start_response("404 Not Found", [("Content-Type", "application/problem+json"), ("X-Own", "the service's")])
+        return [b'{"title": "said by the service"}']
     body = environ["wsgi.input"].read()
     seen = {
         "method": environ["REQUEST_METHOD"],
@@ -26,6 +30,8 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         "query": environ.get("QUERY_STRING", ""),
         "headers": {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")},
         "length": len(body),
+        "sha256": sha256(body).hexdigest(),
+        "media_type": environ.get("CONTENT_TYPE", ""),
         "replica": sys.argv[1],
     }
     start_response("200 OK", [("Content-Type", "application/json"), ("Server", "upstream")])

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "https://lumiere.film/problems/"
+NOTHING_HERE = "There is nothing at this address."
+"""What an absent address is told, by gateway and services: a door that is shut cannot be told from none."""
 
 
 @dataclass(frozen=True, slots=True)

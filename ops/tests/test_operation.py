@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.config import load
+from libs.common.config import DOOR_SECRET_LENGTH_MIN, load
 from ops.bootstrap import install_line, services_kept_stopped
+from ops.cron import jobs, trigger
 from ops.demo.report import Report, StepFailed, expect
 from ops.door import addresses
 from ops.errors import OperationError
@@ -136,3 +137,27 @@ def test_a_story_counts_what_passed_and_ends_with_what_failed() -> None:
         ("first", True, ""),
         ("second", False, "it rained"),
     ]
+
+
+def layout_with(secret: str) -> Layout:
+    """A platform that is not there, told this cron secret."""
+    return Layout(load(PlatformSettings, {"CRON_SECRET": secret, "LUMIERE_PORT": "1"}))
+
+
+def test_the_jobs_that_schedulers_may_run_come_from_the_manifests() -> None:
+    found = jobs(layout_with(""))
+
+    assert (found["release_expired_claims"], found["seal"]) == ("tasks", "ledger")
+    assert "purge_idempotency_keys" not in found
+
+
+@pytest.mark.parametrize("job", ["purge_idempotency_keys", "../health", ""])
+def test_a_job_that_is_none_is_not_asked_for(job: str) -> None:
+    with pytest.raises(OperationError, match="`lumiere cron` lists them"):
+        trigger(layout_with("s" * DOOR_SECRET_LENGTH_MIN), job)
+
+
+@pytest.mark.parametrize(("length", "says"), [(0, "is shut"), (DOOR_SECRET_LENGTH_MIN - 1, "is shut"), (16, "does not answer")])
+def test_a_shut_cron_door_says_how_to_open_it(length: int, says: str) -> None:
+    with pytest.raises(OperationError, match=says):
+        trigger(layout_with("s" * length), "seal")

@@ -1,6 +1,7 @@
 """Every question that auth asks its tables."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.auth.domain.sessions import SpentToken
 from services.auth.domain.tokens import KeyState, Purpose
 from services.auth.models import (
     login_failure,
+    maintenance,
     one_time_token,
     password_credential,
     refresh_token,
@@ -95,6 +97,8 @@ _verification_keys = (
     )
     .order_by(signing_key.c.published_at)
 )
+
+_maintenance = select(maintenance)
 
 
 def account_by_address(db: Reader, address: Address) -> Row[Any] | None:
@@ -178,3 +182,19 @@ def active_key(db: Reader) -> Row[Any] | None:
 def verification_keys(db: Reader, since: datetime) -> list[dict[str, Any]]:
     """Which public keys verify tokens that may be alive: published, active, or retired since then?"""
     return [row.public_jwk for row in db.all(_verification_keys, {"since": since})]
+
+
+@dataclass(frozen=True, slots=True)
+class NeverMaintained:
+    """What holds until somebody decides for the first time."""
+
+    enabled: bool = False
+    reason: str | None = None
+    changed_by: UUID | None = None
+    changed_at: datetime | None = None
+    revision: int = 0
+
+
+def maintenance_decision(db: Reader) -> Row[Any] | NeverMaintained:
+    """Is the platform being maintained, and who decided so when and why?"""
+    return db.first(_maintenance) or NeverMaintained()

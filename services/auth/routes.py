@@ -15,7 +15,7 @@ from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import EndReason, device_label
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, KeySet, TokenIssuer
-from services.auth.use_cases import accounts, passwords, registration, revocations, sessions, sign_in
+from services.auth.use_cases import accounts, maintenance, passwords, registration, revocations, sessions, sign_in
 from services.auth.use_cases.sessions import Credentials
 
 routes = Routes("auth")
@@ -43,7 +43,7 @@ def verify_email(body: schemas.OneTimeToken, tx: Transaction) -> NoContent:
     return NoContent()
 
 
-@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS)
+@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
 def login(
     body: schemas.Login,
     request: RequestInfo,
@@ -57,7 +57,7 @@ def login(
     return _tokens(_held(sign_in.sign_in(database, attempt, hasher, secret)), issuer)
 
 
-@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS)
+@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
 def refresh(body: schemas.Refresh, database: Database, issuer: TokenIssuer) -> schemas.Tokens:
     """Exchange a refresh token for new tokens. A token exchanged twice ends its session, but for a few seconds of grace."""
     with database.transaction() as tx:
@@ -65,14 +65,14 @@ def refresh(body: schemas.Refresh, database: Database, issuer: TokenIssuer) -> s
     return _tokens(_held(outcome), issuer)
 
 
-@routes.post("/auth/logout", allow=SIGNED_IN)
+@routes.post("/auth/logout", allow=SIGNED_IN, during_maintenance=True)
 def logout(subject: Subject, tx: Transaction) -> NoContent:
     """End this session."""
     sessions.end_session(tx, subject.id, subject.session_id, EndReason.LOGOUT)
     return NoContent()
 
 
-@routes.post("/auth/logout-all", allow=SIGNED_IN)
+@routes.post("/auth/logout-all", allow=SIGNED_IN, during_maintenance=True)
 def logout_all(subject: Subject, tx: Transaction) -> NoContent:
     """End all of one's sessions."""
     sessions.end_all_sessions(tx, subject.id, EndReason.LOGOUT)
@@ -160,7 +160,7 @@ def change_user(
     return _account(_held(outcome))
 
 
-@routes.get("/.well-known/jwks.json", allow=PUBLIC, rate=Rate.PUBLIC, root=True)
+@routes.get("/.well-known/jwks.json", allow=PUBLIC, rate=Rate.PUBLIC, root=True, during_maintenance=True)
 def key_set(keys: KeySet) -> Document:
     """Read the public keys that verify access tokens (RFC 7517)."""
     headers = {"Cache-Control": f"public, max-age={KEY_SET_AGE_SECONDS}"}
@@ -171,6 +171,26 @@ def key_set(keys: KeySet) -> Document:
 def revocation_list(tx: Transaction) -> schemas.RevocationList:
     """Read what verifiers must refuse though it is signed and not expired."""
     return schemas.RevocationList.model_validate(revocations.current(tx))
+
+
+@routes.get("/admin/maintenance", allow=Role.ADMIN)
+def read_maintenance(db: Reader) -> Tagged[schemas.Maintenance]:
+    """Read whether the platform is being maintained."""
+    return _maintenance(maintenance.current(db))
+
+
+@routes.put("/admin/maintenance", allow=Role.ADMIN)
+def decide_maintenance(
+    body: schemas.DecideMaintenance, subject: Subject, if_match: IfMatch, tx: Transaction
+) -> Tagged[schemas.Maintenance]:
+    """Shut the platform's door for maintenance, or open it. Administrators, sign-in and webhooks go on; the rest is 503."""
+    return _maintenance(maintenance.decide(tx, subject.id, body.enabled, body.reason, if_match.version))
+
+
+@routes.get("/internal/maintenance", allow=SERVICE, root=True)
+def maintenance_for_the_gateway(db: Reader) -> schemas.Maintenance:
+    """Read whether the platform is being maintained, for gateways that start or missed the broadcast."""
+    return _maintenance(maintenance.current(db)).view
 
 
 def _held(outcome: T | Problem) -> T:
@@ -213,3 +233,7 @@ def _account(row: Any) -> Tagged[schemas.Profile]:
         created_at=row.created_at,
     )
     return Tagged(view, row.version)
+
+
+def _maintenance(decision: Any) -> Tagged[schemas.Maintenance]:
+    return Tagged(schemas.Maintenance.model_validate(decision), decision.revision)

@@ -21,6 +21,7 @@ from services.auth.domain.accounts import (
     normal_address,
     role_at_registration,
 )
+from services.auth.domain.maintenance import REASON_MAXIMUM, reason
 from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM, normal_password
 
 TOKEN_MAXIMUM = 200
@@ -41,6 +42,7 @@ NewPassword = Annotated[
         json_schema_extra={"minLength": PASSWORD_MINIMUM, "maxLength": PASSWORD_MAXIMUM},
     ),
 ]
+Reason = Annotated[str, AfterValidator(reason), Field(json_schema_extra={"minLength": 1, "maxLength": REASON_MAXIMUM})]
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=4 * PASSWORD_MAXIMUM)]
 DisplayName = Annotated[
     str,
@@ -178,6 +180,29 @@ class ChangeStanding(Input):
     def _something(self) -> Self:
         if self.role is None and self.status is None:
             raise ValueError("must name role or status")
+        return self
+
+
+class Maintenance(View):
+    """Whether the platform's door is shut to all but those who maintain it; who decided so is null until somebody did."""
+
+    enabled: bool
+    reason: str | None
+    changed_by: UUID | None
+    changed_at: datetime | None
+    revision: int
+
+
+class DecideMaintenance(Input):
+    """Shut the door for a reason that colleagues understand, or open it."""
+
+    enabled: bool
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _for_a_reason(self) -> Self:
+        if self.enabled and self.reason is None:
+            raise ValueError("must give a reason for shutting the door")
         return self
 
 

@@ -11,7 +11,27 @@ from pydantic import AwareDatetime, Field
 
 from libs.common.http import Input, PageQuery, View
 from libs.common.money import Currency, Money
-from services.payments.domain import PaymentFilter, PaymentStatus, first_moment, last_moment, spreadsheet_text
+from services.payments.domain import (
+    PaymentFilter,
+    PaymentStatus,
+    ProviderEvent,
+    ProviderEventStatus,
+    first_moment,
+    last_moment,
+    spreadsheet_text,
+)
+
+
+class ProviderEventView(View):
+    """That a provider's event is kept, now or since an earlier delivery."""
+
+    id: str
+    status: ProviderEventStatus
+
+    @classmethod
+    def of(cls, event: ProviderEvent) -> Self:
+        """Of an event that was received."""
+        return cls(id=event.provider_event_id, status=ProviderEventStatus.RECEIVED)
 
 
 class LumensView(View):

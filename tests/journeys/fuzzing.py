@@ -79,7 +79,6 @@ def _configuration(document: dict[str, Any], seed: int, examples: int) -> Schema
         {
             "base-url": document["servers"][0]["url"],
             "seed": seed,
-            "workers": 2,
             "request-timeout": REQUEST_SECONDS,
             "continue-on-failure": True,
             "auth": {"auto-signup": False},
@@ -97,10 +96,10 @@ def _configuration(document: dict[str, Any], seed: int, examples: int) -> Schema
 
 def _sign(schema: BaseSchema, token: Callable[[], str]) -> None:
     class Signed:
-        def get(self, case: Case, context: object) -> str:
+        def get(self, _case: Case, _context: object) -> str:
             return token()
 
-        def set(self, case: Case, data: str, context: object) -> None:
+        def set(self, case: Case, data: str, _context: object) -> None:
             case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
 
     schema.auth(refresh_interval=None)(Signed)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -20,10 +21,19 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from libs.common import clock
-from libs.common.auth.policy import Access, Rate, Subject
+from libs.common.auth.policy import CRON_HEADER, Access, Rate, Subject
 from libs.common.auth.tokens import Admission, TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
-from libs.common.errors import Forbidden, InternalError, MethodNotAllowed, NotFound, Problem, Unauthenticated, Unavailable
+from libs.common.errors import (
+    NOTHING_HERE,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+)
 from libs.common.http.answers import problem_response, render
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
@@ -64,6 +74,7 @@ class Runtime:
     resources: Mapping[type, object]
     health: Health
     trace_sample_ratio: float = 0.0
+    cron_secret: str | None = None
 
 
 def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
@@ -76,11 +87,19 @@ def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
             f"{kind.title()}Converter", (BaseConverter,), {"regex": pattern, "part_isolating": kind != "path"}
         )
     for route in routes:
-        _mount(app, runtime, route)
+        if _is_open(runtime, route):
+            _mount(app, runtime, route)
     _mount_kernel(app, runtime)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.before_request(partial(_begin, runtime.trace_sample_ratio))
     return app
+
+
+def _is_open(runtime: Runtime, route: Route) -> bool:
+    """Whether a door for machines has what opens it. A route that is not mounted is as if it never was."""
+    if route.allow.access is Access.CRON:
+        return runtime.cron_secret is not None
+    return not route.concealed or all(kind in runtime.resources for kind in analyse(route).resources.values())
 
 
 def _mount(app: Flask, runtime: Runtime, route: Route) -> None:
@@ -181,7 +200,7 @@ def _problem(problem: Problem) -> Response:
 
 def _on_http_exception(error: HTTPException) -> Response:
     if error.code == 404:
-        return _problem(NotFound("There is nothing at this address."))
+        return _problem(NotFound(NOTHING_HERE))
     if error.code == 405:
         response = _problem(MethodNotAllowed("Use one of the methods in the Allow header."))
         response.headers["Allow"] = ", ".join(sorted(set(getattr(error, "valid_methods", None) or []) - {"OPTIONS"}))
@@ -199,7 +218,7 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
         _require_recent(route, subject)
         actor = {"actor": f"user:{subject.id}", "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
     else:
-        actor = {"actor": "service"} if route.allow.access is Access.SERVICE else {}
+        actor = {"actor": str(route.allow.access)} if route.allow.access in {Access.SERVICE, Access.CRON} else {}
     with context.bound(**actor):
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):
@@ -245,6 +264,9 @@ def _authenticate(runtime: Runtime, route: Route, signature: Signature, incoming
     if route.allow.access is Access.SERVICE:
         _require_service(runtime, incoming)
         return None
+    if route.allow.access is Access.CRON:
+        _require_cron_secret(runtime, incoming)
+        return None
     public = route.allow.access is Access.PUBLIC
     if public and (not signature.wants(Subject) or "Authorization" not in incoming.headers):
         return None
@@ -254,6 +276,14 @@ def _authenticate(runtime: Runtime, route: Route, signature: Signature, incoming
 def _require_service(runtime: Runtime, incoming: Request) -> None:
     if not hmac.compare_digest(bearer(incoming).encode(), runtime.service_token.encode()):
         raise Unauthenticated("This address is for the platform's own services.")
+
+
+def _require_cron_secret(runtime: Runtime, incoming: Request) -> None:
+    """Raises NotFound: who does not know the secret finds nothing here."""
+    # WSGI hands on header bytes as Latin-1 (PEP 3333).
+    given = sha256(incoming.headers.get(CRON_HEADER, "").encode("latin-1")).digest()
+    if not runtime.cron_secret or not hmac.compare_digest(given, sha256(runtime.cron_secret.encode()).digest()):
+        raise NotFound(NOTHING_HERE)
 
 
 def _require_recent(route: Route, subject: Subject) -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from libs.common.auth.policy import Access, Idempotency
+from libs.common.auth.policy import CRON_HEADER, Access, Idempotency
 from libs.common.errors import PROBLEM_MEDIA_TYPE
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds
 from libs.common.http.idempotency import HEADER
@@ -16,6 +16,7 @@ from libs.common.http.manifest import path_template
 from libs.common.http.models import Accepted, Created, Document, IfMatch, NoContent, Redirect, Streaming, Tagged
 from libs.common.http.routes import JSON, Route
 
+_SECURITY: dict[Access | None, list[dict[str, list[str]]]] = {Access.PUBLIC: [], Access.CRON: [{"cron": []}]}
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM = {
     "type": "object",
@@ -53,7 +54,10 @@ def openapi(service: str, version: str, routes: Iterable[Route]) -> dict[str, An
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM, **schemas},
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT (RFC 9068)"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT (RFC 9068)"},
+                "cron": {"type": "apiKey", "in": "header", "name": CRON_HEADER},
+            },
         },
     }
 
@@ -91,7 +95,7 @@ def _operation(route: Route, signature: Signature, names: _Names) -> dict[str, A
         "summary": summary,
         "parameters": _parameters(route, signature),
         "responses": _responses(route, signature, names),
-        "security": [] if route.allow.access is Access.PUBLIC else [{"bearer": []}],
+        "security": _SECURITY.get(route.allow.access, [{"bearer": []}]),
         **_policy(route),
     }
     if description.strip():
@@ -114,6 +118,8 @@ def _policy(route: Route) -> dict[str, Any]:
         policy["x-stream"] = True
     if route.step_up is not None:
         policy["x-step-up"] = route.step_up
+    if route.during_maintenance:
+        policy["x-during-maintenance"] = True
     return policy
 
 

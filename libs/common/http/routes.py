@@ -38,6 +38,8 @@ class Route:
     process: str = "web"
     page: bool = False
     step_up: int | None = None  # seconds since the last authentication, at most
+    during_maintenance: bool = False  # answered also while the platform is being maintained
+    concealed: bool = False  # not there unless the service provides every resource of the handler
 
     @property
     def operation(self) -> str:
@@ -64,6 +66,8 @@ class Options:
     process: str = "web"
     page: bool = False
     step_up: int | None = None
+    during_maintenance: bool | None = None
+    concealed: bool = False
 
 
 @dataclass
@@ -115,7 +119,8 @@ class Routes:
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
                 )
-            values = {name: value for name, value in vars(options).items() if name not in {"root", "idempotency"}}
+            resolved = {"root", "idempotency", "during_maintenance"}
+            values = {name: value for name, value in vars(options).items() if name not in resolved}
             self.routes.append(
                 Route(
                     service=self.service,
@@ -125,6 +130,7 @@ class Routes:
                     allow=permitted,
                     rate=rate,
                     idempotency=options.idempotency or _default_idempotency(method, permitted, handler),
+                    during_maintenance=_default_in_maintenance(permitted, options),
                     **values,
                 )
             )
@@ -137,10 +143,20 @@ def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempot
     """A POST by a known caller in one transaction takes a key; nothing else can."""
     possible = (
         method == "POST"
-        and allow.access not in {Access.PUBLIC, Access.SERVICE}
+        and allow.access not in {Access.PUBLIC, Access.SERVICE, Access.CRON}
         and "tx" in inspect.signature(handler).parameters
     )
     return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
+
+
+def _default_in_maintenance(allow: Allow, options: Options) -> bool:
+    """Who maintains the platform is an administrator: what nobody else may call goes on, the rest waits.
+
+    A concealed route goes on too: refusing it would tell that it is there.
+    """
+    if options.during_maintenance is not None:
+        return options.during_maintenance
+    return options.concealed or allow.roles == {Role.ADMIN}
 
 
 def place_of(handler: Handler) -> str:

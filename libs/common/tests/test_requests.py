@@ -196,9 +196,7 @@ def test_the_body_limit_of_a_route_holds_at_below_and_above(sample: Sample, size
 
 @pytest.mark.parametrize(("size", "status"), [(63, 200), (64, 200), (65, 413), (100_000, 413)])
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_streamed_body_is_cut_off_at_the_limit_of_its_route(
-    sample: Sample, size: int, status: int, announced: bool
-) -> None:
+def test_a_streamed_body_is_cut_off_at_the_limit_of_its_route(sample: Sample, size: int, status: int, announced: bool) -> None:
     body = io.BytesIO(b"x" * size)
     # A server that knows where a chunked body ends says so, and gives no length.
     length = {"content_length": size} if announced else {"environ_base": {"wsgi.input_terminated": True}}
