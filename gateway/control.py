@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from gateway import limits
 from gateway.compiler import TargetError
 from gateway.folder import Folder
 from gateway.gauges import gauges
@@ -18,6 +19,7 @@ from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
+from gateway.sweep import sweep
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
@@ -71,6 +73,7 @@ class Control:
                 "maintenance": self._maintenance.run,
                 "broadcast": self._broadcast.run,
                 "pages": self._pages.run,
+                "sweep": self._sweep,
                 "measures": self._measures.run,
             }.items()
         ]
@@ -115,6 +118,10 @@ class Control:
                 self._keys.wake()
             unknown_keys = counted
             stopped.wait(WATCH_SECONDS)
+
+    def _sweep(self, stopped: threading.Event) -> None:
+        while not stopped.wait(limits.SWEEP_SECONDS):
+            guarded("sweep", lambda: sweep(self.gateway.haproxy), quiet=True)
 
     def _unknown_keys(self) -> int:
         try:

@@ -14,6 +14,7 @@ from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.asyncapi import Catalogue
+from gateway.challenges import show_challenges
 from gateway.compiler import PAGES_SOCKET
 from gateway.haproxy import HaproxyAway, short_path
 from gateway.manifest import ROOT
@@ -72,6 +73,8 @@ class Pages:
         self.app.add_url_rule("/asyncapi.json", view_func=self.asyncapi)
         self.app.add_url_rule("/events", view_func=self.events)
         self.app.add_url_rule("/events/<event_type>/<int:version>", view_func=self.event_schema)
+        if settings.gateway_acme_challenges is not None:
+            show_challenges(self.app, settings.gateway_acme_challenges)
         self.app.register_error_handler(Problem, self._problem)
         self.app.register_error_handler(404, lambda _: self._problem(NotFound("There is no page at this address.")))
         self.app.register_error_handler(405, lambda _: self._problem(MethodNotAllowed("This page is only read.")))

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import EmailStr, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, EmailStr, Field, SecretStr, model_validator
 
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
+from gateway.origins import exact_origins
 from gateway.site.operator import Operator
 from libs.common.config import (
     RETENTION_DAYS_DEFAULT,
@@ -68,6 +69,15 @@ class GatewaySettings(FolderSettings):
     gateway_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
     )
+    gateway_http_port: Port | None = Field(
+        default=None, description="Plain HTTP that leads everybody to LUMIERE_ORIGIN; needs GATEWAY_CERTIFICATE; unset: shut"
+    )
+    gateway_acme_challenges: Path | None = Field(
+        default=None, description="Folder of an ACME client in webroot mode, answered on GATEWAY_HTTP_PORT"
+    )
+    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(exact_origins)] = Field(
+        default=(), validate_default=False, description="Other origins whose pages may read answers, with commas; unset: none"
+    )
     gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
     gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
     gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
@@ -106,6 +116,18 @@ class GatewaySettings(FolderSettings):
             raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
         return self
 
+    @model_validator(mode="after")
+    def _plain_http_leads_to_tls(self) -> Self:
+        if self.gateway_acme_challenges is not None and self.gateway_http_port is None:
+            raise ValueError("GATEWAY_ACME_CHALLENGES needs GATEWAY_HTTP_PORT, where a certificate authority asks")
+        if self.gateway_http_port is None:
+            return self
+        if self.gateway_certificate is None or not self.lumiere_origin.startswith("https://"):
+            raise ValueError("GATEWAY_HTTP_PORT needs GATEWAY_CERTIFICATE and a LUMIERE_ORIGIN that begins with https://")
+        if self.gateway_http_port in {self.lumiere_port, self.gateway_amqps_port}:
+            raise ValueError("GATEWAY_HTTP_PORT must differ from LUMIERE_PORT and GATEWAY_AMQPS_PORT")
+        return self
+
     def operator(self) -> Operator:
         """What the pages say of whoever runs this."""
         fallback = None if self.lumiere_env == "production" else DEVELOPMENT_SECURITY_CONTACT
@@ -136,6 +158,9 @@ class GatewaySettings(FolderSettings):
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             metrics_port=self.gateway_metrics_port,
             amqps=self._amqps_door(),
+            origins=self.gateway_cors_origins,
+            http_port=self.gateway_http_port,
+            acme=self.gateway_acme_challenges is not None,
             cron_secret=door_secret(self.cron_secret),
         )
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, UndeclaredPolicy, allow_of
+from libs.common.auth.policy import (
+    STEP_UP_SECONDS_MAX,
+    Access,
+    Allow,
+    Idempotency,
+    Rate,
+    Role,
+    UndeclaredPolicy,
+    allow_of,
+)
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 65_536
@@ -129,6 +138,8 @@ class Routes:
                 permitted = allow_of(allow)
             except TypeError as error:
                 raise UndeclaredPolicy(f"{place_of(handler)}: {method} {path}: {error}") from None
+            if options.step_up is not None:
+                _check_step_up(permitted, options.step_up, place_of(handler))
             if not inspect.getdoc(handler):
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
@@ -151,6 +162,13 @@ class Routes:
             return handler
 
         return declare
+
+
+def _check_step_up(allow: Allow, seconds: int, place: str) -> None:
+    if allow.access not in {None, Access.SIGNED_IN}:
+        raise UndeclaredPolicy(f"{place}: step_up is for routes that a person signs in for: here nobody has to.")
+    if not 1 <= seconds <= STEP_UP_SECONDS_MAX:
+        raise UndeclaredPolicy(f"{place}: step_up is 1 to {STEP_UP_SECONDS_MAX} seconds since the last authentication.")
 
 
 def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempotency:
