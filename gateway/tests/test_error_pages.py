@@ -8,6 +8,7 @@ import pytest
 
 from gateway.answers import Answers
 from gateway.compiler import compile_configuration
+from gateway.maintenance import Decision
 from gateway.manifest import ROOT, read
 from gateway.problems import ERRORS, KINDS
 from gateway.site.rendering import LANGUAGES, PAGE_POLICY
@@ -164,7 +165,7 @@ def test_haproxys_own_errors_are_pages_too(own: RunningGateway) -> None:
 
 
 def test_maintenance_is_a_page_that_says_so(own: RunningGateway) -> None:
-    own.gateway.take_maintenance({"enabled": True, "revision": 1})
+    own.gateway.hear_auth(Decision(enabled=True, revision=1))
 
     page = httpx.get(f"{own.url}/api/v1/echo", headers=FRENCH)
 
