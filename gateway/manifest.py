@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, Val
 from pydantic_core import ErrorDetails
 
 from gateway import places
-from libs.common.auth.policy import Access, Idempotency, Rate, Role
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Idempotency, Rate, Role
 
 Kind = Literal["uuid", "int", "string", "path"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -52,7 +52,7 @@ class Route(BaseModel):
     timeout: float = Field(gt=0, le=3_600)
     stream: bool = False
     page: bool = False
-    step_up: str | int | None = None
+    step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
     during_maintenance: bool = False
     concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
@@ -114,6 +114,8 @@ class Route(BaseModel):
             raise ValueError("a parameter of kind path must be the last segment")
         if any(segment in {".", ".."} for segment in self.segments):
             raise ValueError("a path may not hold dot segments")
+        if self.step_up is not None and isinstance(self.allow, Access) and self.allow is not Access.SIGNED_IN:
+            raise ValueError("step_up is for routes that a person signs in for")
         return self
 
 

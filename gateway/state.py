@@ -95,7 +95,7 @@ class Gateway(Containment):
             except haproxy.HaproxyError:
                 self.folder.discard(release)
                 raise
-            with self.haproxy.reloading():
+            with self.haproxy.reloading(files[haproxy.CONFIGURATION].decode()):
                 self.folder.promote(release)
         log.info("gateway.compiled", release=release, keys=len(self.keys), routes=sum(len(each.routes) for each in read))
         self.reconcile()
