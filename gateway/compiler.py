@@ -272,7 +272,7 @@ def _template(
         address_factor=limits.address_factor(door.profile),
         tls=tls,
         origins=origins,
-        challenges=challenges,
+        acme=challenges,
         security_headers=SECURITY_HEADERS,
         languages=LANGUAGES,
         default_language=DEFAULT_LANGUAGE,
