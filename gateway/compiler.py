@@ -27,6 +27,7 @@ from libs.common.auth.policy import CRON_HEADER, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
 from libs.common.errors import CHALLENGES, NOTHING_HERE
+from libs.common.http.origins import OWN_SITES
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
@@ -293,6 +294,8 @@ def _template(
         formats=formats(candidate=tried is not None),
         candidate_areas=None if tried is None else tried[1],
         stream_timeout=STREAM_TIMEOUT_SECONDS,
+        stream_class=Rate.STREAM,
+        own_sites=" ".join(sorted(OWN_SITES)),
     )
     return text.encode()
 

@@ -92,7 +92,7 @@ ROUTES = [
 
 
 class Upstream:
-    """One replica of the echo service."""
+    """One replica of the echo service, or of another program beside this one."""
 
     def __init__(self, *moods: str, program: str = "upstream.py") -> None:
         self.port = free_port()

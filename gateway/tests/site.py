@@ -47,7 +47,7 @@ def site(root: Path, environment: dict[str, str], *, at_home: bool = False) -> I
     environment = {**environment, **({"LUMIERE_ORIGIN": running.url} if at_home else {})}
     stopped = threading.Event()
     status: dict[str, Any] = {}
-    pages = Pages(running.gateway, settings(running.folder.root, **environment), lambda: status)
+    pages = Pages(running.gateway, settings(running.folder.root, **environment), lambda: status, metrics=bytes)
     thread = threading.Thread(target=pages.run, args=(stopped,))
     try:
         running.scale(1)

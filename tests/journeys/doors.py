@@ -72,6 +72,7 @@ class Doors:
 
     def __init__(self, platform: LivePlatform) -> None:
         self._platform = platform
+        self.origin = platform.origin
         self._client = httpx.Client(timeout=30)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Protocol
@@ -134,6 +135,14 @@ class TokenVerifier:
             raise Unauthenticated("The session of this token was ended; sign in again.")
         return claims, subject
 
+    def holds(self, token: str) -> bool:
+        """Whether a token that was taken before would be taken again: not expired, not revoked, its key not withdrawn."""
+        try:
+            self._live(token)
+        except Unauthenticated:
+            return False
+        return True
+
     def _verified(self, token: str) -> tuple[Claims, Subject, str]:
         if len(token) > TOKEN_LENGTH_MAX:
             raise Unauthenticated("The access token is too long.")
@@ -152,6 +161,18 @@ class TokenVerifier:
             self._cache[digest] = entry
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What somebody was admitted with. Whatever outlasts a request, as an event stream does, asks it again and again."""
+
+    verifier: TokenVerifier
+    token: str = field(repr=False)
+
+    def holds(self) -> bool:
+        """Whether they would still be admitted; a look at what this process knows, without a call to anybody."""
+        return self.verifier.holds(self.token)
 
 
 def verify_signature(token: str, keys: KeySource) -> tuple[Claims, str]:

@@ -20,15 +20,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from libs.common import clock
-from libs.common.auth.policy import Access, Subject
-from libs.common.auth.tokens import TokenVerifier
+from libs.common.auth.policy import Access, Rate, Subject
+from libs.common.auth.tokens import Admission, TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.errors import NOTHING_HERE, InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
 from libs.common.http.answers import problem_response, render
-from libs.common.http.authentication import authenticate, require_recent
+from libs.common.http.authentication import authenticate, credentials, require_recent
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
 from libs.common.http.idempotency import attempt_of, once
+from libs.common.http.origins import require_own_origin
 from libs.common.http.routes import Route
 from libs.common.ids import new_id
 from libs.common.telemetry import context, logger, new_traceparent, span
@@ -195,6 +196,8 @@ def _on_http_exception(error: HTTPException) -> Response:
 
 
 def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[str, str]) -> Response:
+    if route.rate is Rate.STREAM:
+        require_own_origin(request, runtime.verifier.issuer)
     subject = authenticate(runtime, route, request, wanted=signature.wants(Subject) is not None)
     if subject:
         route.allow.require(subject)
@@ -206,6 +209,8 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):
             arguments[name] = subject
+        if name := signature.wants(Admission):
+            arguments[name] = Admission(runtime.verifier, credentials(request)[1])
         arguments.update({name: runtime.resources[kind] for name, kind in signature.resources.items()})
         return _call(runtime, route, signature, arguments, subject)
 

@@ -1,5 +1,6 @@
 """One way through for every request: token, role, length, type, shape, idempotency, handler, commit, answer."""
 
+import io
 import threading
 from uuid import UUID
 
@@ -192,6 +193,21 @@ def test_the_body_limit_of_a_route_holds_at_below_and_above(sample: Sample, size
     response = sample.client(Role.ADMIN).post("/api/v1/sheets", data=b"x" * size, content_type="text/csv")
 
     assert response.status_code == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(63, 200), (64, 200), (65, 413), (100_000, 413)])
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_streamed_body_is_cut_off_at_the_limit_of_its_route(sample: Sample, size: int, status: int, announced: bool) -> None:
+    body = io.BytesIO(b"x" * size)
+    # A server that knows where a chunked body ends says so, and gives no length.
+    length = {"content_length": size} if announced else {"environ_base": {"wsgi.input_terminated": True}}
+
+    response = sample.client(Role.ADMIN).put("/api/v1/reels", input_stream=body, content_type="video/mp4", **length)
+
+    assert response.status_code == status
+    assert status == 200 or response.json["type"] == "https://lumiere.film/problems/content-too-large"
+    assert status != 200 or response.json["version"] == size
+    assert body.tell() <= 64 + 10
 
 
 def test_another_media_type_is_415(sample: Sample) -> None:

@@ -12,7 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from libs.common import clock
-from libs.common.auth import PublishedKeys, Revocations, Role, Subject, TokenVerifier
+from libs.common.auth import Admission, PublishedKeys, Revocations, Role, Subject, TokenVerifier
 from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, UndeclaredPolicy, allow_of
 from libs.common.auth.tokens import LIFETIME_SECONDS, TOKEN_LENGTH_MAX
 from libs.common.errors import Unauthenticated
@@ -164,6 +164,18 @@ def test_not_before_refuses_older_tokens_of_the_subject_and_no_newer_ones(door: 
     with pytest.raises(Unauthenticated):
         door.verify(old)
     door.verify(door.token(iat=moment, nbf=moment))
+
+
+def test_an_admission_holds_for_as_long_as_its_token_would_be_taken(door: Door) -> None:
+    by_session, by_age = (Admission(door.verifier, door.token()) for _ in range(2))
+    assert by_session.holds()
+    assert not Admission(door.verifier, "no token").holds()
+    assert not Admission(door.verifier, door.token(exp=int(clock.epoch()) - 1, iat=0, nbf=0)).holds()
+
+    door.revocations.revoke_subject(door.subject.id, int(clock.epoch()) + 1)
+
+    assert not by_age.holds()
+    assert by_age.token not in repr(by_age)
 
 
 def test_a_key_that_was_withdrawn_stops_cached_tokens_too() -> None:
