@@ -16,6 +16,7 @@ from gateway.measures import Measures
 from gateway.policy_commands import COMMANDS
 from gateway.tests.running import ROUTES, UUID_TEXT, RunningGateway, eventually, route
 from gateway.tests.test_access_log import line_of
+from libs.common.auth.browser import SESSION_COOKIE
 from libs.common.auth.policy import Role
 from libs.common.ids import new_id
 
@@ -88,6 +89,17 @@ def test_a_candidate_decides_nothing_and_its_verdict_is_logged(
 
     assert answer.status_code == status
     assert line_of(running, request_id)["candidate"] == verdict
+
+
+def test_a_candidate_reads_the_roles_of_a_browsers_session_too(tried: tuple[RunningGateway, DryRun, Measures]) -> None:
+    running, _, _ = tried
+    request_id = new_id().hex
+    token = running.forge.token(Role.VIEWER)
+
+    httpx.get(f"{running.url}/api/v1/mine", headers={"X-Request-Id": request_id, "Cookie": f"{SESSION_COOKIE}={token}"})
+
+    line = line_of(running, request_id)
+    assert (line["decision"], line["candidate"]) == ("permitted", "role_missing")
 
 
 def test_what_a_candidate_would_turn_round_is_counted_by_who_may_today(

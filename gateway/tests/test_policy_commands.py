@@ -61,8 +61,8 @@ def test_explain_answers_in_json_too(ask: Ask) -> None:
     ("words", "said"),
     [
         (("GET", "/api/v1//films"), "path_not_canonical (doubled slashes: //)"),
-        (("GET", "/api/v1/filmz"), "near       GET /api/v1/films"),
-        (("DELETE", "/api/v1/films"), "methods    GET, HEAD"),
+        (("GET", "/api/v1/filmz"), "near         GET /api/v1/films"),
+        (("DELETE", "/api/v1/films"), "methods      GET, HEAD"),
         (("GET", "/api/v1/profile", "--no-token"), "token_missing"),
         (("GET", "/api/v1/profile"), "permitted (anybody who is signed in may)"),
         (("GET", "/internal/revocations", "--role", "ADMIN"), "not_found"),
