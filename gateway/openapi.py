@@ -5,7 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from gateway.problems import KINDS
+
 REFERENCE = "#/components/"
+OWN_STATUSES = sorted(set(KINDS) - {401})
+"""What the gateway may answer to any request. Whoever needs no token is never asked for one."""
+_OWN_ANSWER = {"$ref": f"{REFERENCE}responses/Problem"}
 
 
 def merged(origin: str, documents: Iterable[Path]) -> dict[str, Any]:
@@ -28,6 +33,9 @@ def merged(origin: str, documents: Iterable[Path]) -> dict[str, Any]:
         for old, new in names.items():
             kind, name = new.split("/", 1)
             result["components"].setdefault(kind, {})[name] = renamed["components"][old.split("/", 1)[0]][old.split("/", 1)[1]]
+    for operation in (each for operations in result["paths"].values() for each in operations.values()):
+        for status in OWN_STATUSES:
+            operation["responses"].setdefault(str(status), _OWN_ANSWER)
     return result
 
 

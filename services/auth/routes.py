@@ -10,13 +10,16 @@ from libs.common.db import Database, Reader, Transaction
 from libs.common.errors import Problem
 from libs.common.http import Accepted, Document, IfMatch, NoContent, Page, PageQuery, RequestInfo, Routes, Tagged, page_of
 from services.auth import queries, schemas
-from services.auth.domain.accounts import Links
+from services.auth.domain.accounts import AccountNotVerified, AccountSuspended, Links
+from services.auth.domain.lockout import WrongCredentials
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
-from services.auth.domain.sessions import EndReason, device_label
+from services.auth.domain.sessions import EndReason, RefreshRefused, device_label
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, KeySet, TokenIssuer
 from services.auth.use_cases import accounts, maintenance, passwords, registration, revocations, sessions, sign_in
 from services.auth.use_cases.sessions import Credentials
+
+SIGN_IN_REFUSALS = (WrongCredentials, AccountNotVerified, AccountSuspended)
 
 routes = Routes("auth")
 
@@ -43,7 +46,7 @@ def verify_email(body: schemas.OneTimeToken, tx: Transaction) -> NoContent:
     return NoContent()
 
 
-@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
+@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=SIGN_IN_REFUSALS)
 def login(
     body: schemas.Login,
     request: RequestInfo,
@@ -57,7 +60,7 @@ def login(
     return _tokens(_held(sign_in.sign_in(database, attempt, hasher, secret)), issuer)
 
 
-@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
+@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=(RefreshRefused,))
 def refresh(body: schemas.Refresh, database: Database, issuer: TokenIssuer) -> schemas.Tokens:
     """Exchange a refresh token for new tokens. A token exchanged twice ends its session, but for a few seconds of grace."""
     with database.transaction() as tx:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, UndeclaredPolicy, allow_of
+from libs.common.errors import Problem
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 65_536
@@ -40,6 +41,7 @@ class Route:
     step_up: int | None = None  # seconds since the last authentication, at most
     during_maintenance: bool = False  # answered also while the platform is being maintained
     concealed: bool = False  # not there unless the service provides every resource of the handler
+    refuses: tuple[type[Problem], ...] = ()  # what it raises that does not follow from the rest, for the document
 
     @property
     def operation(self) -> str:
@@ -68,6 +70,7 @@ class Options:
     step_up: int | None = None
     during_maintenance: bool | None = None
     concealed: bool = False
+    refuses: tuple[type[Problem], ...] = ()
 
 
 @dataclass
