@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from gateway import limits
 from gateway.compiler import TargetError
 from gateway.folder import Folder
 from gateway.gauges import gauges
@@ -18,6 +19,7 @@ from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
+from gateway.sweep import sweep
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
@@ -54,6 +56,7 @@ class Control:
         }
         handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
+        self._unstated = settings.operator().unstated
         self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
         self._pages = Pages(self.gateway, settings, self.status, metrics=self._measures.exposition)
 
@@ -70,12 +73,15 @@ class Control:
                 "maintenance": self._maintenance.run,
                 "broadcast": self._broadcast.run,
                 "pages": self._pages.run,
+                "sweep": self._sweep,
                 "measures": self._measures.run,
             }.items()
         ]
         for thread in threads:
             thread.start()
         log.info("gateway.control.started")
+        if self._unstated:  # visitors of a public installation are owed this; its legal pages say that it is missing
+            log.warning("gateway.operator.unstated", settings=self._unstated)
         self._stopped.wait()
         for fetched in (self._keys, self._revocations, self._maintenance):
             fetched.wake()
@@ -88,6 +94,7 @@ class Control:
         """What an administrator may see of this process."""
         return {
             "release": self.gateway.folder.current_release(),
+            "unstated": self._unstated,
             "keys": [key.key_id for key in self.gateway.keys],
             "revocations": self.gateway.revocation_counts(),
             "broadcast": self._broadcast.receiving.is_set(),
@@ -111,6 +118,10 @@ class Control:
                 self._keys.wake()
             unknown_keys = counted
             stopped.wait(WATCH_SECONDS)
+
+    def _sweep(self, stopped: threading.Event) -> None:
+        while not stopped.wait(limits.SWEEP_SECONDS):
+            guarded("sweep", lambda: sweep(self.gateway.haproxy), quiet=True)
 
     def _unknown_keys(self) -> int:
         try:

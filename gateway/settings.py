@@ -1,17 +1,33 @@
 """The gateway's environment, typed and checked at start."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, EmailStr, Field, SecretStr, model_validator
 
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
-from libs.common.config import Environment, Port, Secret, Settings, door_secret
+from gateway.origins import exact_origins
+from gateway.site.operator import Operator
+from libs.common.config import (
+    RETENTION_DAYS_DEFAULT,
+    RETENTION_DAYS_MAX,
+    RETENTION_DAYS_MIN,
+    Environment,
+    Port,
+    Secret,
+    Settings,
+    door_secret,
+)
 
 AMQP_PORT = 5672
+STATEMENT_MAX = 300
+DEVELOPMENT_SECURITY_CONTACT = "mailto:security@lumiere.film"
+"""As SECURITY.md says; an installation in production names its own."""
+Statement = Annotated[str, Field(min_length=2, max_length=STATEMENT_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""One line that a page shows as it is."""
 
 
 class FolderSettings(Settings):
@@ -53,6 +69,34 @@ class GatewaySettings(FolderSettings):
     gateway_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
     )
+    gateway_http_port: Port | None = Field(
+        default=None, description="Plain HTTP that leads everybody to LUMIERE_ORIGIN; needs GATEWAY_CERTIFICATE; unset: shut"
+    )
+    gateway_acme_challenges: Path | None = Field(
+        default=None, description="Folder of an ACME client in webroot mode, answered on GATEWAY_HTTP_PORT"
+    )
+    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(exact_origins)] = Field(
+        default=(), validate_default=False, description="Other origins whose pages may read answers, with commas; unset: none"
+    )
+    gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
+    gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
+    gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
+    gateway_legal_host: Statement | None = Field(default=None, description="Who hosts it: name, address and telephone")
+    gateway_security_contact: str | None = Field(
+        default=None,
+        max_length=STATEMENT_MAX,
+        pattern=r"^(?:mailto:[!-?A-~]+@[A-Za-z0-9.-]+|https://[!-~]+|tel:\+[0-9-]+)$",
+        description="Where vulnerabilities are reported: a mailto:, https: or tel: address (RFC 9116 section 2.5.3)",
+    )
+    gateway_security_policy: str | None = Field(
+        default=None, max_length=STATEMENT_MAX, pattern=r"^https://[!-~]+$", description="Address of the disclosure policy"
+    )
+    event_retention_days: int = Field(
+        default=RETENTION_DAYS_DEFAULT,
+        ge=RETENTION_DAYS_MIN,
+        le=RETENTION_DAYS_MAX,
+        description="As the services have it: the privacy page names it",
+    )
     cron_secret: SecretStr | None = Field(
         default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
     )
@@ -72,6 +116,31 @@ class GatewaySettings(FolderSettings):
             raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
         return self
 
+    @model_validator(mode="after")
+    def _plain_http_leads_to_tls(self) -> Self:
+        if self.gateway_acme_challenges is not None and self.gateway_http_port is None:
+            raise ValueError("GATEWAY_ACME_CHALLENGES needs GATEWAY_HTTP_PORT, where a certificate authority asks")
+        if self.gateway_http_port is None:
+            return self
+        if self.gateway_certificate is None or not self.lumiere_origin.startswith("https://"):
+            raise ValueError("GATEWAY_HTTP_PORT needs GATEWAY_CERTIFICATE and a LUMIERE_ORIGIN that begins with https://")
+        if self.gateway_http_port in {self.lumiere_port, self.gateway_amqps_port}:
+            raise ValueError("GATEWAY_HTTP_PORT must differ from LUMIERE_PORT and GATEWAY_AMQPS_PORT")
+        return self
+
+    def operator(self) -> Operator:
+        """What the pages say of whoever runs this."""
+        fallback = None if self.lumiere_env == "production" else DEVELOPMENT_SECURITY_CONTACT
+        return Operator(
+            legal_entity=self.gateway_legal_entity,
+            legal_address=self.gateway_legal_address,
+            legal_contact=self.gateway_legal_contact,
+            legal_host=self.gateway_legal_host,
+            security_contact=self.gateway_security_contact or fallback,
+            security_policy=self.gateway_security_policy,
+            event_retention_days=self.event_retention_days,
+        )
+
     def targets(self) -> TargetSource:
         """Where the replicas are listed."""
         return FileTargets(self.gateway_targets) if self.gateway_targets else NamedTargets(manifest_paths)
@@ -89,6 +158,9 @@ class GatewaySettings(FolderSettings):
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             metrics_port=self.gateway_metrics_port,
             amqps=self._amqps_door(),
+            origins=self.gateway_cors_origins,
+            http_port=self.gateway_http_port,
+            acme=self.gateway_acme_challenges is not None,
             cron_secret=door_secret(self.cron_secret),
         )
 

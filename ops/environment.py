@@ -16,7 +16,7 @@ from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
-from ops.settings import passed_on
+from ops.settings import passed_on, stated
 from ops.supervisor import clean_environment
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
@@ -127,6 +127,7 @@ class Environments:
             "GATEWAY_FOLDER": str(self.layout.gateway_folder),
             "GATEWAY_METRICS_PORT": str(self.layout.metrics_port),
             **self._given("CRON_SECRET", self.layout.settings.cron_secret),
+            **stated(self.layout.settings),
             **self._amqps(),
         }
 

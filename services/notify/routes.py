@@ -4,7 +4,7 @@ from uuid import UUID
 
 from libs.common.auth import SIGNED_IN, Admission, Rate, Subject
 from libs.common.db import Reader, Transaction
-from libs.common.http import NoContent, Page, RequestInfo, Routes, Streaming, page_of
+from libs.common.http import NoContent, Page, Produced, RequestInfo, Routes, Streaming, page_of
 from libs.common.http.health import Health
 from services.notify import queries, use_cases
 from services.notify.domain import NoticeId, StreamHub
@@ -48,7 +48,14 @@ def read_all_notifications(subject: Subject, tx: Transaction) -> NoContent:
     return NoContent()
 
 
-@routes.get("/notifications/stream", allow=SIGNED_IN, rate=Rate.STREAM, stream=True, process="stream")
+@routes.get(
+    "/notifications/stream",
+    allow=SIGNED_IN,
+    rate=Rate.STREAM,
+    stream=True,
+    process="stream",
+    produces=(Produced(EVENT_STREAM, 'event: connected\ndata: {"last_event_id":null,"unread":2}\n\n'),),
+)
 def notification_stream(
     query: StreamQuery, subject: Subject, admission: Admission, request: RequestInfo, hub: StreamHub, health: Health
 ) -> Streaming:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from libs.common import clock
 from libs.common.auth import Role
 from libs.common.db import kernel_tables
 from libs.common.ids import new_id
@@ -20,7 +21,7 @@ def test_a_route_without_a_token_answers_401_with_a_challenge_and_a_request_id(s
 
     assert response.status_code == 401
     assert response.content_type == PROBLEM
-    assert response.headers["WWW-Authenticate"] == 'Bearer realm="lumiere"'
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="lumiere", DPoP algs="ES256"'
     assert response.headers["X-Request-Id"] == "abcdef-123"
     assert response.json["request_id"] == "abcdef-123"
     assert response.json["type"] == "https://lumiere.film/problems/unauthenticated"
@@ -232,7 +233,13 @@ def test_a_sensitive_route_wants_a_recent_sign_in(sample: Sample) -> None:
     subject = a_subject(Role.ARTIST)
 
     assert sample.client(subject=subject).post("/api/v1/fresh").status_code == 204
-    assert sample.client(subject=subject, auth_time=1).post("/api/v1/fresh").json["type"].endswith("/step-up-required")
+    stale = sample.client(subject=subject, auth_time=int(clock.epoch()) - 302).post("/api/v1/fresh")
+    assert stale.status_code == 401
+    assert stale.json["type"].endswith("/step-up-required")
+    assert stale.headers["WWW-Authenticate"] == (
+        'Bearer realm="lumiere", error="insufficient_user_authentication", max_age="300"'
+    )
+    assert sample.client(subject=subject, auth_time=int(clock.epoch()) - 298).post("/api/v1/fresh").status_code == 204
 
 
 def test_an_unknown_path_is_404_and_an_unknown_method_405_with_allow(sample: Sample) -> None:
