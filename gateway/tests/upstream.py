@@ -31,7 +31,7 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         os._exit(1)
     if path.endswith("/stream"):
         start_response("200 OK", [("Content-Type", "text/event-stream")])
-        return events()
+        return events(int(environ.get("HTTP_LAST_EVENT_ID", -1)) + 1)
     if path.endswith("/slow"):
         sleep(3)
     if path.endswith("/large"):
@@ -55,9 +55,9 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     return [json.dumps(seen).encode()]
 
 
-def events() -> Iterator[bytes]:
+def events(start: int) -> Iterator[bytes]:
     """One event at a time, far enough apart to see whether each passes at once."""
-    for number in range(5):
+    for number in range(start, 5):
         yield f"id: {number}\ndata: {number}\n\n".encode()
         sleep(0.3)
 
