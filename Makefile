@@ -17,7 +17,7 @@ help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 packages:
-	@$(PYTHON) ops/bootstrap.py packages $(if $(DATABASE_URL),--external-database) $(if $(AMQP_URL),--external-broker)
+	@$(PYTHON) ops/bootstrap.py packages $(if $(DATABASE_URL),--external-database) $(if $(AMQP_URL),--external-broker) $(FOR_TESTS)
 
 up: packages $(LUMIERE)  ## Start the platform, or verify that it is well (SCALE="tasks=2 tasks-worker=2")
 	@$(LUMIERE) up $(if $(SCALE),--scale "$(SCALE)")
@@ -36,6 +36,8 @@ down: $(LUMIERE)  ## Stop everything
 
 clean: $(LUMIERE)  ## Stop everything and remove its data
 	@$(LUMIERE) clean
+
+test test-all: FOR_TESTS := --tests
 
 test: packages $(LUMIERE)  ## Run the tests with a short fault run; starts the servers it needs
 	@$(RUN) -m pytest -m "not long"

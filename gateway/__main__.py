@@ -1,24 +1,19 @@
-"""`python -m gateway run | control | compile | check | maintenance | revoke | withdraw-key`."""
+"""`python -m gateway run | control`, and every command of `lumiere gateway`."""
 
 import os
 import sys
-import tempfile
-from pathlib import Path
 
 import click
 import structlog
 
-from gateway import haproxy, rules
-from gateway.compiler import Door, TargetError, compile_configuration
-from gateway.containment_commands import COMMANDS
+from gateway import containment_commands, haproxy, policy_commands
+from gateway.compiler import TargetError
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyError
-from gateway.manifest import ManifestError, manifest_paths
+from gateway.manifest import ManifestError
 from gateway.settings import FolderSettings, GatewaySettings
 from gateway.state import Gateway
-from libs.common import clock
 from libs.common.config import ConfigurationError, load
-from libs.common.ids import random_token
 from libs.common.telemetry import configure_logs
 
 
@@ -52,32 +47,11 @@ def control() -> None:
     Control(load(GatewaySettings)).run()
 
 
-@main.command(name="compile")
-def compile_command() -> None:
-    """Compile once and, when HAProxy runs, reload it."""
-    gateway = _gateway(load(GatewaySettings))
-    changed = gateway.compile()
-    click.echo(f"{gateway.folder.current_release()} {'in force' if changed else 'unchanged'}")
-
-
-@main.command()
-def check() -> None:
-    """Compile the manifests without settings, keys or targets, and let HAProxy read the result."""
-    manifests = rules.declared(manifest_paths())
-    door = Door("http://127.0.0.1:8080", "lumiere", "production", "127.0.0.1", 8080, random_token().encode())
-    with tempfile.TemporaryDirectory() as folder:
-        compiled = compile_configuration(manifests, door, (), {}, clock.now().date())
-        place = Folder(Path(folder))
-        haproxy.validate(place, place.stage(compiled))
-    routes = sum(len(each.routes) for each in manifests)
-    click.echo(f"{len(manifests)} manifests, {routes} routes: valid")
-
-
 def _gateway(settings: GatewaySettings) -> Gateway:
     return Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
 
 
-for _command in COMMANDS.values():
+for _command in (*containment_commands.COMMANDS.values(), *policy_commands.COMMANDS.values()):
     main.add_command(_command)
 
 

@@ -15,18 +15,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from gateway import challenges, limits, origins, paths, rules, tls
 from gateway.access_log import formats
+from gateway.answers import MAP, Answers
 from gateway.keys import VerificationKey
-from gateway.manifest import GATEWAY, Manifest, Route
+from gateway.manifest import GATEWAY, Manifest, Route, written
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
+from gateway.servers import SPARE
+from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
+from libs.common.auth.browser import SESSION_COOKIE, origin_of
 from libs.common.auth.policy import CRON_HEADER, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
-from libs.common.errors import NOTHING_HERE
+from libs.common.errors import CHALLENGES, NOTHING_HERE
+from libs.common.http.origins import OWN_SITES
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
+POLICY_FILE = "policy.json"
+"""What a release was compiled from."""
 PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"
 BULK_SUFFIX = "-bulk"
 
@@ -122,6 +129,11 @@ class Backend:
     """Whether it is the lane of uploads and downloads: the same replicas, with places of their own."""
 
     @property
+    def replicated(self) -> bool:
+        """Whether one replica may be spared: the only one is never ejected."""
+        return len(self.servers) > 1
+
+    @property
     def stream(self) -> bool:
         """Whether it holds thousands of quiet connections rather than a few busy ones."""
         return self.process == "stream"
@@ -148,10 +160,16 @@ class Area:
 
 
 def compile_configuration(
-    manifests: Sequence[Manifest], door: Door, keys: Sequence[VerificationKey], targets: Targets, today: date
+    manifests: Sequence[Manifest],
+    door: Door,
+    keys: Sequence[VerificationKey],
+    targets: Targets,
+    today: date,
+    candidate: Sequence[Manifest] | None = None,
 ) -> dict[str, bytes]:
-    """File name → content. Raises ManifestError, TargetError."""
+    """File name → content. `candidate` is a policy that is tried beside the one in force. Raises ManifestError, TargetError."""
     rules.refuse(manifests)
+    tried = None if candidate is None else _candidate(candidate)
     routes = [
         (manifest, route)
         for manifest in manifests
@@ -163,8 +181,12 @@ def compile_configuration(
     backends = _backends(manifests, targets)
     areas = _areas(routes)
     shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
+    answers = Answers()
     files = {
-        "haproxy.cfg": _template(door, keys, backends, areas),
+        "haproxy.cfg": _template(door, keys, backends, areas, tried, answers),
+        MAP: _lines(answers.lines()),
+        POLICY_FILE: written(manifests),
+        **{f"assets/{name}": static(name) for name in (STYLESHEET, ICON)},
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
@@ -187,6 +209,8 @@ def compile_configuration(
         "errors/408.http": error_file(408, door.certificate is not None),
         **{f"keys/{key.file}": key.pem for key in keys},
     }
+    if tried is not None:
+        files |= _candidate_files(*tried)
     for area in areas:
         files[f"maps/area_{area.number}.map"] = _lines(
             f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
@@ -197,7 +221,39 @@ def compile_configuration(
     return dict(sorted(files.items()))
 
 
-def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
+def _candidate(manifests: Sequence[Manifest]) -> tuple[Routes, tuple[Area, ...]]:
+    """The shaped routes of a candidate, and its areas. Routes for schedulers are left out: no role decides there."""
+    rules.refuse(manifests)
+    tried = [(each, route) for each in manifests for route in each.routes if route.exposed and route.allow is not Access.CRON]
+    return [pair for pair in tried if paths.is_shaped(pair[1])], _areas(tried)
+
+
+def _candidate_files(shaped: Routes, areas: Sequence[Area]) -> dict[str, bytes]:
+    """Who may and how long a body may be, by route: `access|body limit`."""
+
+    def value(route: Route) -> str:
+        return f"{_who(route)}|{route.body_limit}"
+
+    return {
+        "maps/candidate_routes.map": _lines(f"{route.method}:{paths.shape(route)} {value(route)}" for _, route in shaped),
+        "maps/candidate_areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
+        **{
+            f"maps/candidate_area_{area.number}.map": _lines(
+                f"^{route.method}:{paths.expression(route)[1:]} {value(route)}" for _, route in area.routes
+            )
+            for area in areas
+        },
+    }
+
+
+def _template(
+    door: Door,
+    keys: Sequence[VerificationKey],
+    backends: Sequence[Backend],
+    areas: Sequence[Area],
+    tried: tuple[Routes, tuple[Area, ...]] | None,
+    answers: Answers,
+) -> bytes:
     environment = Environment(
         loader=PackageLoader("gateway"),
         undefined=StrictUndefined,
@@ -206,7 +262,7 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         keep_trailing_newline=True,
         autoescape=select_autoescape(()),
     )
-    environment.globals.update(problem=problem)
+    environment.globals.update(problem=problem, body=answers.body)
     text = environment.get_template("haproxy.cfg.j2").render(
         door=door,
         keys=keys,
@@ -223,16 +279,29 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         address_factor=limits.address_factor(door.profile),
         tls=tls,
         origins=origins,
-        challenges=challenges,
+        acme=challenges,
         security_headers=SECURITY_HEADERS,
+        languages=LANGUAGES,
+        default_language=DEFAULT_LANGUAGE,
+        page_policy=PAGE_POLICY,
+        stylesheet=STYLESHEET,
+        icon=ICON,
+        kept_for_ever=KEPT_FOR_EVER,
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,
+        session_cookie=SESSION_COOKIE,
+        origin=origin_of(door.issuer),
+        schemes=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
+        spare=SPARE,
         measures_socket=MEASURES_SOCKET,
-        formats=formats(candidate=False),
+        formats=formats(candidate=tried is not None),
+        candidate_areas=None if tried is None else tried[1],
         stream_timeout=STREAM_TIMEOUT_SECONDS,
+        stream_class=Rate.STREAM,
+        own_sites=" ".join(sorted(OWN_SITES)),
     )
     return text.encode()
 
@@ -243,24 +312,33 @@ def _is_bulk(route: Route) -> bool:
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
-    who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up."""
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
-    answered = route.during_maintenance
-    found = {"stream": route.streams, "page": route.page, "concealed": concealed, "maintenance": answered}
+    found = {
+        "stream": route.streams,
+        "page": route.page,
+        "concealed": concealed,
+        "maintenance": route.during_maintenance,
+        "step_up": route.step_up is not None,
+    }
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
         f"{manifest.service}-{route.process}{BULK_SUFFIX if _is_bulk(route) else ''}",
-        who,
+        _who(route),
         route.rate,
         route.body_limit,
         round(seconds * 1000),
         "+".join(traits),
+        route.step_up or 0,
     )
     return "|".join(map(str, fields))
+
+
+def _who(route: Route) -> str:
+    return str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
 
 
 def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = ()) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from gateway.folder import Folder
 from gateway.haproxy import Haproxy, HaproxyAway, HaproxyError
+from gateway.keys import KEY_ID
 from gateway.maintenance import MAINTENANCE_FILE, SCOPE, Decision, Maintenance, Word
 from gateway.revocations import KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
 from libs.common import clock
@@ -81,7 +82,9 @@ class Containment:
         self._change(take, (SESSIONS_FILE, SUBJECTS_FILE), self._push_all)
 
     def withdraw_key(self, key_id: str) -> None:
-        """Refuse tokens under a key from now on, whatever auth's key set says."""
+        """Refuse tokens under a key from now on, whatever auth's key set says. Raises ValueError for what is no key id."""
+        if not KEY_ID.match(key_id):
+            raise ValueError("a key id is made of letters, digits, - and _")
         self._change(lambda: self._revocations.add_key(key_id, clock.epoch()), (KEYS_FILE,), self._push_all)
 
     def restore_key(self, key_id: str) -> bool:
@@ -135,7 +138,7 @@ class Containment:
             return
         with self._lock, self.folder.locked(STATE_LOCK, LOCK_SECONDS):
             for line in self.folder.read_state(ACTS_FILE).splitlines():
-                log.warning("gateway.operator_acted", **json.loads(line))
+                log.warning("gateway.operator_acted", **_act(line))
             self.folder.drop_state(ACTS_FILE)
 
     # -- disk and worker
@@ -205,3 +208,10 @@ class Containment:
         with self.haproxy.exclusively():
             self._take_over()
             self.haproxy.replace(map_of(MAINTENANCE_FILE), {SCOPE: "on"} if self._maintenance.enabled else {})
+
+
+def _act(line: bytes) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except ValueError:  # the machine stopped while it was written
+        return {"unreadable": line.decode("utf-8", "replace")}

@@ -9,6 +9,7 @@ import pwd
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from gateway.limits import MAINTENANCE_REASON_MAX
 from gateway.maintenance import AUTH, MAINTENANCE_FILE, OPERATOR, SCOPE, Word
 from gateway.revocations import KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE
 
+BEHIND = 1
+"""Exit code: HAProxy runs and does something else than what is on disk."""
 KEPT_ONLY = 3
 """Exit code: it is on disk, but no HAProxy runs that could obey; the next start does."""
 
@@ -49,13 +52,16 @@ def maintenance(place: Place, word: str, reason: str | None, as_json: bool) -> N
         raise click.UsageError(f"{word} takes no reason.")
     containment = Containment(place())
     if word != STATUS:
-        operator = _operator()
-        containment.note(operator, f"maintenance {word}", reason=reason)
-        _obeyed(lambda: containment.hear_operator(Word(word), reason, operator))
+        _obeyed(
+            containment,
+            lambda: containment.hear_operator(Word(word), reason, _operator()),
+            f"maintenance {word}",
+            reason=reason,
+        )
     known = containment.maintenance.document()
     enforced = _enforced(containment, MAINTENANCE_FILE)
     answer = {**known, "enforced": None if enforced is None else SCOPE in enforced}
-    _tell(answer, [_sentence(answer), *(_word(name, known[name]) for name in (OPERATOR, AUTH))], as_json)
+    _tell(answer, [_sentence(answer), *(_word(name, known[name]) for name in (OPERATOR, AUTH))], as_json, known["enabled"])
 
 
 @click.command()
@@ -68,15 +74,15 @@ def revoke(place: Place, session: UUID | None, subject: UUID | None, as_json: bo
 
     A person whose refresh token lives gets new tokens from auth: suspend the account there as soon as auth is back.
     """
-    if (session is None) == (subject is None):
-        raise click.UsageError("Name either --session ID or --subject ID.")
     containment = Containment(place())
-    kind, file, key = ("session", SESSIONS_FILE, session) if session else ("subject", SUBJECTS_FILE, subject)
-    containment.note(_operator(), f"revoke {kind}", **{kind: str(key)})
-    if session is not None:
-        _obeyed(lambda: containment.revoke_session(session))
-    elif subject is not None:
-        _obeyed(lambda: containment.revoke_subject(subject))
+    match session, subject:
+        case UUID() as key, None:
+            kind, file, act = "session", SESSIONS_FILE, partial(containment.revoke_session, key)
+        case None, UUID() as key:
+            kind, file, act = "subject", SUBJECTS_FILE, partial(containment.revoke_subject, key)
+        case _:
+            raise click.UsageError("Name either --session ID or --subject ID.")
+    _obeyed(containment, act, f"revoke {kind}", **{kind: str(key)})
     enforced = _enforced(containment, file)
     answer = {kind: str(key), "revoked": True, "enforced": None if enforced is None else str(key) in enforced}
     _tell(answer, [f"Tokens of {kind} {key} are refused here."], as_json)
@@ -89,14 +95,11 @@ def revoke(place: Place, session: UUID | None, subject: UUID | None, as_json: bo
 @click.pass_obj
 def withdraw_key(place: Place, key_id: str, undo: bool, as_json: bool) -> None:
     """Refuse every token signed under a key, at this gateway, whatever auth's key set says."""
-    if not KEY_ID.match(key_id):
+    if not KEY_ID.fullmatch(key_id):
         raise click.UsageError("KEY_ID is the `kid` of a key, as /.well-known/jwks.json lists it.")
     containment = Containment(place())
-    containment.note(_operator(), "restore key" if undo else "withdraw key", key_id=key_id)
-    if undo:
-        _obeyed(lambda: containment.restore_key(key_id))
-    else:
-        _obeyed(lambda: containment.withdraw_key(key_id))
+    act = partial(containment.restore_key if undo else containment.withdraw_key, key_id)
+    _obeyed(containment, act, "restore key" if undo else "withdraw key", key_id=key_id)
     enforced = _enforced(containment, KEYS_FILE)
     answer = {"key_id": key_id, "withdrawn": not undo, "enforced": None if enforced is None else (key_id in enforced) != undo}
     _tell(answer, [f"Key {key_id} is {'left to auth' if undo else 'withdrawn here'}."], as_json)
@@ -113,10 +116,13 @@ def _operator() -> str:
     return f"uid {user}"
 
 
-def _obeyed(act: Callable[[], object]) -> None:
-    """Do it. What HAProxy refuses is on disk by then, and said."""
+def _obeyed(containment: Containment, act: Callable[[], object], said: str, **details: str | None) -> None:
+    """Do it and note it. What HAProxy refuses is on disk by then, and what cannot be written HAProxy has."""
     try:
-        act()
+        try:
+            act()
+        finally:
+            containment.note(_operator(), said, **details)
     except HaproxyError as error:
         raise click.ClickException(f"It holds from the next start, but the running HAProxy refused: {error}") from None
     except OSError as error:
@@ -135,7 +141,7 @@ def _enforced(containment: Containment, file: str) -> dict[str, str] | None:
         raise click.ClickException(str(error)) from None
 
 
-def _tell(answer: Mapping[str, Any], lines: list[str], as_json: bool) -> None:
+def _tell(answer: Mapping[str, Any], lines: list[str], as_json: bool, wanted: bool = True) -> None:
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
@@ -144,13 +150,15 @@ def _tell(answer: Mapping[str, Any], lines: list[str], as_json: bool) -> None:
     if answer["enforced"] is None:
         click.echo("No HAProxy runs here: it is on disk and holds from the next start.", err=True)
         sys.exit(KEPT_ONLY)
+    if answer["enforced"] != wanted:
+        click.echo("The running HAProxy does not do so yet: the control process pushes it, or a restart.", err=True)
+        sys.exit(BEHIND)
 
 
 def _sentence(answer: Mapping[str, Any]) -> str:
-    wanted = "shut for maintenance" if answer["enabled"] else "open"
-    if answer["enforced"] in {None, answer["enabled"]}:
-        return f"The door is {wanted}."
-    return f"The door is to be {wanted}, but the running HAProxy has not heard of it yet."
+    return (
+        f"The door is {'to be ' if answer['enforced'] != answer['enabled'] else ''}{'shut' if answer['enabled'] else 'open'}."
+    )
 
 
 def _word(name: str, said: Mapping[str, Any] | None) -> str:

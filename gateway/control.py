@@ -56,6 +56,7 @@ class Control:
         }
         handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
+        self._unstated = settings.operator().unstated
         self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
         self._pages = Pages(self.gateway, settings, self.status, metrics=self._measures.exposition)
 
@@ -79,6 +80,8 @@ class Control:
         for thread in threads:
             thread.start()
         log.info("gateway.control.started")
+        if self._unstated:  # visitors of a public installation are owed this; its legal pages say that it is missing
+            log.warning("gateway.operator.unstated", settings=self._unstated)
         self._stopped.wait()
         for fetched in (self._keys, self._revocations, self._maintenance):
             fetched.wake()
@@ -91,6 +94,7 @@ class Control:
         """What an administrator may see of this process."""
         return {
             "release": self.gateway.folder.current_release(),
+            "unstated": self._unstated,
             "keys": [key.key_id for key in self.gateway.keys],
             "revocations": self.gateway.revocation_counts(),
             "broadcast": self._broadcast.receiving.is_set(),

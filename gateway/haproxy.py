@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from gateway import servers
 from gateway.folder import Folder
 from libs.common import clock
 
@@ -107,13 +108,13 @@ class Haproxy:
         return int(found[1]) if found else 0
 
     def replicas(self) -> dict[str, dict[str, str]]:
-        """Backend → server → its state as the health checks see it. Raises HaproxyAway."""
+        """Backend → replica → its state: UP or DOWN as the health checks see it, or EJECTED. Raises HaproxyAway."""
         rows = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
         found: dict[str, dict[str, str]] = {}
         for row in rows:
             if row["svname"] not in {"FRONTEND", "BACKEND"} and row["check_status"]:
                 found.setdefault(row["pxname"], {})[row["svname"]] = row["status"]
-        return found
+        return {backend: servers.states(states) for backend, states in found.items()}
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
@@ -139,11 +140,6 @@ class Haproxy:
         with self.exclusively():
             self._load(file, "", list(entries.items()))
 
-    def delete(self, file: str, key: str) -> None:
-        """Take one entry out of a map; one that is not there is no fault. Raises HaproxyAway."""
-        with self.exclusively():
-            self.command(f"del map {file} {key}")
-
     def replace(self, file: str, entries: Mapping[str, str]) -> None:
         """Replace a whole map at once. Raises HaproxyAway, HaproxyError."""
         with self.exclusively():
@@ -165,12 +161,16 @@ class Haproxy:
             raise HaproxyError(f"{command.splitlines()[0]}: {answer}")
 
     @contextmanager
-    def reloading(self) -> Iterator[None]:
-        """Around the switch to another release: reload on leaving, return once the new worker answers. Raises HaproxyError."""
+    def reloading(self, configuration: str) -> Iterator[None]:
+        """Around the switch to another release with this configuration: reload on leaving, return once the new worker answers.
+
+        Raises HaproxyError.
+        """
         with self.exclusively():
             before = self.worker()
             if before is not None:
-                self._folder.write_state("servers.state", self.command("show servers state").encode())
+                state = servers.joining(configuration, self.command("show servers state"))
+                self._folder.write_state("servers.state", state.encode())
             yield
             if before is not None:
                 self.command("reload", "master.sock")

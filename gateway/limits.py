@@ -92,6 +92,35 @@ LOG_LINE_MAX = 2_048
 LOG_RING_BYTES = 4 * 1024 * 1024
 """How much of the access log waits to be counted before lines are left out of the metrics: about 6,000 lines."""
 
+# -- replicas
+
+LOOKUPS_AT_ONCE = 8
+"""Names of services looked up side by side."""
+LOOKUP_SECONDS = 2.0
+"""How long the name server may take for all of them; what it has not said by then, it did not answer."""
+LOOKUP_KEPT_SECONDS = 60.0
+"""How long a name keeps its last addresses while nobody answers for it; later they might be somebody else's."""
+
+CHECK_MILLISECONDS = 1_000
+"""From one health check of a replica to the next."""
+CHECK_FAST_MILLISECONDS = 250
+"""The same after one that failed, to be sure of it soon."""
+CHECK_DOWN_MILLISECONDS = 500
+"""The same while the replica is given up: it is back this soon."""
+CHECK_TIMEOUT_MILLISECONDS = 2_000
+"""A replica that takes longer to say that it is ready is not."""
+CHECK_FALL = 2
+"""Checks in a row that must fail before a replica is given up: one may be an accident."""
+RETRIES = 3
+"""Further attempts of one request, each at another replica where there is one: a dead backend gets four times its load at most,
+and only until the checks give it up."""
+EJECTION_ERRORS = 5
+"""Failures in a row (5xx but 501 and 505, nothing in time, broken off, no connection) that eject one of several replicas.
+
+A health check that passes begins the count anew, so all must fall between two: it takes some traffic to be ejected."""
+EJECTION_CHECKS = 4
+"""Checks in a row that an ejected replica must pass: it is sent nothing for two seconds at least."""
+
 # -- subscribers outside
 
 AMQPS_CONNECTIONS_MAX = 500

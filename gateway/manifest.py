@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from gateway import places
-from libs.common.auth.policy import Access, Idempotency, Rate, Role
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Idempotency, Rate, Role
 
 Kind = Literal["uuid", "int", "string", "path"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -52,7 +52,7 @@ class Route(BaseModel):
     timeout: float = Field(gt=0, le=3_600)
     stream: bool = False
     page: bool = False
-    step_up: str | int | None = None
+    step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
     during_maintenance: bool = False
     concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
@@ -114,6 +114,8 @@ class Route(BaseModel):
             raise ValueError("a parameter of kind path must be the last segment")
         if any(segment in {".", ".."} for segment in self.segments):
             raise ValueError("a path may not hold dot segments")
+        if self.step_up is not None and isinstance(self.allow, Access) and self.allow is not Access.SIGNED_IN:
+            raise ValueError("step_up is for routes that a person signs in for")
         return self
 
 
@@ -146,6 +148,22 @@ def read(paths: Iterable[Path]) -> tuple[Manifest, ...]:
     if faults:
         raise ManifestError(faults, found)
     return found
+
+
+def written(manifests: Iterable[Manifest]) -> bytes:
+    """Several manifests in one document, as `read_written` takes it."""
+    return _SEVERAL.dump_json(tuple(manifests), indent=1)
+
+
+def read_written(content: bytes) -> tuple[Manifest, ...]:
+    """The manifests of one document. Raises ManifestError."""
+    try:
+        return _SEVERAL.validate_json(content)
+    except ValidationError as error:
+        raise ManifestError([f"{error.error_count()} faults in what was written: it is of another version"]) from None
+
+
+_SEVERAL = TypeAdapter(tuple[Manifest, ...])
 
 
 def _read(path: Path) -> Manifest:

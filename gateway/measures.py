@@ -44,6 +44,8 @@ Gauges = Callable[[], Iterator[Metric]]
 def changed_by(decision: str, candidate: str) -> str | None:
     """What a candidate policy would make of a request: `refuse`, `permit`, or None when it changes nothing."""
     decision = PAGE_DECISIONS.get(decision, decision)
+    if candidate == "-":
+        return None
     if decision in PASSED and candidate not in PASSED:
         return "refuse"
     return "permit" if decision in POLICY and candidate in PASSED else None

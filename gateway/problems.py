@@ -69,15 +69,15 @@ KINDS: dict[int, type[Problem]] = {
         GatewayTimeout,
     )
 }
-ERRORS: dict[int, str] = {
-    403: "The request holds header names that are not allowed.",
-    413: "The body is over the limit of this route.",
-    500: "The gateway could not handle the request.",
-    502: "The service broke off its answer; send the request again if it is safe to repeat.",
-    503: "The service is busy or away; try again shortly.",
-    504: "The service did not answer in time.",
+ERRORS: dict[int, tuple[str, str]] = {
+    403: ("header_names", "The request holds header names that are not allowed."),
+    413: ("body_overflow", "The body is over the limit of this route."),
+    500: ("gateway_error", "The gateway could not handle the request."),
+    502: ("answer_broken", "The service broke off its answer; send the request again if it is safe to repeat."),
+    503: ("service_away", "The service is busy or away; try again shortly."),
+    504: ("answer_late", "The service did not answer in time."),
 }
-"""What HAProxy itself may answer after a request was read, and the sentence that goes with it."""
+"""What HAProxy itself may answer after a request was read: its name in the log, and the sentence that goes with it."""
 
 PARSER = {400: "The request is not well-formed HTTP.", 408: "The request did not arrive whole in time."}
 SECURITY_HEADERS = {

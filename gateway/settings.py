@@ -4,15 +4,30 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, EmailStr, Field, SecretStr, model_validator
 
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
-from libs.common.config import Environment, Port, Secret, Settings, door_secret
+from gateway.site.operator import Operator
+from libs.common.config import (
+    RETENTION_DAYS_DEFAULT,
+    RETENTION_DAYS_MAX,
+    RETENTION_DAYS_MIN,
+    Environment,
+    Port,
+    Secret,
+    Settings,
+    door_secret,
+)
 
 AMQP_PORT = 5672
+STATEMENT_MAX = 300
+DEVELOPMENT_SECURITY_CONTACT = "mailto:security@lumiere.film"
+"""As SECURITY.md says; an installation in production names its own."""
+Statement = Annotated[str, Field(min_length=2, max_length=STATEMENT_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""One line that a page shows as it is."""
 
 
 class FolderSettings(Settings):
@@ -67,6 +82,25 @@ class GatewaySettings(FolderSettings):
     gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
         default=(), description="Other origins whose pages may read answers, with commas; unset: none"
     )
+    gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
+    gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
+    gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
+    gateway_legal_host: Statement | None = Field(default=None, description="Who hosts it: name, address and telephone")
+    gateway_security_contact: str | None = Field(
+        default=None,
+        max_length=STATEMENT_MAX,
+        pattern=r"^(?:mailto:[!-?A-~]+@[A-Za-z0-9.-]+|https://[!-~]+|tel:\+[0-9-]+)$",
+        description="Where vulnerabilities are reported: a mailto:, https: or tel: address (RFC 9116 section 2.5.3)",
+    )
+    gateway_security_policy: str | None = Field(
+        default=None, max_length=STATEMENT_MAX, pattern=r"^https://[!-~]+$", description="Address of the disclosure policy"
+    )
+    event_retention_days: int = Field(
+        default=RETENTION_DAYS_DEFAULT,
+        ge=RETENTION_DAYS_MIN,
+        le=RETENTION_DAYS_MAX,
+        description="As the services have it: the privacy page names it",
+    )
     cron_secret: SecretStr | None = Field(
         default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
     )
@@ -97,6 +131,19 @@ class GatewaySettings(FolderSettings):
         if self.gateway_http_port in {self.lumiere_port, self.gateway_amqps_port}:
             raise ValueError("GATEWAY_HTTP_PORT must differ from LUMIERE_PORT and GATEWAY_AMQPS_PORT")
         return self
+
+    def operator(self) -> Operator:
+        """What the pages say of whoever runs this."""
+        fallback = None if self.lumiere_env == "production" else DEVELOPMENT_SECURITY_CONTACT
+        return Operator(
+            legal_entity=self.gateway_legal_entity,
+            legal_address=self.gateway_legal_address,
+            legal_contact=self.gateway_legal_contact,
+            legal_host=self.gateway_legal_host,
+            security_contact=self.gateway_security_contact or fallback,
+            security_policy=self.gateway_security_policy,
+            event_retention_days=self.event_retention_days,
+        )
 
     def targets(self) -> TargetSource:
         """Where the replicas are listed."""

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,9 +13,10 @@ from gateway import haproxy, rules
 from gateway.compiler import Door, compile_configuration
 from gateway.containment import Containment
 from gateway.discovery import TargetSource
+from gateway.dry_run import CANDIDATE_FILE, DryRun
 from gateway.folder import Folder
 from gateway.keys import VerificationKey, verification_keys
-from gateway.manifest import manifest_paths
+from gateway.manifest import Manifest, ManifestError, manifest_paths
 from gateway.revocations import KEYS_FILE as WITHDRAWN_FILE
 from libs.common import clock
 from libs.common.telemetry import logger
@@ -50,6 +51,7 @@ class Gateway(Containment):
             clock.now().date(),
             self._targets.fingerprint(),
             self.folder.stamp(WITHDRAWN_FILE),
+            self.folder.stamp(CANDIDATE_FILE),
             [(path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]],
         )
 
@@ -84,7 +86,7 @@ class Gateway(Containment):
             with self._lock:
                 self._take_over()  # another process may have withdrawn a key
             door = replace(self._door, certificates_digest=self._certificates_digest())
-            files = compile_configuration(read, door, self.keys, self._targets.read(), clock.now().date())
+            files = self._files(read, door)
             release = self.folder.stage(files)
             if release == self.folder.current_release():
                 return False
@@ -93,11 +95,23 @@ class Gateway(Containment):
             except haproxy.HaproxyError:
                 self.folder.discard(release)
                 raise
-            with self.haproxy.reloading():
+            with self.haproxy.reloading(files[haproxy.CONFIGURATION].decode()):
                 self.folder.promote(release)
         log.info("gateway.compiled", release=release, keys=len(self.keys), routes=sum(len(each.routes) for each in read))
         self.reconcile()
         return True
+
+    def _files(self, read: Sequence[Manifest], door: Door) -> Mapping[str, bytes]:
+        """What is in force, and beside it what is tried; a candidate that must not be compiled is left out."""
+        inputs = (read, door, self.keys, self._targets.read(), clock.now().date())
+        trial = DryRun(self.folder).trial()
+        if trial is None:
+            return compile_configuration(*inputs)
+        try:
+            return compile_configuration(*inputs, trial.manifests)
+        except ManifestError as error:
+            log.warning("gateway.candidate.refused", reason=str(error))
+        return compile_configuration(*inputs)
 
     @property
     def certificates(self) -> list[Path]:

@@ -16,7 +16,7 @@ from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
-from ops.settings import passed_on
+from ops.settings import passed_on, stated
 from ops.supervisor import clean_environment
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
@@ -128,6 +128,7 @@ class Environments:
             "GATEWAY_METRICS_PORT": str(self.layout.metrics_port),
             **self._given("CRON_SECRET", self.layout.settings.cron_secret),
             "GATEWAY_CORS_ORIGINS": self.layout.settings.gateway_cors_origins or "",
+            **stated(self.layout.settings),
             **self._amqps(),
         }
 

@@ -20,6 +20,8 @@ SERVED_KINDS = ("web", "stream")
 GUARD = ("setpriv", "--pdeathsig", "TERM")
 # Longer than draining and what a request may take after it.
 STOP_SECONDS = 30
+# What was taken is answered within; open event streams and idle connections are then cut.
+DOOR_STOP_SECONDS = 5
 SOURCES = ("services", "libs", "gateway", "requirements")
 
 
@@ -119,6 +121,9 @@ class Plan:
                 ),
                 health="http",
                 port_variable="LUMIERE_PORT",
+                # HAProxy takes nothing new and answers what it took; TERM would cut it off.
+                stop_signal="USR1",
+                stop_seconds=DOOR_STOP_SECONDS,
                 priority=DOOR,
             ),
         ]

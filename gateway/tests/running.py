@@ -1,6 +1,7 @@
 """A real HAProxy, compiled by the gateway from a manifest of the tests' own, before real upstream processes."""
 
 import json
+import signal
 import socket
 import ssl
 import subprocess
@@ -60,6 +61,7 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
         "stream": False,
         "page": False,
         "step_up": None,
+        "during_maintenance": False,
         "idempotency": "refused",
         "consumes": ["application/json"],
         "process": "web",
@@ -71,17 +73,18 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
 ROUTES = [
     route("GET", "/api/v1/echo", "public", rate="public"),
     route("GET", "/api/v1/mine", "signed_in"),
-    route("GET", "/api/v1/admin/things", ["ADMIN"]),
+    route("GET", "/api/v1/admin/things", ["ADMIN"], during_maintenance=True),
     route("GET", "/api/v1/things/{thing_id}", ["ADMIN", "ARTIST"], parameters={"thing_id": "uuid"}),
     route("POST", "/api/v1/things/{thing_id}/claim", ["CONTRIBUTOR", "STUNT_PERFORMER"], parameters={"thing_id": "uuid"}),
     route("GET", "/api/v1/pages/{number}", "signed_in", parameters={"number": "int"}),
     route("GET", "/api/v1/films/{slug}", "public", rate="public", parameters={"slug": "string"}),
     route("PUT", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
+    route("POST", "/api/v1/standing", ["ADMIN"], step_up=300),
     route("PATCH", "/api/v1/things/{thing_id}", ["ADMIN"], parameters={"thing_id": "uuid"}),
     route("DELETE", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("GET", "/api/v1/tiles/{rest}", "public", rate="public", parameters={"rest": "path"}),
     route("POST", "/api/v1/small", "public", rate="write", body_limit=100),
-    route("POST", "/api/v1/login", "public", rate="credentials"),
+    route("POST", "/api/v1/login", "public", rate="credentials", during_maintenance=True),
     route("POST", "/api/v1/upload", "signed_in", rate="upload", body_limit=1_000_000, consumes=["*/*"]),
     route("GET", "/api/v1/slow", "public", rate="public", timeout=1),
     route("GET", "/api/v1/notices/stream", "signed_in", rate="stream", stream=True, process="stream"),
@@ -90,17 +93,21 @@ ROUTES = [
 
 
 class Upstream:
-    """One replica of the echo service."""
+    """One replica of the echo service, or of another program beside this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *moods: str, program: str = "upstream.py") -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("upstream.py")), str(self.port)])
+        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name(program)), str(self.port), *moods])
 
     def ready(self) -> bool:
         """Whether it takes connections."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def send(self, number: signal.Signals) -> None:
+        """SIGSTOP hangs it, SIGCONT frees it; SIGUSR1 makes it fail, SIGUSR2 mends it."""
+        self.process.send_signal(number)
 
     def kill(self) -> None:
         """End it without a word."""
@@ -150,7 +157,11 @@ class RunningGateway:
             self.upstreams.append(Upstream())
         for upstream in self.upstreams:
             eventually(upstream.ready)
-        addresses = [upstream.address for upstream in self.upstreams[:count]]
+        self.send_to(*self.upstreams[:count])
+
+    def send_to(self, *upstreams: Upstream) -> None:
+        """Name these replicas in the targets."""
+        addresses = [upstream.address for upstream in upstreams]
         self.targets.write_text(json.dumps({"echo": {"web": addresses, "stream": addresses}}), encoding="utf-8")
 
     def start(self, url: str | None = None, verify: ssl.SSLContext | bool = True) -> None:
@@ -184,7 +195,7 @@ class RunningGateway:
 
     @property
     def forge(self) -> Forge:
-        """Signs with the platform's key, and knows where HAProxy keeps the public one."""
+        """Signs with the platform's first key, and knows where HAProxy keeps the public one."""
         file = self.gateway.keys[0].file
         paths = (
             f"keys/{file}",
@@ -198,6 +209,16 @@ class RunningGateway:
         """Headers of somebody with these roles."""
         return {"Authorization": f"Bearer {self.forge.token(*roles, **changes)}"}
 
+    def shut(self) -> bool:
+        """Whether somebody who does not maintain the platform is turned away."""
+        answer = httpx.get(f"{self.url}/api/v1/echo")
+        assert answer.status_code in {200, 503}
+        return answer.status_code == 503
+
     def publish_key(self) -> None:
         """Let the gateway take the key, as it would from auth."""
-        self.gateway.take_keys({"keys": [self.key.as_dict(private=False)]})
+        self.publish(self.key)
+
+    def publish(self, *keys: ECKey) -> None:
+        """Let the gateway take these keys and no others, as it would from auth."""
+        self.gateway.take_keys({"keys": [key.as_dict(private=False) for key in keys]})

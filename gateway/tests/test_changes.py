@@ -167,6 +167,34 @@ def test_revocations_survive_reloads_restarts_and_a_new_control_process(own: Run
     assert again.revocation_counts() == {"sessions": 1, "subjects": 1}
 
 
+def test_what_is_revoked_during_reloads_is_refused_by_every_worker(own: RunningGateway) -> None:
+    sessions = [new_id() for _ in range(30)]
+    tokens = [own.bearer(Role.ADMIN, sid=str(session)) for session in sessions]
+    reloaded = threading.Event()
+
+    def reload() -> None:
+        for number in range(3):
+            own.write_routes([*ROUTES, route("GET", f"/api/v1/added{number}", "public")])
+            own.gateway.compile()
+        reloaded.set()
+
+    reloading = threading.Thread(target=reload)
+    reloading.start()
+    for session, token in zip(sessions, tokens, strict=True):
+        own.gateway.revoke(SessionRevoked(user_id=new_id(), session_id=session, expires_at=clock.now()))
+        # A worker on its way out answers what it has; whoever connects now gets the one that knows.
+        assert eventually(partial(refused, own, token), 1)
+    reloading.join()
+
+    assert reloaded.is_set()
+    assert all(refused(own, token) for token in tokens)
+
+
+def refused(gateway: RunningGateway, headers: dict[str, str]) -> bool:
+    """Whether a token is worth nothing to somebody who connects anew."""
+    return httpx.get(f"{gateway.url}/api/v1/admin/things", headers=headers).status_code == 401
+
+
 def test_a_thousand_revocations_arrive_at_once(own: RunningGateway) -> None:
     session = new_id()
     token = own.bearer(Role.ADMIN, sid=str(session))

@@ -15,6 +15,7 @@ import httpx
 import pika  # type: ignore[import-untyped]
 import pytest
 
+from gateway.control import FIRST_SECONDS
 from gateway.manifest import ROOT
 from gateway.tests.running import AUDIENCE, ORIGIN, RunningGateway, eventually, free_port
 from libs.common import clock
@@ -98,6 +99,12 @@ class Platform:
         """Stop one process as a supervisor would."""
         self.processes[name].terminate()
         assert self.processes.pop(name).wait(10) is not None
+
+    def kill(self, name: str) -> None:
+        """End one process without a word."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait(10)
 
     def close(self) -> None:
         """End everything."""
@@ -196,16 +203,63 @@ def test_a_broadcast_ends_every_session_of_a_person(platform_of_one: Platform) -
     assert eventually(lambda: platform_of_one.status(token) == 401, 1)
 
 
-def test_what_was_revoked_while_nobody_listened_is_caught_up_from_the_list(platform_of_one: Platform) -> None:
-    session = new_id()
-    token = platform_of_one.forge().token(Role.ADMIN, sid=str(session))
-    platform_of_one.end("control")
+def test_what_was_withdrawn_while_nobody_listened_is_caught_up_from_what_auth_says(platform_of_one: Platform) -> None:
+    session, user, now = new_id(), new_id(), int(clock.epoch())
+    second = RunningGateway.key_of_tests("key-two")
+    kept = Forge(second, "key-two", ORIGIN, AUDIENCE).token(Role.ADMIN)
+    forge = platform_of_one.forge()
+    by_session = forge.token(Role.ADMIN, sid=str(session))
+    by_age = forge.token(Role.ADMIN, sub=str(user), iat=now - 60, nbf=now - 60)
+    by_key = forge.token(Role.ADMIN)
+    platform_of_one.auth.keys.append(second.as_dict(private=False))
+    assert eventually(lambda: platform_of_one.status(kept) == 200, 10)
+    assert [platform_of_one.status(each) for each in (by_session, by_age, by_key)] == [200, 200, 200]
+
+    platform_of_one.kill("control")
     platform_of_one.auth.revocations["sessions"][str(session)] = clock.epoch() + 600
-    assert platform_of_one.status(platform_of_one.forge().token()) in {401, 403}
-
+    platform_of_one.auth.revocations["subjects"][str(user)] = now - 10
     platform_of_one.start("control")
+    assert eventually(lambda: [platform_of_one.status(each) for each in (by_session, by_age)] == [401, 401], 20)
+    assert platform_of_one.status(by_key) == 200
 
-    assert eventually(lambda: platform_of_one.status(token) == 401, 20)
+    platform_of_one.kill("control")
+    platform_of_one.auth.keys.pop(0)
+    platform_of_one.start("control")
+    assert eventually(lambda: platform_of_one.status(by_key) == 401, 20)
+    assert platform_of_one.status(kept) == 200
+
+
+def test_without_a_broker_a_gateway_that_starts_knows_what_was_revoked(tmp_path: Path) -> None:
+    platform = Platform(tmp_path)
+    platform.environ["AMQP_URL"] = f"amqp://gateway:secret@127.0.0.1:{free_port()}/"
+    ended, other = new_id(), platform.forge().token(Role.ADMIN)
+    token = platform.forge().token(Role.ADMIN, sid=str(ended))
+    platform.auth.revocations["sessions"][str(ended)] = clock.epoch() + 600
+    try:
+        platform.start("run")
+        platform.start("control")
+        assert eventually(lambda: platform.status(other) == 200, 20)
+        assert eventually(lambda: platform.status(token) == 401, 20)
+        platform.auth.revocations["sessions"].clear()
+        for name in ("run", "control"):
+            platform.kill(name)
+            platform.start(name)
+        assert eventually(lambda: platform.status(other) == 200, 20)
+        assert platform.status(token) == 401
+    finally:
+        platform.close()
+
+
+def test_a_flood_of_unknown_key_ids_costs_auth_one_fetch_in_a_while(platform_of_one: Platform) -> None:
+    stranger = RunningGateway.key_of_tests("stranger")
+    begun, before = clock.monotonic(), platform_of_one.auth.fetched_keys
+
+    for number in range(300):
+        token = Forge(stranger, f"stranger-{number}", ORIGIN, AUDIENCE).token(Role.ADMIN)
+        assert platform_of_one.status(token) == 401
+
+    asked = platform_of_one.auth.fetched_keys - before
+    assert 1 <= asked <= (clock.monotonic() - begun) / FIRST_SECONDS + 1
 
 
 def maintained(platform: Platform) -> bool:

@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -141,9 +140,8 @@ def test_both_versions_of_http_are_answered_with_every_header(flag: str, version
         assert f"{name.lower()}: {value}" in done.stdout
 
 
-def more_than(results: Counter[str], count: int) -> bool:
-    """Whether so many answers are in."""
-    return results.total() > count
+def _more_than(results: Counter[str], count: int) -> None:
+    eventually(lambda: results.total() > count, 30)
 
 
 def test_a_certificate_renewed_under_load_loses_no_request(secure: Secure) -> None:
@@ -166,11 +164,11 @@ def test_a_certificate_renewed_under_load_loses_no_request(secure: Secure) -> No
     for thread in threads:
         thread.start()
     try:
-        eventually(lambda: results.total() > 20, 30)
+        _more_than(results, 20)
         for _ in range(2):
             secure.certificate = certificate(secure.root)
             assert secure.running.gateway.compile()
-            eventually(partial(more_than, results, results.total() + 20), 30)
+            _more_than(results, results.total() + 20)
     finally:
         done.set()
         for thread in threads:

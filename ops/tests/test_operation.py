@@ -24,6 +24,7 @@ SERVERS_STATE = """1
 # be_id be_name srv_id srv_name srv_addr srv_op_state and so on to srv_fqdn srv_port
 5 tasks-web 1 r1 127.0.0.1 2 0 1 1 12 6 3 4 6 0 0 0 - 18196 - 0 0 - - 0
 5 tasks-web 2 r2 127.0.0.1 0 0 1 1 12 6 3 4 6 0 0 0 - 18197 - 0 0 - - 0
+5 tasks-web 3 r2-spare 127.0.0.1 2 0 1 1 12 6 3 4 6 0 0 0 - 18197 - 0 0 - - 0
 """
 
 
@@ -34,6 +35,7 @@ def quiet_platform(tmp_path: Path) -> Platform:
 
 def test_the_addresses_of_all_replicas_are_read_from_the_gateway() -> None:
     assert addresses(SERVERS_STATE) == {"127.0.0.1:18196", "127.0.0.1:18197"}
+    assert addresses(SERVERS_STATE, serving=True) == {"127.0.0.1:18196"}
     assert addresses("") == set()
 
 

@@ -161,4 +161,5 @@ signing_key = Table(
     timestamp("withdrawn_at", nullable=True),
     _one_of("state", KeyState),
     Index("uq_signing_key_active", "state", unique=True, postgresql_where=text("state = 'ACTIVE'")),
+    Index("uq_signing_key_next", "state", unique=True, postgresql_where=text("state = 'PUBLISHED'")),
 )

@@ -87,6 +87,9 @@ _accounts_page = (
 )
 
 _active_key = select(signing_key).where(signing_key.c.state == KeyState.ACTIVE)
+_next_key = select(signing_key).where(signing_key.c.state == KeyState.PUBLISHED)
+_key_by_id = select(signing_key).where(signing_key.c.id == bindparam("key_id"))
+_keys = select(signing_key).order_by(signing_key.c.published_at, signing_key.c.id)
 _verification_keys = (
     select(signing_key.c.public_jwk)
     .where(
@@ -182,6 +185,21 @@ def active_key(db: Reader) -> Row[Any] | None:
 def verification_keys(db: Reader, since: datetime) -> list[dict[str, Any]]:
     """Which public keys verify tokens that may be alive: published, active, or retired since then?"""
     return [row.public_jwk for row in db.all(_verification_keys, {"since": since})]
+
+
+def next_key(db: Reader) -> Row[Any] | None:
+    """Which key signs next?"""
+    return db.first(_next_key)
+
+
+def signing_key_by_id(db: Reader, key_id: str) -> Row[Any] | None:
+    """What is known of this key?"""
+    return db.first(_key_by_id, {"key_id": key_id})
+
+
+def keys(db: Reader) -> list[Row[Any]]:
+    """Which keys were ever made, oldest first?"""
+    return db.all(_keys)
 
 
 @dataclass(frozen=True, slots=True)

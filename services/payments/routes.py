@@ -6,10 +6,11 @@ from uuid import UUID
 
 from libs.common.auth import PUBLIC, SIGNED_IN, Rate, Role, Subject
 from libs.common.db import Database, Reader
-from libs.common.http import Page, PageQuery, RawBody, RequestInfo, Routes, Streaming, Tagged, page_of
+from libs.common.http import Page, PageQuery, Produced, RawBody, RequestInfo, Routes, Streaming, Tagged, page_of
 from services.payments import queries, use_cases
 from services.payments.domain import PaymentId, ProviderEvents
 from services.payments.schemas import (
+    CSV_HEADER,
     EntryView,
     LumensView,
     PaymentChoice,
@@ -23,6 +24,11 @@ routes = Routes("payments")
 
 BY_AGE = (datetime, UUID)
 CSV = "text/csv; charset=utf-8"
+CSV_EXAMPLE = (
+    ",".join(CSV_HEADER)
+    + "\r\n2026-03-02T09:30:00+00:00,0195561c-7800-7000-8000-2c8d1a7f3e90,0195561c-7800-7000-8000-8c1f9e7ab04d,"
+    "Le Voyage dans la Lune,Write the quarrel at the Astronomic Club,80.00,EUR,PENDING\r\n"
+)
 STRIPE_SIGNATURE = "Stripe-Signature"
 EVENT_BYTES_MAX = 256 * 1024
 """Longest event of a provider. Those that we know have a few kilobytes."""
@@ -66,7 +72,7 @@ def all_payments(query: PaymentQuery, db: Reader) -> Page[PaymentView]:
     return page_of(rows, query.limit, PaymentView.of, _position_of)
 
 
-@routes.get("/admin/payments.csv", allow=Role.ADMIN)
+@routes.get("/admin/payments.csv", allow=Role.ADMIN, produces=(Produced(CSV, CSV_EXAMPLE),))
 def payments_as_csv(query: PaymentChoice, database: Database) -> Streaming:
     """Everybody's payments as a CSV file for spreadsheets; no cell acts as a formula."""
     chunks = payments_csv(queries.payments_in_pages(database, query.filter()))

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from libs.common.http import Input, PageQuery, View
+from libs.common.http.texts import FilmTitleText, TaskTitleText
 from libs.common.money import Currency, Money
 from services.payments.domain import (
     PaymentFilter,
@@ -25,7 +26,7 @@ from services.payments.domain import (
 class ProviderEventView(View):
     """That a provider's event is kept, now or since an earlier delivery."""
 
-    id: str
+    id: str = Field(examples=["evt_1PgafmB7WZ01zgkWEJZ0Nc1f"])
     status: ProviderEventStatus
 
     @classmethod
@@ -53,7 +54,7 @@ class EntryView(View):
 
     id: UUID
     amount: int = Field(description="Whole Lumens; negative when they left the account")
-    reason: str
+    reason: str = Field(examples=["TASK_REWARD"])
     reference_id: UUID
     balance_after: int
     booked_at: datetime
@@ -78,8 +79,8 @@ class PaymentView(View):
     task_id: UUID
     film_id: UUID
     contributor_id: UUID
-    task_title: str
-    film_title: str
+    task_title: TaskTitleText
+    film_title: FilmTitleText
     amount: Money
     status: PaymentStatus
     created_at: datetime

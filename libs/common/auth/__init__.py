@@ -2,7 +2,7 @@
 
 from libs.common.auth.policy import CRON, PUBLIC, SERVICE, SIGNED_IN, Access, Allow, Idempotency, Rate, Role, Subject
 from libs.common.auth.revocations import Revocations
-from libs.common.auth.tokens import Claims, PublishedKeys, StaticKeys, TokenVerifier
+from libs.common.auth.tokens import Admission, Claims, PublishedKeys, StaticKeys, TokenVerifier
 
 __all__ = [
     "CRON",
@@ -10,6 +10,7 @@ __all__ = [
     "SERVICE",
     "SIGNED_IN",
     "Access",
+    "Admission",
     "Allow",
     "Claims",
     "Idempotency",

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from libs.common.errors import Forbidden
 
+STEP_UP_SECONDS_MAX = 24 * 3_600
+"""The longest step-up: a sign-in of yesterday is recent for nothing."""
+
 
 class Role(StrEnum):
     """What a person may be on the platform."""

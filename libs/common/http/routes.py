@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, UndeclaredPolicy, allow_of
+from libs.common.auth.policy import (
+    STEP_UP_SECONDS_MAX,
+    Access,
+    Allow,
+    Idempotency,
+    Rate,
+    Role,
+    UndeclaredPolicy,
+    allow_of,
+)
+from libs.common.errors import Problem
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 65_536
@@ -17,6 +27,14 @@ UNDECLARED: frozenset[Role] = frozenset()
 """Nobody: a route that says nothing about who may call it does not start."""
 
 Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A media type that a route answers with and what such an answer looks like; None for what is no text."""
+
+    media_type: str
+    example: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,11 +53,15 @@ class Route:
     timeout: int = TIMEOUT_SECONDS_DEFAULT  # seconds
     stream: bool = False
     consumes: tuple[str, ...] = (JSON,)
+    body_type: Any = None  # what a raw JSON body holds; told in documents alone
+    body_example: str | None = None  # of a raw body, in its last media type
+    produces: tuple[Produced, ...] = ()  # of a Document or Streaming; () is any
     process: str = "web"
     page: bool = False
     step_up: int | None = None  # seconds since the last authentication, at most
     during_maintenance: bool = False  # answered also while the platform is being maintained
     concealed: bool = False  # not there unless the service provides every resource of the handler
+    refuses: tuple[type[Problem], ...] = ()  # what it raises that does not follow from the rest, for the document
 
     @property
     def operation(self) -> str:
@@ -62,12 +84,16 @@ class Options:
     timeout: int = TIMEOUT_SECONDS_DEFAULT
     stream: bool = False
     consumes: tuple[str, ...] = (JSON,)
+    body_type: Any = None
+    body_example: str | None = None
+    produces: tuple[Produced, ...] = ()
     root: bool = False
     process: str = "web"
     page: bool = False
     step_up: int | None = None
     during_maintenance: bool | None = None
     concealed: bool = False
+    refuses: tuple[type[Problem], ...] = ()
 
 
 @dataclass
@@ -115,6 +141,8 @@ class Routes:
                 permitted = allow_of(allow)
             except TypeError as error:
                 raise UndeclaredPolicy(f"{place_of(handler)}: {method} {path}: {error}") from None
+            if options.step_up is not None:
+                _check_step_up(permitted, options.step_up, place_of(handler))
             if not inspect.getdoc(handler):
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
@@ -137,6 +165,13 @@ class Routes:
             return handler
 
         return declare
+
+
+def _check_step_up(allow: Allow, seconds: int, place: str) -> None:
+    if allow.access not in {None, Access.SIGNED_IN}:
+        raise UndeclaredPolicy(f"{place}: step_up is for routes that a person signs in for: here nobody has to.")
+    if not 1 <= seconds <= STEP_UP_SECONDS_MAX:
+        raise UndeclaredPolicy(f"{place}: step_up is 1 to {STEP_UP_SECONDS_MAX} seconds since the last authentication.")
 
 
 def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempotency:

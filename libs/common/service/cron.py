@@ -7,6 +7,8 @@ the job as it always does, so a job never runs twice at once, however often and 
 from collections.abc import Iterable
 from typing import Literal
 
+from pydantic import Field
+
 from libs.common.auth.policy import CRON, Idempotency, Rate, allow_of
 from libs.common.db import Transaction
 from libs.common.http.models import Accepted, View
@@ -20,7 +22,7 @@ BODY_MAX = 1_024
 class Triggered(View):
     """A job that will run now."""
 
-    job: str
+    job: str = Field(examples=["purge_expired"])
     status: Literal["accepted"] = "accepted"
 
 

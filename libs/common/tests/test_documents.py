@@ -19,7 +19,7 @@ def test_the_openapi_document_is_valid_and_says_who_may_call_what() -> None:
     OpenAPIV31SpecValidator(document).validate()
     create = document["paths"]["/api/v1/notes"]["post"]
     assert create["x-roles"] == ["ADMIN", "ARTIST"]
-    assert create["security"] == [{"bearer": []}]
+    assert create["security"] == [{"bearer": []}, {"dpop": []}]
     assert {name: value for name, value in create.items() if name.startswith("x-")} == {
         "x-roles": ["ADMIN", "ARTIST"],
         "x-rate-class": "write",
