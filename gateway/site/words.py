@@ -53,7 +53,7 @@ BY_DECISION: Final[dict[str, dict[str, Words]]] = {
     "fr": {
         "maintenance": Words("Maintenance en cours", "Lumière est en maintenance. Revenez dans un moment."),
         "role_missing": Words("Accès refusé", "Votre rôle ne permet pas d’accéder à cette page."),
-        "step_up_required": Words("Connexion à confirmer", "Cette page demande de s’être connecté récemment. Reconnectez-vous."),
+        "step_up_required": Words("Connexion à confirmer", "Cette page demande une connexion récente. Reconnectez-vous."),
         "cross_site_request": Words("Demande refusée", "Cette demande venait d’un autre site. Recommencez depuis celui-ci."),
         "token_expired": Words("Session expirée", "Votre session a expiré. Connectez-vous de nouveau."),
         "session_revoked": Words("Session terminée", "Cette session a été fermée. Connectez-vous de nouveau."),
