@@ -147,10 +147,14 @@ def test_a_reader_that_pauses_pauses_the_service_and_one_that_leaves_ends_the_do
     before = memory(long_bodies)
     with httpx.stream("GET", f"{long_bodies.url}/api/v1/file") as answer:
         next(answer.iter_raw(1024))
-        before_it, now = 0, counts(long_bodies)["given"]
-        while now != before_it:
-            before_it, now = now, counts(long_bodies)["given"]
-        assert 0 < now < SIZE
+        given = [0]
+
+        def pauses() -> bool:
+            given.append(counts(long_bodies)["given"])
+            return given[-1] == given[-2] > 0
+
+        eventually(pauses)
+        assert given[-1] < SIZE
         assert memory(long_bodies) - before < HELD_MAX
 
     eventually(lambda: counts(long_bodies)["downloads_ended"] == 1)

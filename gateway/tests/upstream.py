@@ -51,7 +51,9 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         "media_type": environ.get("CONTENT_TYPE", ""),
         "replica": sys.argv[1],
     }
-    start_response("200 OK", [("Content-Type", "application/json"), ("Server", "upstream")])
+    crossing = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-Credentials", "true")]
+    said = [("Content-Type", "application/json"), ("Server", "upstream"), ("X-Powered-By", "something")]
+    start_response("200 OK", said + crossing * path.endswith("/crossing"))
     return [json.dumps(seen).encode()]
 
 
