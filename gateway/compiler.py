@@ -216,7 +216,7 @@ def compile_configuration(
             f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
         )
         files[f"maps/area_{area.number}_methods.map"] = _lines(
-            f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression)
+            f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression, routes)
         )
     return dict(sorted(files.items()))
 
@@ -351,7 +351,8 @@ def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = (
     for route in (route for _, route in routes if not route.concealed):
         for each in (route, *(other for other in wider if paths.covers(other, route))):
             found.setdefault(key(route), set()).update({"GET", "HEAD"} if each.method == "GET" else {each.method})
-    return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
+    # Of expressions the first that fits counts: what is spelled out stands before what is open.
+    return [(path, ", ".join(sorted(found[path]))) for path in sorted(found, key=lambda path: path.replace("[", "\x7f"))]
 
 
 def _areas(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Area, ...]:
