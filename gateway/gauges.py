@@ -7,6 +7,7 @@ from typing import Any
 from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from gateway.dry_run import DryRun
 from gateway.haproxy import HaproxyAway
 from gateway.state import Gateway
 
@@ -23,6 +24,9 @@ def gauges(gateway: Gateway, status: Mapping[str, Any]) -> Iterator[Metric]:
         "what",
         {name: status[f"{name}_fetched"] for name in ("keys", "revocations", "maintenance")},
     )
+    yield _one("maintenance", "Whether the door is shut for maintenance", gateway.maintenance.enabled)
+    trial = DryRun(gateway.folder)
+    yield _one("candidate_on_trial", "Whether a candidate policy judges beside the one in force", trial.compiled())
     compiled = CounterMetricFamily("lumiere_gateway_compiles", "Compilations of the policy by outcome", labels=["outcome"])
     for outcome, count in sorted(gateway.compiles.items()):
         compiled.add_metric([outcome], count)

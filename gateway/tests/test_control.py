@@ -231,7 +231,7 @@ def test_what_was_withdrawn_while_nobody_listened_is_caught_up_from_what_auth_sa
 
 def test_without_a_broker_a_gateway_that_starts_knows_what_was_revoked(tmp_path: Path) -> None:
     platform = Platform(tmp_path)
-    platform.environ["AMQP_URL"] = f"amqp://gateway:secret@127.0.0.1:{free_port()}/"
+    platform.environ["AMQP_URL"] = f"amqp://127.0.0.1:{free_port()}/"
     ended, other = new_id(), platform.forge().token(Role.ADMIN)
     token = platform.forge().token(Role.ADMIN, sid=str(ended))
     platform.auth.revocations["sessions"][str(ended)] = clock.epoch() + 600
