@@ -82,9 +82,7 @@ def test_who_is_turned_away_learns_when_to_come_again_and_spends_nothing(door: R
 
 def test_a_browser_is_told_too(door: RunningGateway) -> None:
     door.gateway.hear_operator(Word.ON, None, OPERATOR)
-    answer = httpx.get(
-        f"{door.url}/api/v1/echo", headers={"Accept": "text/html", "Accept-Language": "fr"}
-    )
+    answer = httpx.get(f"{door.url}/api/v1/echo", headers={"Accept": "text/html", "Accept-Language": "fr"})
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, str(limits.MAINTENANCE_RETRY_SECONDS))
     assert answer.headers["content-type"].startswith("text/html")
