@@ -5,6 +5,7 @@ Any client that writes into a folder works (`certbot --webroot`, `acme.sh -w`, `
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from flask import Flask, Response
@@ -37,8 +38,10 @@ def challenge(folder: Path, token: str) -> bytes:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             continue
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(ANSWER_MAX + 1)
-        if len(content) <= ANSWER_MAX:
+        try:
+            content = os.read(descriptor, ANSWER_MAX + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        finally:
+            os.close(descriptor)
+        if content is not None and len(content) <= ANSWER_MAX:
             return content
     raise NotFound("There is no such challenge.")

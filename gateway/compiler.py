@@ -139,6 +139,12 @@ class Backend:
         return self.process == "stream"
 
     @property
+    def places(self) -> int:
+        """Requests that all its replicas work on at once."""
+        lane = limits.BULK_REQUESTS_MAX if self.bulk else limits.REPLICA_REQUESTS_MAX
+        return len(self.servers) * (limits.STREAM_CONNECTIONS_MAX if self.stream else lane)
+
+    @property
     def lane_of(self) -> str:
         """The backend whose health checks count for this one too."""
         return self.name.removesuffix(BULK_SUFFIX)
@@ -286,7 +292,7 @@ def _template(
         token_type=TOKEN_TYPE,
         session_cookie=SESSION_COOKIE,
         origin=origin_of(door.issuer),
-        challenges=CHALLENGES,
+        schemes=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
         spare=SPARE,

@@ -62,9 +62,9 @@ def expression(route: Route) -> str:
 
 
 def prefix(route: Route) -> str:
-    """The literal beginning of a path, up to its first parameter, or to its last segment when it has none."""
+    """The literal beginning of a path, up to its first parameter or its last segment: every path of the route is longer."""
     literals: list[str] = []
-    for kind, literal in route.kinds if route.parameters else route.kinds[:-1]:
+    for kind, literal in route.kinds[:-1]:
         if kind is not None:
             break
         literals.append(literal)

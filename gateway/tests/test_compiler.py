@@ -260,6 +260,7 @@ def test_a_service_cannot_send_requests_to_its_worker(tmp_path: Path) -> None:
 def test_service_routes_are_not_in_the_configuration_at_all(tmp_path: Path) -> None:
     files = compiled(written(tmp_path, "echo", [route("GET", "/internal/list", "service")]))
 
+    # Beside it lie the declarations themselves, for `lumiere gateway diff`.
     assert [name for name, content in files.items() if b"/internal/list" in content] == [POLICY_FILE]
 
 
