@@ -128,8 +128,9 @@ def test_haproxy_decides_as_explained(entrance: RunningGateway, policy: Policy, 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @given(data=st.data())
-@settings(UNHURRIED, max_examples=2_000)
+@settings(UNHURRIED, max_examples=1_000)
 def test_haproxy_decides_thousands_of_requests_as_explained(
     entrance: RunningGateway, policy: Policy, data: st.DataObject
 ) -> None:
