@@ -8,7 +8,7 @@ import re
 import stat
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Response
 
 from libs.common.errors import NotFound
 
@@ -18,15 +18,9 @@ ANSWER_MAX = 1_024
 """Longest answer in bytes that is shown; a key authorisation has about ninety."""
 
 
-def show_challenges(app: Flask, folder: Path) -> None:
-    """Let the pages answer with the files of `folder`: those a client wrote for a challenge, and nothing else there."""
-
-    def answer(token: str) -> Response:
-        return Response(
-            challenge(folder, token), content_type="application/octet-stream", headers={"Cache-Control": "no-store"}
-        )
-
-    app.add_url_rule(f"{PREFIX}<token>", "acme_challenge", answer)
+def answer(folder: Path, token: str) -> Response:
+    """The answer of the pages. Raises NotFound."""
+    return Response(challenge(folder, token), content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
 def challenge(folder: Path, token: str) -> bytes:

@@ -119,7 +119,8 @@ EJECTION_ERRORS = 5
 
 A health check that passes begins the count anew, so all must fall between two: it takes some traffic to be ejected."""
 EJECTION_CHECKS = 4
-"""Checks in a row that an ejected replica must pass: it is sent nothing for two seconds at least."""
+"""Checks in a row that an ejected replica must pass: it is sent nothing for about a second at least, since the
+later ones follow each other fast."""
 
 # -- subscribers outside
 

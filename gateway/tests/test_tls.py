@@ -12,12 +12,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from flask import Flask
+from werkzeug.test import TestResponse
 
 from gateway import tls
 from gateway.challenges import ANSWER_MAX, challenge
+from gateway.folder import Folder
+from gateway.pages import Pages
 from gateway.problems import SECURITY_HEADERS
 from gateway.settings import GatewaySettings
+from gateway.state import Gateway
 from gateway.tests.running import ORIGIN, RunningGateway, eventually, free_port
 from libs.common.config import ConfigurationError, load
 from libs.common.errors import NotFound
@@ -233,15 +236,17 @@ def test_challenges_are_asked_for_on_plain_http_by_reading_alone(secure: Secure)
     assert secure.get(path).status_code == 404
 
 
-def test_the_pages_show_challenges(tmp_path: Path) -> None:
-    from gateway.challenges import show_challenges
-
+def test_the_pages_show_challenges_and_only_where_they_are_named(tmp_path: Path) -> None:
     (tmp_path / TOKEN).write_text("yes", encoding="utf-8")
-    app = Flask("challenges")
-    show_challenges(app, tmp_path)
 
-    answer = app.test_client().get(f"/.well-known/acme-challenge/{TOKEN}")
-    assert (answer.data, answer.headers["cache-control"]) == (b"yes", "no-store")
+    def asked(changes: dict[str, str]) -> TestResponse:
+        settings = load(GatewaySettings, ENVIRONMENT | {"GATEWAY_FOLDER": str(tmp_path / "gateway")} | changes)
+        gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
+        return Pages(gateway, settings, dict, metrics=bytes).app.test_client().get(f"/.well-known/acme-challenge/{TOKEN}")
+
+    found = asked({"GATEWAY_HTTP_PORT": "80", "GATEWAY_ACME_CHALLENGES": str(tmp_path)})
+    assert (found.data, found.headers["cache-control"]) == (b"yes", "no-store")
+    assert asked({}).status_code == 404
 
 
 ENVIRONMENT = {

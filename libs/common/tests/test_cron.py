@@ -31,7 +31,7 @@ from libs.common.worker import Worker
 
 __all__ = ["sample", "sample_database"]
 
-SECRET = "a cron secret: é"
+SECRET = "a cron secret: é"  # pragma: allowlist secret
 KNOWN = {CRON_HEADER: SECRET.encode().decode("latin-1")}
 
 
