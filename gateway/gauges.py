@@ -16,12 +16,13 @@ def gauges(gateway: Gateway, status: Mapping[str, Any]) -> Iterator[Metric]:
     """Of this gateway; `status` is what the control process says of itself."""
     yield _one("keys", "Keys that tokens are verified with", len(gateway.keys))
     yield _many("revocations", "Withdrawals in force", "kind", gateway.revocation_counts())
+    yield _one("maintenance", "Whether the door is shut for maintenance", gateway.maintenance.enabled)
     yield _one("broadcast_connected", "Whether withdrawals are heard at once", status["broadcast"])
     yield _many(
         "fetched",
         "Whether auth has answered since this process started",
         "what",
-        {name: status[f"{name}_fetched"] for name in ("keys", "revocations")},
+        {name: status[f"{name}_fetched"] for name in ("keys", "revocations", "maintenance")},
     )
     yield _one("maintenance", "Whether the door is shut for maintenance", gateway.maintenance.enabled)
     trial = DryRun(gateway.folder)

@@ -15,7 +15,7 @@ from gateway.tests.running import RunningGateway, eventually, free_port
 from libs.common.auth.policy import Role
 from tests.certificates import certificate
 
-STATUS = {"broadcast": True, "keys_fetched": True, "revocations_fetched": False}
+STATUS = {"broadcast": True, "keys_fetched": True, "revocations_fetched": False, "maintenance_fetched": False}
 
 
 def line(**changes: Any) -> bytes:

@@ -259,8 +259,8 @@ def test_ages_are_read_as_haproxy_writes_them() -> None:
     assert list(held(listing)) == [Held("0x1", "a-web", 93_600)]
 
 
-def test_times_and_places_are_compiled_as_they_are_written_down(shared: RunningGateway) -> None:
-    configuration = (shared.folder.current / "haproxy.cfg").read_text(encoding="utf-8")
+def test_times_and_places_are_compiled_as_they_are_written_down(brisk: RunningGateway) -> None:
+    configuration = (brisk.folder.current / "haproxy.cfg").read_text(encoding="utf-8")
 
     for line in (
         f"timeout http-request {limits.HEAD_SECONDS}s",
