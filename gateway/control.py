@@ -18,7 +18,7 @@ from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
-from gateway.sweep import sweep
+from gateway.sweep import Sweeper
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
@@ -117,8 +117,9 @@ class Control:
             stopped.wait(WATCH_SECONDS)
 
     def _sweep(self, stopped: threading.Event) -> None:
+        look = Sweeper(self.gateway.haproxy).sweep
         while not stopped.wait(limits.SWEEP_SECONDS):
-            guarded("sweep", lambda: sweep(self.gateway.haproxy), quiet=True)
+            guarded("sweep", look, quiet=True)
 
     def _unknown_keys(self) -> int:
         try:
