@@ -145,7 +145,7 @@ def test_of_one_replica_a_subject_gets_three_quarters_and_somebody_else_the_rest
     kept = limits.REPLICA_REQUESTS_MAX * limits.FAIR_FROM_PERCENT // 100
     most, greedy = limits.REPLICA_REQUESTS_MAX - kept + 1, shipped.gateway.bearer()
     with shipped.held():
-        asked = []
+        asked: list[Future[httpx.Response]] = []
         while len(asked) < most:
             asked.append(shipped.begin("GET", "/api/v1/mine?hold", greedy))
             eventually(lambda: shipped.working() == len(asked))
