@@ -61,8 +61,10 @@ def run() -> None:
 def control() -> None:
     """Watch, fetch, listen and push while HAProxy carries the traffic."""
     from gateway.control import Control
+    from gateway.heap import keep_small
 
     configure_logs("gateway", "control")
+    keep_small()
     Control(load(GatewaySettings)).run()
 
 
