@@ -92,6 +92,9 @@ LOG_LINE_MAX = 2_048
 LOG_RING_BYTES = 4 * 1024 * 1024
 """How much of the access log waits to be counted before lines are left out of the metrics: about 6,000 lines."""
 
+LOG_WAIT_SECONDS = 3_600
+"""How long lines wait for a control process that is away."""
+
 # -- replicas
 
 LOOKUPS_AT_ONCE = 8

@@ -1,5 +1,6 @@
 """The access log: a JSON line a request whatever was sent, with the decision and the times, and nothing about anybody."""
 
+import csv
 import json
 import re
 import socket
@@ -195,3 +196,11 @@ def test_haproxy_speaks_of_its_servers_elsewhere(own: RunningGateway) -> None:
     eventually(lambda: "is DOWN" in Path(own.root / "haproxy.err").read_text(encoding="utf-8"))
 
     assert "is DOWN" not in own.log
+
+
+def test_a_log_that_nobody_takes_waits_instead_of_trying_again_and_again(shared: RunningGateway) -> None:
+    rows = csv.DictReader(shared.gateway.haproxy.command("show stat").removeprefix("# ").splitlines())
+
+    (taken,) = [int(row["stot"]) for row in rows if (row["pxname"], row["svname"]) == ("lines", "FRONTEND")]
+
+    assert taken < 20
