@@ -1,5 +1,6 @@
 """TLS at the door: what is spoken, what is not, renewal under load, and plain HTTP that only leads here."""
 
+import json
 import shutil
 import socket
 import ssl
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from werkzeug.test import TestResponse
 
-from gateway import tls
+from gateway import limits, tls
 from gateway.challenges import ANSWER_MAX, challenge
 from gateway.folder import Folder
 from gateway.pages import Pages
@@ -22,6 +23,7 @@ from gateway.problems import SECURITY_HEADERS
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
 from gateway.tests.running import ORIGIN, RunningGateway, eventually, free_port
+from libs.common.auth.policy import Rate
 from libs.common.config import ConfigurationError, load
 from libs.common.errors import NotFound
 from libs.common.ids import random_token
@@ -207,6 +209,25 @@ def test_what_is_no_path_is_refused_on_plain_http(secure: Secure) -> None:
     with socket.create_connection(("127.0.0.1", secure.http_port), timeout=10) as wire:
         wire.sendall(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert wire.recv(65_536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_asks_plain_http_too_often_reads_a_document_whatever_the_path_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = replace(limits.LIMITS[Rate.PUBLIC], address=1)
+    monkeypatch.setattr(limits, "LIMITS", {**limits.LIMITS, Rate.PUBLIC: public})
+    busy = Secure(tmp_path)
+    try:
+        busy.start()
+        with socket.create_connection(("127.0.0.1", busy.http_port), timeout=10) as wire:
+            for _ in range(limits.DEVELOPMENT_ADDRESS_FACTOR + 1):
+                wire.sendall(b'GET /"},{<b> HTTP/1.1\r\nHost: x\r\n\r\n')
+                answer = wire.recv(65_536)
+    finally:
+        busy.running.close()
+
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["instance"] == ""
 
 
 def test_a_certificate_authority_finds_what_the_client_wrote_and_nothing_else(tmp_path: Path) -> None:
