@@ -31,7 +31,7 @@ from libs.common.http.origins import OWN_SITES
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
-ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
+ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}\Z")
 POLICY_FILE = "policy.json"
 """What a release was compiled from."""
 PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"

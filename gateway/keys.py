@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from joserfc.errors import JoseError
+
 from libs.common.auth.tokens import ALGORITHM, parse_key_set
 
 KEY_ID = re.compile(r"^[A-Za-z0-9_-]{1,128}$")
@@ -30,8 +32,14 @@ class VerificationKey:
 
 
 def verification_keys(document: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
-    """The usable keys of a JWK Set (RFC 7517), by key id. Ids that could mean something to the configuration are left out."""
-    keys = parse_key_set(document)
+    """The usable keys of a JWK Set (RFC 7517), by key id. Ids that could mean something to the configuration are left out.
+
+    Raises ValueError when a key is none.
+    """
+    try:
+        keys = parse_key_set(document)
+    except JoseError as error:
+        raise ValueError(f"the key set holds a key that is none: {error}") from None
     return tuple(
         VerificationKey(key_id, keys[key_id].as_pem(private=False)) for key_id in sorted(keys) if KEY_ID.fullmatch(key_id)
     )

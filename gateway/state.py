@@ -35,7 +35,7 @@ class Gateway(Containment):
         self._door = door
         self._targets = targets
         self._manifests = manifests
-        self._key_set: Mapping[str, Any] = json.loads(folder.read_state(KEY_SET_FILE) or b"{}")
+        self._key_set = _key_set_kept(folder)
         self._compiling = threading.Lock()
         self.compiles: Counter[str] = Counter()
         """Compilations by outcome: `in_force`, `unchanged`, `refused`."""
@@ -145,3 +145,14 @@ class Gateway(Containment):
     def _keep_keys(self, document: Mapping[str, Any]) -> None:
         self._key_set = document
         self.folder.write_state(KEY_SET_FILE, json.dumps(document).encode())
+
+
+def _key_set_kept(folder: Folder) -> Mapping[str, Any]:
+    """The key set as it was last seen; empty when it cannot be read: then nobody is let in until auth has told it anew."""
+    try:
+        kept = json.loads(folder.read_state(KEY_SET_FILE) or b"{}")
+        verification_keys(kept)
+    except (ValueError, TypeError, AttributeError) as error:
+        log.warning("gateway.key_set.unreadable", file=KEY_SET_FILE, error_class=type(error).__name__)
+        return {}
+    return dict(kept)

@@ -10,6 +10,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from gateway.haproxy import HaproxyError
+from gateway.state import KEY_SET_FILE
 from gateway.tests.running import AUDIENCE, ORIGIN, ROUTES, RunningGateway, eventually, route
 from libs.common.auth.policy import Role
 from tests.tokens import Forge
@@ -140,3 +141,16 @@ def test_what_is_no_key_id_is_not_written_down(key_id: str, shared: RunningGatew
         shared.gateway.forget_key(key_id)
 
     assert shared.folder.read_state("withdrawn_keys.map") == b""
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"{", b"[]", b'{"keys": 1}', b'{"keys": [1]}', b"\xff", b'{"keys": [{"kty": "EC", "crv": "P-256", "kid": "a"}]}'],
+)
+def test_a_key_set_that_cannot_be_read_lets_nobody_in_until_it_is_told_anew(garbage: bytes, shared: RunningGateway) -> None:
+    kept = shared.folder.read_state(KEY_SET_FILE)
+    try:
+        shared.folder.write_state(KEY_SET_FILE, garbage)
+        assert shared.another_gateway().keys == ()
+    finally:
+        shared.folder.write_state(KEY_SET_FILE, kept)
