@@ -5,16 +5,21 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.figures import NothingMeasured
 from bench.gateway.processes import LOOPBACK, cores, program
+from bench.timing import ROUNDS
 
 SCRIPT = Path(__file__).with_name("load.lua")
 CONNECTIONS = 32
 ANSWER_SECONDS = 5
+AGAIN_SECONDS = 0.3
+TURN_SECONDS = 0.6
+"""The shortest turn that tells anything: wrk itself takes a moment to begin."""
 LONGEST_SECONDS = 300
 """A load ends by itself after this, whatever happens to who began it."""
 
@@ -36,6 +41,11 @@ class Outcome:
     def failed(self) -> int:
         """Requests without a good answer."""
         return self.refused + sum(self.broken.values())
+
+
+def turn(seconds: float) -> float:
+    """How long each of ROUNDS turns lasts when they last `seconds` together."""
+    return max(TURN_SECONDS, seconds / ROUNDS)
 
 
 def write_requests(path: Path, requests: Iterable[tuple[str, str | None]]) -> Path:
@@ -63,11 +73,17 @@ class Load:
 
     def outcome(self) -> Outcome:
         """End it; what came of it. Raises NothingMeasured."""
-        self._process.send_signal(signal.SIGINT)
-        output, errors = self._process.communicate()
+        output, errors = self._ended()
         if self._process.returncode:
             raise NothingMeasured(f"wrk failed: {(errors or output).strip()[-300:]}")
         return parse(output)
+
+    def _ended(self) -> tuple[str, str]:
+        # A signal that comes before wrk begins to wait does not end its waiting: it is told again.
+        while True:
+            self._process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.communicate(timeout=AGAIN_SECONDS)
 
     def break_off(self) -> None:
         """End it without asking what came of it; one that is over stays so."""

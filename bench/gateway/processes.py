@@ -64,7 +64,7 @@ class Running:
 
 
 def cores() -> tuple[int, int]:
-    """One processor for what is measured, another for who asks and who answers. Raises NothingMeasured when there is one only."""
+    """One processor for what is measured, another for who asks and answers. Raises NothingMeasured when there is only one."""
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         raise NothingMeasured("The gateway is measured on a processor of its own, and this machine has one only.")
@@ -93,7 +93,7 @@ def running(
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("ab") as log:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *pinned, *command],
+            [program("setpriv", "util-linux"), "--pdeathsig", "TERM", *pinned, *command],
             cwd=cwd,
             env=process_environment() | dict(environ or {}),
             stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -73,12 +74,22 @@ class Door:
         """Tokens of as many people."""
         return [self.token(a_subject(*roles)) for _ in range(count)]
 
-    def send_to(self, targets: Targets, instead_of: Targets | None = None) -> None:
+    @property
+    def targets(self) -> Targets:
+        """The replicas that are named now."""
+        named: Targets = json.loads(self.layout.targets.read_text(encoding="utf-8"))
+        return named
+
+    def send_to(self, targets: Targets) -> None:
         """Name the replicas; returns once the gateway sends requests to all of them, and to none of the others any more."""
+        before, present = _addresses(self.targets), _addresses(targets)
         write_targets(self.layout, targets)
-        present = _addresses(targets)
-        await_gateway(self.layout, present, _addresses(instead_of or {}) - present)
+        await_gateway(self.layout, present, before - present)
         await_("the gateway's replicas to be well", lambda: set(self._states()) <= {"UP"})
+
+    def with_notify(self, kind: str, addresses: Sequence[str]) -> Targets:
+        """The same replicas, but for these of notify."""
+        return {**self.targets, "notify": {**self.targets["notify"], kind: addresses}}
 
     def _states(self) -> list[str]:
         return [state for servers in self.admin.replicas().values() for state in servers.values()]
@@ -118,19 +129,21 @@ def answerer() -> Iterator[str]:
 @contextmanager
 def configured(name: str, text: str) -> Iterator[Path]:
     """A configuration file for as long as it is needed."""
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory(prefix="lumiere-bench-") as folder:
         file = Path(folder) / name
         file.write_text(text, encoding="utf-8")
         yield file
 
 
+def published(keys: TestKeys) -> dict[str, Any]:
+    """The key set (RFC 7517) as auth would publish it."""
+    return {"keys": [{**keys.key.as_dict(private=False), "kid": KEY_ID, "alg": "ES256", "use": "sig"}]}
+
+
 @contextmanager
 def keys_of_auth(keys: TestKeys) -> Iterator[str]:
     """A fake of auth, as far as gateway and services ask it: the key set and an empty revocation list. Its address."""
-    key: dict[str, Any] = {**keys.key.as_dict(private=False), "kid": KEY_ID, "alg": "ES256", "use": "sig"}
-    documents = {"/.well-known/jwks.json": {"keys": [key]}, "/internal/revocations": {"sessions": {}, "subjects": {}}}
+    documents = {"/.well-known/jwks.json": published(keys), "/internal/revocations": {"sessions": {}, "subjects": {}}}
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -154,15 +167,20 @@ def keys_of_auth(keys: TestKeys) -> Iterator[str]:
 def door(folder: Path, amqp_url: str, keys: TestKeys, auth_url: str, targets: Targets) -> Iterator[Door]:
     """The gateway as it is shipped, with the rules of all services: HAProxy on a processor of its own."""
     port = free_port()
-    given = {"LUMIERE_HOME": str(folder), "LUMIERE_PORT": str(port), "AMQP_URL": amqp_url, "DATABASE_URL": "postgresql://unused/"}
+    given = {
+        "LUMIERE_HOME": str(folder),
+        "LUMIERE_PORT": str(port),
+        "AMQP_URL": amqp_url,
+        "DATABASE_URL": "postgresql://unused/",
+    }
     layout = Layout(load(PlatformSettings, given))
     environ = Plan(layout).environments.gateway() | {"AUTH_URL": auth_url}
     write_targets(layout, targets)
-    output = folder / "gateway.log"
+    command, output = [sys.executable, "-m", "gateway"], folder / "gateway.log"
     with ExitStack() as stack:
-        control = stack.enter_context(running([sys.executable, "-m", "gateway", "control"], environ=environ, output=output))
-        await_("the gateway's first configuration", lambda: (layout.gateway_folder / "state" / "jwks.json").exists(), START_SECONDS)
-        haproxy = stack.enter_context(running([sys.executable, "-m", "gateway", "run"], cores()[0], environ=environ, output=output))
+        control = stack.enter_context(running([*command, "control"], environ=environ, output=output))
+        await_("the gateway's keys", (layout.gateway_folder / "state" / "jwks.json").exists, START_SECONDS)
+        haproxy = stack.enter_context(running([*command, "run"], cores()[0], environ=environ, output=output))
         await_answers(port, "the gateway", haproxy)
         made = Door(layout, haproxy, control, keys)
         made.send_to(targets)
@@ -172,7 +190,7 @@ def door(folder: Path, amqp_url: str, keys: TestKeys, auth_url: str, targets: Ta
 def status_of(port: int, path: str, token: str | None = None) -> int:
     """The status of one request."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.get(f"http://{LOOPBACK}:{port}{path}", headers=headers, trust_env=False).status_code
+    return httpx.get(f"http://{LOOPBACK}:{port}{path}", headers=headers, timeout=START_SECONDS, trust_env=False).status_code
 
 
 def require(port: int, path: str, token: str | None, wanted: int = 200) -> None:

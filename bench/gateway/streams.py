@@ -1,0 +1,122 @@
+"""Thousands of idle event streams of the real hub through the gateway: none is dropped, and an event is there at once."""
+
+import resource
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from uuid import UUID
+
+from bench.bus.stage import await_
+from bench.figures import Figure, NothingMeasured, against, limit, percentile
+from bench.gateway.listeners import Listener, Listeners
+from bench.gateway.notify import Notify
+from bench.gateway.stage import Door
+from bench.timing import MILLISECONDS
+from libs.common import clock
+from libs.common.ids import new_id
+from libs.common.testing import Harness, a_subject
+from ops.console import err
+from services.notify import use_cases
+from services.notify.domain import NoticeKind
+
+STREAMS = 5_000
+STRAIGHT = 100
+"""People who also listen straight at the hub, past the gateway."""
+HOLD = 40
+"""The streams stay open that many times as long as was asked for: two minutes by default."""
+EVENTS = 100
+PACE_SECONDS = 0.02
+OPEN_FILES = 20_000
+TOLD = {"amount": 10, "balance_after": 10, "reason": "TASK_VALIDATED"}
+
+
+def measure(door: Door, real: Notify, seconds: float) -> list[Figure]:
+    """Dropped streams, time from an event's commit to its listener, memory of the gateway and of the hub."""
+    with ExitStack() as stack:
+        hub = stack.enter_context(real.replica("stream"))
+        door.send_to(door.with_notify("stream", [hub.address]))
+        people = [a_subject() for _ in range(STREAMS)]
+        tokens = [door.token(each) for each in people]
+        straight = [(int(hub.address.rpartition(":")[2]), token) for token in tokens[:STRAIGHT]]
+        before = door.haproxy.memory_mb(), hub.process.memory_mb()
+        listeners = stack.enter_context(closing(Listeners([*((door.port, token) for token in tokens), *straight])))
+        listeners.await_connected()
+        through = listeners.all[:STREAMS]
+        opened = sum(each.connected for each in through)
+        if not opened:
+            raise NothingMeasured(f"No stream opened; the first was answered {through[0].begun[:300]!r}.")
+        with err.status(f"{opened:,} streams stay open for {HOLD * seconds:.0f} s"):
+            threading.Event().wait(HOLD * seconds)
+        dropped = sum(each.dropped for each in through)
+        used = door.haproxy.memory_mb(), hub.process.memory_mb()
+        figures = [
+            Figure(f"idle event streams through the gateway, opened of {STREAMS:,}", opened, "streams"),
+            Figure(f"dropped within {HOLD * seconds:.0f} s", dropped, "streams"),
+        ]
+        figures += _one(real.harness, [each.id for each in people[:STRAIGHT]], through, listeners.all[STREAMS:])
+        figures += _all(real.harness, [each.id for each in people], through)
+        return [
+            *figures,
+            Figure("HAProxy with these streams", used[0], "MB"),
+            Figure("HAProxy, more a stream", (used[0] - before[0]) / opened * 1_024, "KB"),
+            Figure("the hub, more a stream", (used[1] - before[1]) / (opened + STRAIGHT) * 1_024, "KB"),
+        ]
+
+
+def _one(made: Harness, people: Sequence[UUID], through: Sequence[Listener], straight: Sequence[Listener]) -> list[Figure]:
+    """One event to one person, again and again; who listens straight at the hub is the limit."""
+    alone, passed = list[float](), list[float]()
+    for number in range(EVENTS):
+        which = number % len(people)
+        known = len(through[which].heard), len(straight[which].heard)
+        committing = _tell(made, [people[which]])
+        await_("the event", lambda w=which, k=known: len(through[w].heard) > k[0] and len(straight[w].heard) > k[1])
+        passed.append((through[which].heard[-1] - committing) * MILLISECONDS)
+        alone.append((straight[which].heard[-1] - committing) * MILLISECONDS)
+        threading.Event().wait(PACE_SECONDS)
+    figures = []
+    for percent in (50, 99):
+        base = limit(f"commit → listener straight at the hub, p{percent}", percentile(alone, percent), "ms")
+        figures += [
+            base,
+            against(base, f"commit → listener through the gateway, p{percent}", percentile(passed, percent)),
+        ]
+    return figures
+
+
+def _all(made: Harness, people: Sequence[UUID], through: Sequence[Listener]) -> list[Figure]:
+    """One event to everybody."""
+    open_streams = [each for each in through if not each.dropped]
+    known = [len(each.heard) for each in open_streams]
+    committing = _tell(made, people)
+    await_("everybody to hear", lambda: all(len(each.heard) > k for each, k in zip(open_streams, known, strict=True)), 60.0)
+    took = [(each.heard[-1] - committing) * MILLISECONDS for each in open_streams]
+    title = f"events for all {len(open_streams):,} committed at once → their listeners"
+    return [
+        Figure(f"{title}, p50", percentile(took, 50), "ms"),
+        Figure(f"{title}, the last", max(took), "ms"),
+    ]
+
+
+def _tell(made: Harness, people: Sequence[UUID]) -> float:
+    """A notice for each of these people in one transaction; the moment when it was about to be committed."""
+    with made.transaction() as tx:
+        for each in people:
+            use_cases.write_notice(tx, user_id=each, kind=NoticeKind.LUMENS_CHANGED, data=TOLD, event_id=new_id())
+        return clock.monotonic()
+
+
+@contextmanager
+def many_open_files() -> Iterator[None]:
+    """As many as this user may have, for this process and all that it starts. Raises NothingMeasured when those are too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else hard
+    if wanted < 2 * STREAMS + 1_000:
+        raise NothingMeasured(
+            f"{STREAMS:,} streams need {2 * STREAMS + 1_000:,} open files: raise `ulimit -Hn`, which is {hard:,}."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
