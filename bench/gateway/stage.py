@@ -29,7 +29,7 @@ from ops.layout import Layout
 from ops.plan import Plan
 from ops.settings import PlatformSettings
 
-START_SECONDS = 30.0
+START_SECONDS = WELL_SECONDS = 30.0
 HTTP_KINDS = ("web", "stream")
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 
@@ -85,7 +85,7 @@ class Door:
         before, present = _addresses(self.targets), _addresses(targets)
         write_targets(self.layout, targets)
         await_gateway(self.layout, present, before - present)
-        await_("the gateway's replicas to be well", lambda: set(self._states()) <= {"UP"})
+        await_("the gateway's replicas to be well", lambda: all(each.startswith("UP") for each in self._states()), WELL_SECONDS)
 
     def with_notify(self, kind: str, addresses: Sequence[str]) -> Targets:
         """The same replicas, but for these of notify."""
