@@ -11,13 +11,13 @@ RUN := .venv/bin/python
 $(LUMIERE): requirements/dev.lock pyproject.toml ops/bootstrap.py
 	@$(PYTHON) ops/bootstrap.py environment
 
-.PHONY: help packages up demo status logs down clean test test-all test-faults check format lock manifests bench
+.PHONY: help packages up demo status logs down clean test test-all test-gateway test-faults check format lock manifests bench
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 packages:
-	@$(PYTHON) ops/bootstrap.py packages $(if $(DATABASE_URL),--external-database) $(if $(AMQP_URL),--external-broker)
+	@$(PYTHON) ops/bootstrap.py packages $(if $(DATABASE_URL),--external-database) $(if $(AMQP_URL),--external-broker) $(FOR_TESTS)
 
 up: packages $(LUMIERE)  ## Start the platform, or verify that it is well (SCALE="tasks=2 tasks-worker=2")
 	@$(LUMIERE) up $(if $(SCALE),--scale "$(SCALE)")
@@ -37,11 +37,16 @@ down: $(LUMIERE)  ## Stop everything
 clean: $(LUMIERE)  ## Stop everything and remove its data
 	@$(LUMIERE) clean
 
+test test-all: FOR_TESTS := --tests
+
 test: packages $(LUMIERE)  ## Run the tests with a short fault run; starts the servers it needs
 	@$(RUN) -m pytest -m "not long"
 
 test-all: packages $(LUMIERE)  ## Run every suite, the long ones too
 	@$(RUN) -m pytest
+
+test-gateway: packages $(LUMIERE)  ## The gateway's suites, and its doors in front of the platform (HAPROXY=haproxy:3.0: on that image's HAProxy)
+	@$(if $(HAPROXY),LUMIERE_HAPROXY_IMAGE=$(HAPROXY)) $(RUN) -m pytest gateway tests/journeys/test_hostile_tokens.py tests/journeys/test_matrix.py
 
 test-faults: packages $(LUMIERE)  ## Kill processes and inject failures, the long run
 	@$(RUN) -m pytest -m faults

@@ -5,8 +5,25 @@ from contextlib import ExitStack
 
 import pytest
 
+from libs.common.ids import random_token
 from ops.span_receiver import SpanReceiver
 from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, servers_in_environment
+from tests.other_haproxy import other_haproxy
+
+HAPROXY = pytest.StashKey[str | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let HAProxy be the one of a container image, when the environment names one."""
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    config.stash[HAPROXY] = stack.enter_context(other_haproxy())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so, since everything reads the same otherwise."""
+    if other := terminalreporter.config.stash[HAPROXY]:
+        terminalreporter.write_line(f"Tested on {other}")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -28,7 +45,13 @@ def spans() -> Iterator[SpanReceiver]:
 
 @pytest.fixture(scope="session")
 def platform(spans: SpanReceiver) -> Iterator[LivePlatform]:
-    """A whole platform behind its gateway, with state and ports of its own; it traces what a client asks to be traced."""
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint, "TRACE_SAMPLE_RATIO": "0"}
+    """A whole platform behind its gateway, with state and ports of its own; it traces what a client asks to be traced.
+    Its doors for machines are open."""
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint,
+        "TRACE_SAMPLE_RATIO": "0",
+        "CRON_SECRET": random_token(),
+        "STRIPE_WEBHOOK_SECRET": random_token(),
+    }
     with live_platform(TEST_FOLDER / "platform", **variables) as live:
         yield live

@@ -6,8 +6,9 @@ from joserfc.jwk import ECKey
 from bench.figures import Figure, against, limit
 from bench.timing import MICROSECONDS, costs
 from libs.common.auth import Revocations, Role, StaticKeys, TokenVerifier
+from libs.common.auth.dpop import BoundRequest, verify_proof
 from libs.common.auth.tokens import ALGORITHM
-from libs.common.testing import TestKeys, a_subject, claims_for, mint
+from libs.common.testing import TestKeys, a_subject, claims_for, mint, prove
 from libs.common.testing.harness import AUDIENCE, ORIGIN
 from libs.common.testing.tokens import KEY_ID
 
@@ -19,6 +20,9 @@ def measure(seconds: float) -> list[Figure]:
     keys = TestKeys()
     token = mint(keys, claims_for(a_subject(Role.ARTIST), ORIGIN, AUDIENCE))
     public = ECKey.import_key(keys.key.as_dict(private=False))
+    holder = ECKey.generate_key("P-256")
+    proof = prove(holder, "GET", f"{ORIGIN}/x", token)
+    request = BoundRequest("GET", ORIGIN, "/x", token, holder.thumbprint())
     known, revocations = StaticKeys({KEY_ID: public}), Revocations()
     cached = TokenVerifier(ORIGIN, AUDIENCE, known, revocations)
     took = costs(
@@ -29,6 +33,7 @@ def measure(seconds: float) -> list[Figure]:
                 token
             ),
             "platform, token seen before": lambda: cached.verify(token),
+            "platform, proof of possession": lambda: verify_proof(proof, request),
         },
         seconds,
     )

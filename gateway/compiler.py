@@ -7,28 +7,41 @@ import base64
 import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway import limits, paths
+from gateway import challenges, limits, origins, paths, rules, tls
+from gateway.access_log import formats
+from gateway.answers import MAP, Answers
 from gateway.keys import VerificationKey
-from gateway.manifest import GATEWAY, Manifest, ManifestError, Route
-from gateway.problems import ERRORS, error_file, problem
-from libs.common.auth.policy import Access, Rate
+from gateway.manifest import GATEWAY, Manifest, Route, written
+from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
+from gateway.rules import HTTP_PROCESSES
+from gateway.servers import SPARE
+from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
+from libs.common.auth.browser import SESSION_COOKIE, origin_of
+from libs.common.auth.policy import CRON_HEADER, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
+from libs.common.errors import CHALLENGES, NOTHING_HERE
+from libs.common.http.origins import OWN_SITES
 
 ADDRESS_KEY_DAYS = 3
-STREAM_TIMEOUT_SECONDS = 3_600
+STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")
-HTTP_PROCESSES = frozenset({"web", "stream"})
-PAGES_SOCKET = "pages.sock"
+POLICY_FILE = "policy.json"
+"""What a release was compiled from."""
+PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"
+BULK_SUFFIX = "-bulk"
 
 Targets = Mapping[str, Mapping[str, Sequence[str]]]
 """service → process → addresses `host:port` of its live replicas."""
+
+
+Routes = Sequence[tuple[Manifest, Route]]
 
 
 class TargetError(Exception):
@@ -57,6 +70,14 @@ class AmqpsDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class CronLock:
+    """A key and what the cron secret's HMAC under it is: enough to recognise the secret, not to know it."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """What of the settings shapes the configuration."""
 
@@ -68,9 +89,27 @@ class Door:
     secret: bytes
     trace_sample_percent: int = 10
     certificate: str | None = None
+    metrics_port: int | None = None
+    """Where an operator's Prometheus asks; shut when unset."""
     amqps: AmqpsDoor | None = None
+    origins: tuple[str, ...] = ()
+    """Other origins whose pages may read answers."""
+    http_port: int | None = None
+    """Where plain HTTP is led to TLS."""
+    acme: bool = False
+    """Whether that port also answers a certificate authority."""
+    cron_secret: str | None = None
+    """What schedulers present; None: routes for them do not exist."""
     certificates_digest: str = ""
     """Of what the certificate files hold: another one is another configuration, and so a reload."""
+
+    @property
+    def cron(self) -> "CronLock | None":
+        """How the cron secret is recognised."""
+        if self.cron_secret is None:
+            return None
+        key = hmac.digest(self.secret, b"cron door", sha256)
+        return CronLock(base64.b64encode(key).decode(), hmac.digest(key, self.cron_secret.encode(), sha256).hex().upper())
 
     @property
     def certificates(self) -> list[str]:
@@ -86,11 +125,23 @@ class Backend:
     service: str
     process: str
     servers: tuple[tuple[str, str], ...]
+    bulk: bool = False
+    """Whether it is the lane of uploads and downloads: the same replicas, with places of their own."""
+
+    @property
+    def replicated(self) -> bool:
+        """Whether one replica may be spared: the only one is never ejected."""
+        return len(self.servers) > 1
 
     @property
     def stream(self) -> bool:
         """Whether it holds thousands of quiet connections rather than a few busy ones."""
         return self.process == "stream"
+
+    @property
+    def lane_of(self) -> str:
+        """The backend whose health checks count for this one too."""
+        return self.name.removesuffix(BULK_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +154,57 @@ class Area:
 
 
 def compile_configuration(
-    manifests: Sequence[Manifest], door: Door, keys: Sequence[VerificationKey], targets: Targets, today: date
+    manifests: Sequence[Manifest],
+    door: Door,
+    keys: Sequence[VerificationKey],
+    targets: Targets,
+    today: date,
+    candidate: Sequence[Manifest] | None = None,
 ) -> dict[str, bytes]:
-    """File name → content. Raises ManifestError, TargetError."""
-    paths.refuse_overlaps(manifests)
-    routes = [(manifest, route) for manifest in manifests for route in manifest.routes if route.exposed]
-    _refuse_reserved(routes)
+    """File name → content. `candidate` is a policy that is tried beside the one in force. Raises ManifestError, TargetError."""
+    rules.refuse(manifests)
+    tried = None if candidate is None else _candidate(candidate)
+    routes = [
+        (manifest, route)
+        for manifest in manifests
+        for route in manifest.routes
+        if route.exposed and (route.allow is not Access.CRON or door.cron_secret is not None)
+    ]
     if door.amqps and not ADDRESS.match(door.amqps.broker):
         raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
     areas = _areas(routes)
     shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
+    answers = Answers()
     files = {
-        "haproxy.cfg": _template(door, keys, backends, areas),
+        "haproxy.cfg": _template(door, keys, backends, areas, tried, answers),
+        MAP: _lines(answers.lines()),
+        POLICY_FILE: written(manifests),
+        **{f"assets/{name}": static(name) for name in (STYLESHEET, ICON)},
         "maps/routes.map": _lines(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
-        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape)),
+        "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape, routes)),
         "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
         "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
         "maps/address_limits.map": _limit_lines(door.profile, "address"),
+        "maps/subject_at_once.map": _limit_lines(door.profile, "subject_at_once"),
+        "maps/address_at_once.map": _limit_lines(door.profile, "address_at_once"),
+        "maps/queues.map": _limit_lines(door.profile, "queue"),
+        "maps/priorities.map": _lines(f"{rate} {limits.priority(rate)}" for rate in Rate),
         "maps/address_keys.map": _lines(
             f"{day.isoformat()} {_address_key(door.secret, day.isoformat())}"
             for day in (today + timedelta(n) for n in range(-1, ADDRESS_KEY_DAYS))
         ),
+        **({"maps/origins.map": _lines(f"{each} {each}" for each in door.origins)} if door.origins else {}),
         "maps/keys.map": _lines(f"{key.key_id} {key.algorithm}" for key in keys),
         "non_canonical.lst": _lines(paths.NON_CANONICAL),
-        "errors/400.http": error_file(400),
-        "errors/408.http": error_file(408),
+        "errors/400.http": error_file(400, door.certificate is not None),
+        "errors/408.http": error_file(408, door.certificate is not None),
         **{f"keys/{key.file}": key.pem for key in keys},
     }
+    if tried is not None:
+        files |= _candidate_files(*tried)
     for area in areas:
         files[f"maps/area_{area.number}.map"] = _lines(
             f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
@@ -143,18 +215,39 @@ def compile_configuration(
     return dict(sorted(files.items()))
 
 
-def _refuse_reserved(routes: Iterable[tuple[Manifest, Route]]) -> None:
-    """Only the gateway's own manifest may use the processes that it answers itself."""
-    faults = [
-        f"{manifest.service}/policy.json: route {route.name} ({route.source}): process {route.process!r} takes no requests"
-        for manifest, route in routes
-        if manifest.service != GATEWAY and route.process not in HTTP_PROCESSES
-    ]
-    if faults:
-        raise ManifestError(faults)
+def _candidate(manifests: Sequence[Manifest]) -> tuple[Routes, tuple[Area, ...]]:
+    """The shaped routes of a candidate, and its areas. Routes for schedulers are left out: no role decides there."""
+    rules.refuse(manifests)
+    tried = [(each, route) for each in manifests for route in each.routes if route.exposed and route.allow is not Access.CRON]
+    return [pair for pair in tried if paths.is_shaped(pair[1])], _areas(tried)
 
 
-def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Backend], areas: Sequence[Area]) -> bytes:
+def _candidate_files(shaped: Routes, areas: Sequence[Area]) -> dict[str, bytes]:
+    """Who may and how long a body may be, by route: `access|body limit`."""
+
+    def value(route: Route) -> str:
+        return f"{_who(route)}|{route.body_limit}"
+
+    return {
+        "maps/candidate_routes.map": _lines(f"{route.method}:{paths.shape(route)} {value(route)}" for _, route in shaped),
+        "maps/candidate_areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
+        **{
+            f"maps/candidate_area_{area.number}.map": _lines(
+                f"^{route.method}:{paths.expression(route)[1:]} {value(route)}" for _, route in area.routes
+            )
+            for area in areas
+        },
+    }
+
+
+def _template(
+    door: Door,
+    keys: Sequence[VerificationKey],
+    backends: Sequence[Backend],
+    areas: Sequence[Area],
+    tried: tuple[Routes, tuple[Area, ...]] | None,
+    answers: Answers,
+) -> bytes:
     environment = Environment(
         loader=PackageLoader("gateway"),
         undefined=StrictUndefined,
@@ -163,50 +256,95 @@ def _template(door: Door, keys: Sequence[VerificationKey], backends: Sequence[Ba
         keep_trailing_newline=True,
         autoescape=select_autoescape(()),
     )
-    environment.globals.update(problem=problem)
+    environment.globals.update(problem=problem, body=answers.body)
     text = environment.get_template("haproxy.cfg.j2").render(
         door=door,
         keys=keys,
         backends=backends,
         areas=areas,
         errors=ERRORS,
+        cron=door.cron,
+        cron_header=CRON_HEADER,
+        nothing_here=NOTHING_HERE,
         uuid=paths.UUID,
         uuid_lower=paths.UUID.replace("A-F", ""),
         integer=paths.INTEGER,
         limits=limits,
+        address_factor=limits.address_factor(door.profile),
+        tls=tls,
+        origins=origins,
+        acme=challenges,
+        security_headers=SECURITY_HEADERS,
+        languages=LANGUAGES,
+        default_language=DEFAULT_LANGUAGE,
+        page_policy=PAGE_POLICY,
+        stylesheet=STYLESHEET,
+        icon=ICON,
+        kept_for_ever=KEPT_FOR_EVER,
         leeway=LEEWAY_SECONDS,
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,
+        session_cookie=SESSION_COOKIE,
+        origin=origin_of(door.issuer),
+        challenges=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
+        spare=SPARE,
+        measures_socket=MEASURES_SOCKET,
+        formats=formats(candidate=tried is not None),
+        candidate_areas=None if tried is None else tried[1],
         stream_timeout=STREAM_TIMEOUT_SECONDS,
+        stream_class=Rate.STREAM,
+        own_sites=" ".join(sorted(OWN_SITES)),
     )
     return text.encode()
 
 
+def _is_bulk(route: Route) -> bool:
+    """Whether it may hold its place for long, and so has one among its like."""
+    return route.process == "web" and (route.streams or route.timeout > limits.BULK_FROM_SECONDS)
+
+
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits."""
-    who = str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
-    streaming = route.stream or route.rate in {Rate.STREAM, Rate.UPLOAD}
-    seconds = STREAM_TIMEOUT_SECONDS if streaming else route.timeout
-    traits = [name for name, present in (("stream", streaming), ("page", route.page)) if present] or ["plain"]
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up."""
+    seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
+    # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
+    concealed = route.concealed and route.allow is not Access.CRON
+    found = {
+        "stream": route.streams,
+        "page": route.page,
+        "concealed": concealed,
+        "maintenance": route.during_maintenance,
+        "step_up": route.step_up is not None,
+    }
+    traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
         route.operation,
-        f"{manifest.service}-{route.process}",
-        who,
+        f"{manifest.service}-{route.process}{BULK_SUFFIX if _is_bulk(route) else ''}",
+        _who(route),
         route.rate,
         route.body_limit,
         round(seconds * 1000),
         "+".join(traits),
+        route.step_up or 0,
     )
     return "|".join(map(str, fields))
 
 
-def _methods(routes: Iterable[tuple[Manifest, Route]], key: Callable[[Route], str]) -> list[tuple[str, str]]:
-    """Per path the value of the Allow header. GET implies HEAD."""
+def _who(route: Route) -> str:
+    return str(route.allow) if isinstance(route.allow, Access) else ",".join(sorted(route.allow))
+
+
+def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = ()) -> list[tuple[str, str]]:
+    """Per path the value of the Allow header, with the methods of wider routes `everywhere`. GET implies HEAD.
+
+    A concealed route is not told of.
+    """
     found: dict[str, set[str]] = {}
-    for _, route in routes:
-        found.setdefault(key(route), set()).update({"GET", "HEAD"} if route.method == "GET" else {route.method})
+    wider = [route for _, route in everywhere if not route.concealed and not paths.is_shaped(route)]
+    for route in (route for _, route in routes if not route.concealed):
+        for each in (route, *(other for other in wider if paths.covers(other, route))):
+            found.setdefault(key(route), set()).update({"GET", "HEAD"} if each.method == "GET" else {each.method})
     return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
 
 
@@ -221,13 +359,17 @@ def _areas(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Area, ...]:
 
 
 def _backends(manifests: Sequence[Manifest], targets: Targets) -> tuple[Backend, ...]:
-    return tuple(
-        Backend(f"{manifest.service}-{process}", manifest.service, process, _servers(manifest.service, process, targets))
-        for manifest in manifests
-        if manifest.service != GATEWAY
-        for process in manifest.processes
-        if process in HTTP_PROCESSES
-    )
+    found: list[Backend] = []
+    for manifest in manifests:
+        for process in manifest.processes if manifest.service != GATEWAY else ():
+            if process not in HTTP_PROCESSES:
+                continue
+            servers = _servers(manifest.service, process, targets)
+            backend = Backend(f"{manifest.service}-{process}", manifest.service, process, servers)
+            found.append(backend)
+            if any(route.process == process and _is_bulk(route) for route in manifest.routes):
+                found.append(replace(backend, name=f"{backend.name}{BULK_SUFFIX}", bulk=True))
+    return tuple(found)
 
 
 def _servers(service: str, process: str, targets: Targets) -> tuple[tuple[str, str], ...]:

@@ -7,23 +7,29 @@ from typing import Any
 
 import httpx
 
+from gateway import limits
 from gateway.compiler import TargetError
 from gateway.folder import Folder
+from gateway.gauges import gauges
 from gateway.haproxy import HaproxyAway, HaproxyError
+from gateway.maintenance import Decision
 from gateway.manifest import GATEWAY, ManifestError
+from gateway.measures import Measures
 from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
+from gateway.sweep import sweep
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
 from libs.common.telemetry import logger
 
-SESSION_REVOKED, KEY_CHANGED = "auth.session.revoked", "auth.key.changed"
+SESSION_REVOKED, KEY_CHANGED, MAINTENANCE_CHANGED = "auth.session.revoked", "auth.key.changed", "auth.maintenance.changed"
 WATCH_SECONDS = 0.3
 KEYS_SECONDS = 5.0
 REVOCATIONS_SECONDS = 10.0
+MAINTENANCE_SECONDS = 10.0
 FIRST_SECONDS = 0.5
 """Pause between attempts until auth has answered once."""
 FETCH_TIMEOUT_SECONDS = 2.0
@@ -33,7 +39,7 @@ Fetch = Callable[[], None]
 
 
 class Control:
-    """Threads around one Gateway: files, keys, revocations, broadcast, pages. None waits for another."""
+    """Threads around one Gateway: files, keys, revocations, broadcast, pages, measures. None waits for another."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
@@ -42,10 +48,17 @@ class Control:
         self._token = settings.revocation_list_token.get_secret_value()
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
-        heard = {SESSION_REVOKED: self._session_revoked, KEY_CHANGED: self._key_changed}
+        self._maintenance = Periodic("maintenance", self._fetch_maintenance, MAINTENANCE_SECONDS)
+        heard = {
+            SESSION_REVOKED: self._session_revoked,
+            KEY_CHANGED: self._key_changed,
+            MAINTENANCE_CHANGED: self._maintenance_changed,
+        }
         handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
-        self._pages = Pages(self.gateway, settings, self.status)
+        self._unstated = settings.operator().unstated
+        self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
+        self._pages = Pages(self.gateway, settings, self.status, metrics=self._measures.exposition)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -57,15 +70,20 @@ class Control:
                 "watch": self._watch,
                 "keys": self._keys.run,
                 "revocations": self._revocations.run,
+                "maintenance": self._maintenance.run,
                 "broadcast": self._broadcast.run,
                 "pages": self._pages.run,
+                "sweep": self._sweep,
+                "measures": self._measures.run,
             }.items()
         ]
         for thread in threads:
             thread.start()
         log.info("gateway.control.started")
+        if self._unstated:  # visitors of a public installation are owed this; its legal pages say that it is missing
+            log.warning("gateway.operator.unstated", settings=self._unstated)
         self._stopped.wait()
-        for fetched in (self._keys, self._revocations):
+        for fetched in (self._keys, self._revocations, self._maintenance):
             fetched.wake()
         for thread in threads:
             thread.join(FETCH_TIMEOUT_SECONDS)
@@ -76,11 +94,14 @@ class Control:
         """What an administrator may see of this process."""
         return {
             "release": self.gateway.folder.current_release(),
+            "unstated": self._unstated,
             "keys": [key.key_id for key in self.gateway.keys],
             "revocations": self.gateway.revocation_counts(),
             "broadcast": self._broadcast.receiving.is_set(),
             "keys_fetched": self._keys.worked,
             "revocations_fetched": self._revocations.worked,
+            "maintenance": self.gateway.maintenance.document(),
+            "maintenance_fetched": self._maintenance.worked,
         }
 
     def _watch(self, stopped: threading.Event) -> None:
@@ -91,11 +112,16 @@ class Control:
             if now != seen and guarded("compile", self.gateway.compile):
                 seen = now
             guarded("reconcile", self.gateway.reconcile)
+            guarded("tell acts", self.gateway.tell_acts)
             counted = self._unknown_keys()
             if counted > unknown_keys:
                 self._keys.wake()
             unknown_keys = counted
             stopped.wait(WATCH_SECONDS)
+
+    def _sweep(self, stopped: threading.Event) -> None:
+        while not stopped.wait(limits.SWEEP_SECONDS):
+            guarded("sweep", lambda: sweep(self.gateway.haproxy), quiet=True)
 
     def _unknown_keys(self) -> int:
         try:
@@ -107,7 +133,14 @@ class Control:
         self.gateway.take_keys(self._get("/.well-known/jwks.json"))
 
     def _fetch_revocations(self) -> None:
-        self.gateway.take_revocations(self._get("/internal/revocations", {"Authorization": f"Bearer {self._token}"}))
+        self.gateway.take_revocations(self._get("/internal/revocations", self._as_service()))
+
+    def _fetch_maintenance(self) -> None:
+        known = self.gateway.maintenance.revision
+        self.gateway.hear_auth(Decision.model_validate(self._get("/internal/maintenance", self._as_service())), known)
+
+    def _as_service(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
         answer = self._client.get(path, headers=headers)
@@ -125,9 +158,12 @@ class Control:
             guarded("forget key", lambda: self.gateway.forget_key(str(envelope.data.get("key_id"))))
         self._keys.wake()
 
+    def _maintenance_changed(self, envelope: Envelope) -> None:
+        self.gateway.hear_auth(Decision.model_validate(envelope.data))
+
     def _connected(self) -> None:
-        self._keys.wake()
-        self._revocations.wake()
+        for fetched in (self._keys, self._revocations, self._maintenance):
+            fetched.wake()
 
 
 class Periodic:

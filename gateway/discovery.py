@@ -2,17 +2,20 @@
 
 import socket
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gateway import manifest
+from gateway import limits, manifest
 from gateway.compiler import TargetError, Targets
+from libs.common import clock
 
 WEB, STREAM = "web", "stream"
 SERVED = (WEB, STREAM)
 PORT = 8000
+UNKNOWN_NAME = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
 Resolve = Callable[[str], list[str]]
 
@@ -59,35 +62,60 @@ class FileTargets:
 
 
 class NamedTargets:
-    """Every address behind the names `<service>` and `<service>-stream`, as container networks answer them."""
+    """Every address behind the names `<service>` and `<service>-stream`, as container networks answer them.
+
+    A name server that does not answer takes no replica away: what it said last holds for a while, and health checks tell who is
+    gone.
+    """
 
     def __init__(self, manifests: Callable[[], Iterable[Path]], resolve: Resolve | None = None) -> None:
         self._manifests = manifests
         self._resolve = resolve or addresses_of
+        self._lookups = ThreadPoolExecutor(limits.LOOKUPS_AT_ONCE, "lookup")
+        self._known: dict[str, tuple[float, list[str]]] = {}
 
     def read(self) -> Targets:
         """The replicas that answer to a name now; a name without an address has none."""
-        found: dict[str, dict[str, list[str]]] = {}
+        wanted: dict[str, list[str]] = {}
         for each in manifest.read(self._manifests()):
-            if each.service == manifest.GATEWAY:
-                continue
-            processes = {route.process for route in each.routes} & set(SERVED)
-            found[each.service] = {process: self._replicas(each.service, process) for process in sorted(processes)}
-        return found
+            if each.service != manifest.GATEWAY:
+                wanted[each.service] = sorted({route.process for route in each.routes} & set(SERVED))
+        found = self._addresses({_name(service, process) for service, processes in wanted.items() for process in processes})
+        return {
+            service: {process: [f"{each}:{PORT}" for each in found[_name(service, process)]] for process in processes}
+            for service, processes in wanted.items()
+        }
 
     def fingerprint(self) -> object:
         """The addresses themselves."""
         return self.read()
 
-    def _replicas(self, service: str, process: str) -> list[str]:
-        name = service if process == WEB else f"{service}-{process}"
-        return [f"{address}:{PORT}" for address in self._resolve(name)]
+    def _addresses(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Look all names up side by side."""
+        lookups = {name: self._lookups.submit(self._resolve, name) for name in sorted(names)}
+        wait(lookups.values(), limits.LOOKUP_SECONDS)
+        return {name: self._answer(name, lookup) for name, lookup in lookups.items()}
+
+    def _answer(self, name: str, lookup: Future[list[str]]) -> list[str]:
+        now = clock.monotonic()
+        if lookup.done() and lookup.exception() is None:
+            self._known[name] = now, lookup.result()
+        else:
+            lookup.cancel()
+        answered_at, addresses = self._known.get(name, (now, []))
+        return addresses if now - answered_at <= limits.LOOKUP_KEPT_SECONDS else []
+
+
+def _name(service: str, process: str) -> str:
+    return service if process == WEB else f"{service}-{process}"
 
 
 def addresses_of(name: str) -> list[str]:
-    """The IPv4 addresses of a name, sorted; none when it is not known."""
+    """The IPv4 addresses of a name, sorted; none when it is not known. Raises OSError when nobody could say."""
     try:
         answers = socket.getaddrinfo(name, PORT, socket.AF_INET, socket.SOCK_STREAM)
-    except OSError:
-        return []
+    except socket.gaierror as error:
+        if error.errno in UNKNOWN_NAME:
+            return []
+        raise
     return sorted({str(answer[4][0]) for answer in answers})

@@ -1,7 +1,8 @@
 """The gateway's folder: releases (one compiled configuration each), the sockets, and the state that outlives both.
 
 releases/<digest>/haproxy.cfg, maps/, keys/, errors/     current → releases/<digest>
-run/admin.sock, master.sock, pages.sock, peers.sock      state/jwks.json, revoked_sessions.map, not_before.map, servers.state
+run/admin.sock, master.sock, pages.sock, peers.sock
+state/jwks.json, revoked_sessions.map, not_before.map, withdrawn_keys.map, maintenance.map, servers.state
 """
 
 import fcntl
@@ -11,9 +12,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
+
+from libs.common import clock
+from libs.common.telemetry import logger
 
 RELEASES_KEPT = 3
-STATE_FILES = ("revoked_sessions.map", "not_before.map", "servers.state")
+STATE_FILES = ("revoked_sessions.map", "not_before.map", "withdrawn_keys.map", "maintenance.map", "servers.state")
+LOCK_POLL_SECONDS = 0.01
+
+log = logger(__name__)
 
 
 class Folder:
@@ -31,10 +39,16 @@ class Folder:
             (self.state / name).touch(mode=0o600)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Held while a release is made: the two processes of the gateway share the folder."""
-        with (self.root / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def locked(self, name: str = "lock", seconds: float | None = None) -> Iterator[None]:
+        """Held by one at a time, of all threads and processes that share the folder; by default while a release is made.
+
+        Waits for ever, or for so many seconds and then goes on without: for what must not depend on a process that hangs.
+        """
+        with (self.root / name).open("w") as file:
+            if seconds is None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            elif not _lock_within(file.fileno(), seconds):
+                log.error("gateway.lock.ignored", lock=name, waited_seconds=seconds)
             yield
 
     def write_state(self, name: str, content: bytes) -> None:
@@ -45,6 +59,26 @@ class Folder:
         """One state file; empty when it was never written."""
         path = self.state / name
         return path.read_bytes() if path.exists() else b""
+
+    def append_state(self, name: str, line: bytes) -> None:
+        """Add a line to one state file."""
+        descriptor = os.open(self.state / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def drop_state(self, name: str) -> None:
+        """Forget one state file."""
+        (self.state / name).unlink(missing_ok=True)
+
+    def stamp(self, name: str) -> object:
+        """Changes whenever one state file is replaced."""
+        path = self.state / name
+        if not path.exists():
+            return None
+        facts = path.stat()
+        return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
     def stage(self, files: Mapping[str, bytes]) -> str:
         """Write a release beside the current one and return its name, which is the digest of its content."""
@@ -77,6 +111,19 @@ class Folder:
         """Forget a release that was refused."""
         if release != self.current_release():
             shutil.rmtree(self.releases / release, ignore_errors=True)
+
+
+def _lock_within(descriptor: int, seconds: float) -> bool:
+    deadline, pause = clock.monotonic() + seconds, Event()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if clock.monotonic() > deadline:
+                return False
+            pause.wait(LOCK_POLL_SECONDS)
+        else:
+            return True
 
 
 def _write(path: Path, content: bytes) -> None:

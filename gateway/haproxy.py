@@ -8,14 +8,17 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from gateway import servers
 from gateway.folder import Folder
 from libs.common import clock
 
 SOCKET_TIMEOUT_SECONDS = 2
 RELOAD_SECONDS = 5
+LOCK_SECONDS = 2 * RELOAD_SECONDS
+"""A process that hangs while it pushes or reloads keeps others from it for so long and no longer."""
 ANSWER_MAX = 64 * 1024 * 1024
 LINES_PER_COMMAND = 200
 CONFIGURATION = "haproxy.cfg"
@@ -70,11 +73,15 @@ def short_path(path: Path) -> Iterator[str]:
 
 
 class Haproxy:
-    """Commands to the running HAProxy. Pushes and reloads exclude each other, so that no entry falls between two workers."""
+    """Commands to the running HAProxy.
+
+    Pushes and reloads exclude each other, also those of other processes, so that no entry falls between two workers.
+    """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._lock = threading.RLock()
+        self._depth = 0
 
     def command(self, text: str, name: str = "admin.sock") -> str:
         """One command on a socket of ours. Raises HaproxyAway."""
@@ -101,27 +108,41 @@ class Haproxy:
         return int(found[1]) if found else 0
 
     def replicas(self) -> dict[str, dict[str, str]]:
-        """Backend → server → its state as the health checks see it. Raises HaproxyAway."""
+        """Backend → replica → its state: UP or DOWN as the health checks see it, or EJECTED. Raises HaproxyAway."""
         rows = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
         found: dict[str, dict[str, str]] = {}
         for row in rows:
             if row["svname"] not in {"FRONTEND", "BACKEND"} and row["check_status"]:
                 found.setdefault(row["pxname"], {})[row["svname"]] = row["status"]
-        return found
+        return {backend: servers.states(states) for backend, states in found.items()}
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Nobody else pushes or reloads meanwhile."""
+        with self._lock:
+            self._depth += 1
+            try:
+                with self._folder.locked("haproxy.lock", LOCK_SECONDS) if self._depth == 1 else nullcontext():
+                    yield
+            finally:
+                self._depth -= 1
+
+    def entries(self, file: str) -> dict[str, str]:
+        """A map of the running worker. Raises HaproxyAway, HaproxyError."""
+        answer = self.command(f"show map {file}")
+        found = [re.fullmatch(r"0x[0-9a-f]+ (\S+) (.*)", line) for line in answer.splitlines() if line]
+        if not all(found):
+            raise HaproxyError(f"show map {file}: {answer.strip()}")
+        return {each[1]: each[2] for each in found if each}
 
     def add(self, file: str, entries: Mapping[str, str]) -> None:
         """Add entries to a map of the running worker. Raises HaproxyAway, HaproxyError."""
-        with self._lock:
+        with self.exclusively():
             self._load(file, "", list(entries.items()))
-
-    def delete(self, file: str, key: str) -> None:
-        """Take one entry out of a map; one that is not there is no fault. Raises HaproxyAway."""
-        with self._lock:
-            self.command(f"del map {file} {key}")
 
     def replace(self, file: str, entries: Mapping[str, str]) -> None:
         """Replace a whole map at once. Raises HaproxyAway, HaproxyError."""
-        with self._lock:
+        with self.exclusively():
             answer = self.command(f"prepare map {file}")
             version = re.search(r"New version created: (\d+)", answer)
             if not version:
@@ -140,12 +161,16 @@ class Haproxy:
             raise HaproxyError(f"{command.splitlines()[0]}: {answer}")
 
     @contextmanager
-    def reloading(self) -> Iterator[None]:
-        """Around the switch to another release: reload on leaving, return once the new worker answers. Raises HaproxyError."""
-        with self._lock:
+    def reloading(self, configuration: str) -> Iterator[None]:
+        """Around the switch to another release with this configuration: reload on leaving, return once the new worker answers.
+
+        Raises HaproxyError.
+        """
+        with self.exclusively():
             before = self.worker()
             if before is not None:
-                self._folder.write_state("servers.state", self.command("show servers state").encode())
+                state = servers.joining(configuration, self.command("show servers state"))
+                self._folder.write_state("servers.state", state.encode())
             yield
             if before is not None:
                 self.command("reload", "master.sock")

@@ -32,4 +32,6 @@ class VerificationKey:
 def verification_keys(document: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
     """The usable keys of a JWK Set (RFC 7517), by key id. Ids that could mean something to the configuration are left out."""
     keys = parse_key_set(document)
-    return tuple(VerificationKey(key_id, keys[key_id].as_pem(private=False)) for key_id in sorted(keys) if KEY_ID.match(key_id))
+    return tuple(
+        VerificationKey(key_id, keys[key_id].as_pem(private=False)) for key_id in sorted(keys) if KEY_ID.fullmatch(key_id)
+    )

@@ -1,13 +1,16 @@
 """Policy manifests: what each service declared of its routes, read strictly. Nothing is compiled that was not declared."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from libs.common.auth.policy import Access, Idempotency, Rate, Role
+from gateway import places
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Idempotency, Rate, Role
 
 Kind = Literal["uuid", "int", "string", "path"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -24,17 +27,20 @@ def manifest_paths(root: Path = ROOT) -> list[Path]:
 
 
 class ManifestError(Exception):
-    """Manifests that must not be compiled. The message names file and route of every fault."""
+    """Manifests that must not be compiled. The message names file, line and route of every fault."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
+    def __init__(self, faults: Sequence[str], readable: Sequence["Manifest"] = ()) -> None:
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
+        self.readable = tuple(readable)
+        """The manifests that had no fault of their own."""
 
 
 class Route(BaseModel):
     """One route as its service declared it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # A member that nobody here knows could be a restriction that nobody here would enforce.
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Method
     path: str
@@ -46,11 +52,14 @@ class Route(BaseModel):
     timeout: float = Field(gt=0, le=3_600)
     stream: bool = False
     page: bool = False
-    step_up: str | int | None = None
+    step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
+    during_maintenance: bool = False
+    concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
     consumes: tuple[str, ...] = ()
     process: str = Field(default="web", pattern=NAME)
     source: str
+    _entry: tuple[Path, int] | None = PrivateAttr(None)
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -73,6 +82,25 @@ class Route(BaseModel):
         """Method and path, for people."""
         return f"{self.method} {self.path}"
 
+    @property
+    def streams(self) -> bool:
+        """Whether bodies and answers pass as they come, however long that takes."""
+        return self.stream or self.rate in {Rate.STREAM, Rate.UPLOAD}
+
+    @property
+    def place(self) -> str:
+        """`file:line` of the declaration; the source alone when it was not read from a file."""
+        return places.place_of(*self._entry, self.source) if self._entry else self.source
+
+    @property
+    def described(self) -> str:
+        """Where and what, to begin a fault with."""
+        return f"{self.place}: route {self.name} ({self.source})"
+
+    def read_from(self, manifest: Path, number: int) -> None:
+        """Remember the manifest and which of its entries this is."""
+        self._entry = (manifest, number)
+
     @model_validator(mode="after")
     def _path_and_parameters_agree(self) -> "Route":
         if not TEMPLATE.match(self.path):
@@ -86,70 +114,97 @@ class Route(BaseModel):
             raise ValueError("a parameter of kind path must be the last segment")
         if any(segment in {".", ".."} for segment in self.segments):
             raise ValueError("a path may not hold dot segments")
+        if self.step_up is not None and isinstance(self.allow, Access) and self.allow is not Access.SIGNED_IN:
+            raise ValueError("step_up is for routes that a person signs in for")
         return self
-
-
-def _distinct(routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    operations = [route.operation for route in routes]
-    twice = sorted({operation for operation in operations if operations.count(operation) > 1})
-    if twice:
-        raise ValueError(f"operations must be unique: {', '.join(twice)}")
-    return routes
 
 
 class Manifest(BaseModel):
     """All routes of one service."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     service: str = Field(pattern=NAME)
     processes: tuple[Annotated[str, Field(pattern=NAME)], ...]
-    routes: Annotated[tuple[Route, ...], AfterValidator(_distinct)]
-
-    @model_validator(mode="after")
-    def _processes_are_declared(self) -> "Manifest":
-        unknown = sorted({route.process for route in self.routes} - set(self.processes))
-        if unknown:
-            raise ValueError(f"routes name processes that the service does not have: {', '.join(unknown)}")
-        return self
+    routes: tuple[Route, ...]
 
 
 def read(paths: Iterable[Path]) -> tuple[Manifest, ...]:
-    """Read manifests in the order of their services. Raises ManifestError that names every fault with file and route."""
-    manifests: list[tuple[str, Manifest]] = []
+    """Read manifests in the order of their services. Raises ManifestError that names every fault with file, line and route."""
+    manifests: list[tuple[Path, Manifest]] = []
     faults: list[str] = []
     for path in sorted(paths):
-        name = f"{path.parent.name}/{path.name}"
         try:
-            manifests.append((name, Manifest.model_validate_json(path.read_bytes())))
-        except ValidationError as error:
-            faults += [
-                _sentence(name, path, item["loc"], item["msg"]) for item in error.errors(include_url=False, include_input=False)
-            ]
-        except OSError as error:
-            faults.append(f"{name}: cannot be read: {error.strerror}")
+            manifests.append((path, _read(path)))
+        except ManifestError as error:
+            faults += error.faults
     services = [manifest.service for _, manifest in manifests]
     faults += [
-        f"{name}: a second manifest of service {m.service}"
-        for i, (name, m) in enumerate(manifests)
-        if m.service in services[:i]
+        f"{places.name_of(path)}:1: a second manifest of service {each.service}"
+        for number, (path, each) in enumerate(manifests)
+        if each.service in services[:number]
     ]
+    found = tuple(sorted((manifest for _, manifest in manifests), key=lambda manifest: manifest.service))
     if faults:
-        raise ManifestError(faults)
-    return tuple(sorted((manifest for _, manifest in manifests), key=lambda manifest: manifest.service))
+        raise ManifestError(faults, found)
+    return found
 
 
-def _sentence(name: str, path: Path, location: tuple[int | str, ...], message: str) -> str:
-    route = _route_at(path, location)
-    field = ".".join(str(part) for part in (location[2:3] if route else location))
-    return f"{name}: {f'route {route}: ' if route else ''}{f'{field}: ' if field else ''}{message}"
+def written(manifests: Iterable[Manifest]) -> bytes:
+    """Several manifests in one document, as `read_written` takes it."""
+    return _SEVERAL.dump_json(tuple(manifests), indent=1)
 
 
-def _route_at(path: Path, location: tuple[int | str, ...]) -> str:
+def read_written(content: bytes) -> tuple[Manifest, ...]:
+    """The manifests of one document. Raises ManifestError."""
+    try:
+        return _SEVERAL.validate_json(content)
+    except ValidationError as error:
+        raise ManifestError([f"{error.error_count()} faults in what was written: it is of another version"]) from None
+
+
+_SEVERAL = TypeAdapter(tuple[Manifest, ...])
+
+
+def _read(path: Path) -> Manifest:
+    """One manifest. Raises ManifestError."""
+    name = places.name_of(path)
+    try:
+        content = path.read_bytes()
+        json.loads(content)
+    except OSError as error:
+        raise ManifestError([f"{name}:1: cannot be read: {error.strerror}"]) from None
+    except json.JSONDecodeError as error:
+        raise ManifestError([f"{name}:{error.lineno}: is no JSON: {error.msg}; run `make manifests`"]) from None
+    except UnicodeDecodeError:
+        raise ManifestError([f"{name}:1: is not written in UTF-8; run `make manifests`"]) from None
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise ManifestError([_sentence(path, item["loc"], item["msg"]) for item in _items(error)]) from None
+    for number, route in enumerate(manifest.routes):
+        route.read_from(path, number)
+    if repeated := places.repeated_members(content.decode()):
+        raise ManifestError([_sentence(path, () if number is None else ("routes", number), what) for number, what in repeated])
+    return manifest
+
+
+def _items(error: ValidationError) -> Sequence[ErrorDetails]:
+    return error.errors(include_url=False, include_input=False)
+
+
+def _sentence(path: Path, location: tuple[int | str, ...], message: str) -> str:
+    """One fault: file, line, route, field, what is wrong."""
     if len(location) < 2 or location[0] != "routes" or not isinstance(location[1], int):
-        return ""
-    raw = _Names.model_validate_json(path.read_bytes()).routes[location[1]]
-    return f"{raw.method} {raw.path} ({raw.source})"
+        field = ".".join(map(str, location))
+        return f"{places.name_of(path)}:1: {f'{field}: ' if field else ''}{message}"
+    try:
+        raw = _Names.model_validate_json(path.read_bytes()).routes[location[1]]
+    except ValidationError:  # an entry that is not even an object
+        raw = _Names.Entry()
+    place = places.place_of(path, location[1], str(raw.source))
+    field = ".".join(map(str, location[2:3]))
+    return f"{place}: route {raw.method} {raw.path} ({raw.source}): {f'{field}: ' if field else ''}{message}"
 
 
 class _Names(BaseModel):

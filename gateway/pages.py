@@ -1,5 +1,8 @@
-"""The gateway's own few pages, on a socket that only HAProxy can reach: `/health` for administrators, and what the platform
-publishes about itself: the OpenAPI and AsyncAPI documents and the schemas of events."""
+"""The gateway's own few pages, on a socket that only HAProxy can reach.
+
+`/health` for administrators, what the platform publishes about itself (the OpenAPI and AsyncAPI documents, schemas of events),
+and what people read in a browser (`gateway/site`).
+"""
 
 import socket
 from collections.abc import Callable
@@ -8,14 +11,22 @@ from threading import Event
 from typing import Any
 
 from flask import Flask, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.asyncapi import Catalogue
+from gateway.challenges import show_challenges
 from gateway.compiler import PAGES_SOCKET
 from gateway.haproxy import HaproxyAway, short_path
 from gateway.manifest import ROOT
 from gateway.openapi import merged
 from gateway.settings import GatewaySettings
+from gateway.site import documents
+from gateway.site.published import Published
+from gateway.site.rendering import PAGE_POLICY, preferred, render, wants_page
+from gateway.site.security_txt import security_txt
+from gateway.site.words import words
 from gateway.state import Gateway
+from libs.common import clock
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import StaticKeys, TokenVerifier, parse_key_set
 from libs.common.errors import Forbidden, MethodNotAllowed, NotFound, Problem, Unauthenticated
@@ -23,28 +34,47 @@ from libs.common.http.answers import problem_response
 
 BACKLOG = 128
 POLL_SECONDS = 0.5
-DOCUMENT_SECONDS = 3_600
+DOCUMENT_CACHE = "public, max-age=3600"
 """How long anybody may keep a published document before asking again."""
+JSON_MEDIA_TYPE = "application/json"
 SCHEMA_MEDIA_TYPE = "application/schema+json"
+TEXT_MEDIA_TYPE = "text/plain; charset=utf-8"
 
 
 class Pages:
     """A small WSGI application and its server."""
 
     def __init__(
-        self, gateway: Gateway, settings: GatewaySettings, status: Callable[[], dict[str, Any]], root: Path = ROOT
+        self,
+        gateway: Gateway,
+        settings: GatewaySettings,
+        status: Callable[[], dict[str, Any]],
+        root: Path = ROOT,
+        *,
+        metrics: Callable[[], bytes],
     ) -> None:
         self._gateway = gateway
         self._settings = settings
         self._status = status
         self._root = root
         self._events = Catalogue(root)
+        self._operator = settings.operator()
+        self._openapi: tuple[object, Published] | None = None
         self.app = Flask("gateway", static_folder=None)
         self.app.add_url_rule("/health", view_func=self.health)
+        self.app.add_url_rule("/", view_func=self.home)
+        self.app.add_url_rule("/docs", view_func=self.docs)
+        self.app.add_url_rule("/assets/<name>", view_func=self.asset)
+        self.app.add_url_rule("/legal/<page>", view_func=self.legal)
+        self.app.add_url_rule("/.well-known/security.txt", view_func=self.security_txt)
+        # Not in the policy, so the public door does not know it: HAProxy asks for it on the port for metrics alone.
+        self.app.add_url_rule("/metrics", view_func=lambda: Response(metrics(), content_type=CONTENT_TYPE_LATEST))
         self.app.add_url_rule("/openapi.json", view_func=self.openapi)
         self.app.add_url_rule("/asyncapi.json", view_func=self.asyncapi)
         self.app.add_url_rule("/events", view_func=self.events)
         self.app.add_url_rule("/events/<event_type>/<int:version>", view_func=self.event_schema)
+        if settings.gateway_acme_challenges is not None:
+            show_challenges(self.app, settings.gateway_acme_challenges)
         self.app.register_error_handler(Problem, self._problem)
         self.app.register_error_handler(404, lambda _: self._problem(NotFound("There is no page at this address.")))
         self.app.register_error_handler(405, lambda _: self._problem(MethodNotAllowed("This page is only read.")))
@@ -69,10 +99,41 @@ class Pages:
             replicas = {}
         return self._json({**self._status(), "replicas": replicas})
 
+    def home(self) -> Response:
+        """What this is, and where to go from here."""
+        return documents.home(self._language()).answer(request)
+
+    def docs(self) -> Response:
+        """The API document in a reader."""
+        return documents.docs(self._language()).answer(request)
+
+    def asset(self, name: str) -> Response:
+        """What the reader loads."""
+        if name not in documents.ASSETS:
+            raise NotFound("There is no such file.")
+        return documents.asset(name).answer(request)
+
+    def legal(self, page: str) -> Response:
+        """A legal text in the reader's language."""
+        if page not in documents.LEGAL:
+            raise NotFound("There is no such page.")
+        return documents.legal(page, self._language(), self._operator).answer(request)
+
+    def security_txt(self) -> Response:
+        """Where to report a vulnerability (RFC 9116)."""
+        text = security_txt(self._operator, self._settings.lumiere_origin, clock.now().date())
+        if text is None:
+            raise NotFound("The operator has named no contact for security reports.")
+        return Published.of(text.encode(), TEXT_MEDIA_TYPE, DOCUMENT_CACHE).answer(request)
+
     def openapi(self) -> Response:
-        """All services in one OpenAPI 3.1 document."""
-        documents = sorted((self._root / "services").glob("*/openapi.json"))
-        return self._json(merged(self._settings.lumiere_origin, documents))
+        """All services in one OpenAPI 3.1 document: made once, and again when one of theirs was."""
+        sources = sorted((self._root / "services").glob("*/openapi.json"))
+        seen = [(path, path.stat().st_mtime_ns) for path in sources]
+        if self._openapi is None or self._openapi[0] != seen:
+            document = merged(self._settings.lumiere_origin, self._settings.lumiere_env, sources)
+            self._openapi = seen, self._prepared(document, JSON_MEDIA_TYPE)
+        return self._openapi[1].answer(request)
 
     def asyncapi(self) -> Response:
         """All services in one AsyncAPI 3.0 document."""
@@ -86,14 +147,15 @@ class Pages:
         """The JSON Schema of one event's data; its `$id` is the event's `dataschema`."""
         return self._published(self._events.schema(event_type, version), SCHEMA_MEDIA_TYPE)
 
-    def _published(self, document: dict[str, Any], media_type: str = "application/json") -> Response:
+    def _published(self, document: dict[str, Any], media_type: str = JSON_MEDIA_TYPE) -> Response:
         """A document that anybody may keep for a while, and ask for again by its tag."""
-        answer = Response(self.app.json.dumps(document), content_type=media_type)
-        answer.cache_control.public = True
-        answer.cache_control.max_age = DOCUMENT_SECONDS
-        answer.add_etag()
-        answer.make_conditional(request)
-        return answer
+        return self._prepared(document, media_type).answer(request)
+
+    def _prepared(self, document: dict[str, Any], media_type: str) -> Published:
+        return Published.of(self.app.json.dumps(document).encode(), media_type, DOCUMENT_CACHE)
+
+    def _language(self) -> str:
+        return preferred(request.accept_languages, request.args.get("lang"))
 
     def _require_admin(self) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -108,7 +170,15 @@ class Pages:
         return Response(self.app.json.dumps(document), content_type="application/json")
 
     def _problem(self, problem: Problem) -> Response:
-        return problem_response(problem, request.path, request.headers.get("X-Request-Id", ""))
+        """The same two forms as HAProxy's own refusals: a page for who asks for HTML and not for JSON (gateway/answers.py)."""
+        request_id = request.headers.get("X-Request-Id", "")
+        if not wants_page(request.headers.get("Accept", "")):
+            return problem_response(problem, request.path, request_id)
+        language = self._language()
+        told = words("", problem.status, language)
+        page = render("error.html", language, words=told, status=problem.status, path=request.path, request_id=request_id)
+        headers = {**problem.headers(), "Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
+        return Response(page, status=problem.status, content_type=documents.HTML, headers=headers)
 
     def _listener(self) -> Any:
         from gevent.socket import socket as gevent_socket

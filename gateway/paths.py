@@ -7,9 +7,8 @@ expressions, kept apart by their first literal segments.
 
 import re
 from collections.abc import Sequence
-from itertools import combinations
 
-from gateway.manifest import Kind, Manifest, ManifestError, Route
+from gateway.manifest import Kind, Route
 
 UNRESERVED = r"[A-Za-z0-9._~-]"
 UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
@@ -22,20 +21,29 @@ PATTERNS: dict[Kind, str] = {
 }
 SHAPED = frozenset({"uuid", "int"})
 
-NON_CANONICAL = (
-    r"[^A-Za-z0-9._~!$&'()*+,;=:@%/-]",  # outside RFC 3986 section 3.3
-    r"//",
-    r"/\.\.?(?:[/;]|$)",
-    r"%(?![0-9A-Fa-f]{2})",
-    # An encoded slash, backslash, control or unreserved character.
-    r"%(?:2[fFdDeE]|5[cCfF]|7[eEfF]|[01][0-9A-Fa-f]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])",
-)
+TWO_WAYS = {
+    r"[^A-Za-z0-9._~!$&'()*+,;=:@%/-]": "a character that no path may hold (RFC 3986 section 3.3)",
+    r"//": "doubled slashes",
+    r"/\.\.?(?:[/;]|$)": "a dot segment",
+    r"%(?![0-9A-Fa-f]{2})": "a percent sign that two hexadecimal digits do not follow",
+    r"%(?:2[fFdDeE]|5[cCfF]|7[eEfF]|[01][0-9A-Fa-f]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])": (
+        "an encoded slash, backslash, control or unreserved character"
+    ),
+}
 """A path that matches one of these could be read in two ways by two programs; it is refused, never mended."""
+NON_CANONICAL = tuple(TWO_WAYS)
 
 
 def is_canonical(path: str) -> bool:
     """Whether every program must read the path the same way (RFC 3986 section 6.2.2)."""
-    return path.startswith("/") and not any(re.search(pattern, path) for pattern in NON_CANONICAL)
+    return why_not_canonical(path) is None
+
+
+def why_not_canonical(path: str) -> str | None:
+    """What can be read in two ways in a path, and the pattern that says so; None when nothing can."""
+    if not path.startswith("/"):
+        return "a path begins with a slash"
+    return next((f"{what}: {pattern}" for pattern, what in TWO_WAYS.items() if re.search(pattern, path)), None)
 
 
 def is_shaped(route: Route) -> bool:
@@ -68,6 +76,21 @@ def overlap(left: Route, right: Route) -> bool:
     return _overlap(left.kinds, right.kinds)
 
 
+def is_like_parameter(left: Route, right: Route) -> bool:
+    """Whether a literal of one stands where the other has a UUID or integer that it could be: by shape they are one path."""
+    pairs = [pair for both in zip(left.kinds, right.kinds, strict=False) for pair in (both, both[::-1])]
+    return any(kind is None and other in SHAPED and re.fullmatch(PATTERNS[other], text) for (kind, text), (other, _) in pairs)
+
+
+def covers(wide: Route, narrow: Route) -> bool:
+    """Whether every path of a route made of literals, UUIDs and integers fits the wider one too."""
+    if len(wide.kinds) != len(narrow.kinds) and wide.kinds[-1][0] != "path":
+        return False
+    return overlap(wide, narrow) and all(
+        kind is not None or other[0] is None for (kind, _), other in zip(wide.kinds, narrow.kinds, strict=False)
+    )
+
+
 Segments = Sequence[tuple[Kind | None, str]]
 
 
@@ -92,19 +115,3 @@ def _meet(left: tuple[Kind | None, str], right: tuple[Kind | None, str]) -> bool
         kind, literal = (right[0], left[1]) if left[0] is None else (left[0], right[1])
         return kind is not None and re.fullmatch(PATTERNS[kind], literal) is not None
     return left[0] == right[0] or "string" in {left[0], right[0]}
-
-
-def refuse_overlaps(manifests: Sequence[Manifest]) -> None:
-    """Raise ManifestError naming each pair of exposed routes that could both answer one request."""
-    routes = [(manifest.service, route) for manifest in manifests for route in manifest.routes if route.exposed]
-    faults = [
-        f"{_where(*left)} and {_where(*right)} overlap: one request could mean both"
-        for left, right in combinations(routes, 2)
-        if left[1].method == right[1].method and overlap(left[1], right[1])
-    ]
-    if faults:
-        raise ManifestError(faults)
-
-
-def _where(service: str, route: Route) -> str:
-    return f"{service}/policy.json: route {route.name} ({route.source})"

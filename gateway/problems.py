@@ -2,6 +2,7 @@
 
 import json
 
+from gateway import limits
 from libs.common.errors import (
     PROBLEM_MEDIA_TYPE,
     BadRequest,
@@ -68,15 +69,15 @@ KINDS: dict[int, type[Problem]] = {
         GatewayTimeout,
     )
 }
-ERRORS: dict[int, str] = {
-    403: "The request holds header names that are not allowed.",
-    413: "The body is over the limit of this route.",
-    500: "The gateway could not handle the request.",
-    502: "The service broke off its answer; send the request again if it is safe to repeat.",
-    503: "The service is busy or away; try again shortly.",
-    504: "The service did not answer in time.",
+ERRORS: dict[int, tuple[str, str]] = {
+    403: ("header_names", "The request holds header names that are not allowed."),
+    413: ("body_overflow", "The body is over the limit of this route."),
+    500: ("gateway_error", "The gateway could not handle the request."),
+    502: ("answer_broken", "The service broke off its answer; send the request again if it is safe to repeat."),
+    503: ("service_away", "The service is busy or away; try again shortly."),
+    504: ("answer_late", "The service did not answer in time."),
 }
-"""What HAProxy itself may answer after a request was read, and the sentence that goes with it."""
+"""What HAProxy itself may answer after a request was read: its name in the log, and the sentence that goes with it."""
 
 PARSER = {400: "The request is not well-formed HTTP.", 408: "The request did not arrive whole in time."}
 SECURITY_HEADERS = {
@@ -84,7 +85,10 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+"""On every answer, unless a service says its own. Strict transport security comes with TLS."""
 
 
 def problem(status: int, detail: str, *, members: str = "") -> str:
@@ -95,7 +99,7 @@ def problem(status: int, detail: str, *, members: str = "") -> str:
     return text if not members else f"{text[:-1]}, {members}}}"
 
 
-def error_file(status: int) -> bytes:
+def error_file(status: int, secure: bool = False) -> bytes:
     """A whole answer to a request of which nothing can be repeated: it broke off, or was no HTTP.
 
     HAProxy sends it once a request's head was read. To what never became a request it sends a text of its own that cannot
@@ -109,9 +113,11 @@ def error_file(status: int) -> bytes:
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
         "Connection": "close",
+        **SECURITY_HEADERS,
+        **({"Strict-Transport-Security": f"max-age={limits.HSTS_SECONDS}; includeSubDomains"} if secure else {}),
     }
     lines = [
         f"HTTP/1.1 {status} {KINDS[status].title}",
-        *(f"{name}: {value}" for name, value in {**headers, **SECURITY_HEADERS}.items()),
+        *(f"{name}: {value}" for name, value in headers.items()),
     ]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from libs.common.auth.tokens import LEEWAY_SECONDS, LIFETIME_SECONDS
 
-SESSIONS_FILE, SUBJECTS_FILE = "revoked_sessions.map", "not_before.map"
+SESSIONS_FILE, SUBJECTS_FILE, KEYS_FILE = "revoked_sessions.map", "not_before.map", "withdrawn_keys.map"
 RETENTION_SECONDS = LIFETIME_SECONDS + LEEWAY_SECONDS
 
 
@@ -46,19 +46,21 @@ def seconds(moment: datetime | float) -> int:
 
 @dataclass
 class Revocations:
-    """Entries by canonical UUID text. `add_*` return whether anything became stricter."""
+    """Entries by canonical UUID text, keys by their id. `add_*` return whether anything became stricter."""
 
     sessions: dict[str, int] = field(default_factory=dict)
     subjects: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+    """Withdrawn since this second. They never come back by themselves: an id is a hash of its key."""
 
     @classmethod
-    def parse(cls, sessions: bytes, subjects: bytes) -> "Revocations":
-        """Read the two map files."""
-        return cls(_parse(sessions), _parse(subjects))
+    def parse(cls, contents: Mapping[str, bytes]) -> "Revocations":
+        """Read the map files, by name."""
+        return cls(*(_parse(contents[name]) for name in (SESSIONS_FILE, SUBJECTS_FILE, KEYS_FILE)))
 
     def files(self) -> dict[str, bytes]:
         """File name → content in HAProxy's map format."""
-        return {SESSIONS_FILE: _render(self.sessions), SUBJECTS_FILE: _render(self.subjects)}
+        return {SESSIONS_FILE: _render(self.sessions), SUBJECTS_FILE: _render(self.subjects), KEYS_FILE: _render(self.keys)}
 
     def add_session(self, session: UUID, until: int, now: float) -> bool:
         """Refuse tokens of this session, at least for as long as one could live."""
@@ -73,6 +75,12 @@ class Revocations:
         stricter = not_before > self.subjects.get(key, 0)
         self.subjects[key] = max(not_before, self.subjects.get(key, 0))
         return stricter
+
+    def add_key(self, key_id: str, now: float) -> bool:
+        """Refuse tokens under this key."""
+        new = key_id not in self.keys
+        self.keys.setdefault(key_id, math.floor(now))
+        return new
 
     def merge(self, document: Mapping[str, Any], now: float) -> bool:
         """Take over auth's list; entries that it does not name stay. Raises ValueError when it is no such list."""

@@ -1,20 +1,42 @@
 """The gateway's environment, typed and checked at start."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, EmailStr, Field, SecretStr, model_validator
 
 from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.manifest import manifest_paths
-from libs.common.config import Environment, Port, Secret, Settings
+from gateway.origins import exact_origins
+from gateway.site.operator import Operator
+from libs.common.config import (
+    RETENTION_DAYS_DEFAULT,
+    RETENTION_DAYS_MAX,
+    RETENTION_DAYS_MIN,
+    Environment,
+    Port,
+    Secret,
+    Settings,
+    door_secret,
+)
 
 AMQP_PORT = 5672
+STATEMENT_MAX = 300
+DEVELOPMENT_SECURITY_CONTACT = "mailto:security@lumiere.film"
+"""As SECURITY.md says; an installation in production names its own."""
+Statement = Annotated[str, Field(min_length=2, max_length=STATEMENT_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""One line that a page shows as it is."""
 
 
-class GatewaySettings(Settings):
+class FolderSettings(Settings):
+    """Where a gateway keeps its own: all that is needed to make it refuse something."""
+
+    gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
+
+
+class GatewaySettings(FolderSettings):
     """What both processes of the gateway read."""
 
     lumiere_env: Environment = "development"
@@ -35,9 +57,11 @@ class GatewaySettings(Settings):
     gateway_targets: Path | None = Field(
         default=None, description="JSON file: service → process → addresses of replicas; unset: the network's names"
     )
-    gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
     gateway_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key; then the port speaks TLS"
+    )
+    gateway_metrics_port: Port | None = Field(
+        default=None, description="Port for Prometheus inside the network: /metrics and /metrics/haproxy; unset: shut"
     )
     gateway_amqps_port: Port | None = Field(
         default=None, description="Opens the door for subscribers outside: AMQP over TLS, carried to RabbitMQ; unset: shut"
@@ -45,10 +69,43 @@ class GatewaySettings(Settings):
     gateway_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key for that door; unset: GATEWAY_CERTIFICATE"
     )
+    gateway_http_port: Port | None = Field(
+        default=None, description="Plain HTTP that leads everybody to LUMIERE_ORIGIN; needs GATEWAY_CERTIFICATE; unset: shut"
+    )
+    gateway_acme_challenges: Path | None = Field(
+        default=None, description="Folder of an ACME client in webroot mode, answered on GATEWAY_HTTP_PORT"
+    )
+    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(exact_origins)] = Field(
+        default=(), validate_default=False, description="Other origins whose pages may read answers, with commas; unset: none"
+    )
+    gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
+    gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
+    gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
+    gateway_legal_host: Statement | None = Field(default=None, description="Who hosts it: name, address and telephone")
+    gateway_security_contact: str | None = Field(
+        default=None,
+        max_length=STATEMENT_MAX,
+        pattern=r"^(?:mailto:[!-?A-~]+@[A-Za-z0-9.-]+|https://[!-~]+|tel:\+[0-9-]+)$",
+        description="Where vulnerabilities are reported: a mailto:, https: or tel: address (RFC 9116 section 2.5.3)",
+    )
+    gateway_security_policy: str | None = Field(
+        default=None, max_length=STATEMENT_MAX, pattern=r"^https://[!-~]+$", description="Address of the disclosure policy"
+    )
+    event_retention_days: int = Field(
+        default=RETENTION_DAYS_DEFAULT,
+        ge=RETENTION_DAYS_MIN,
+        le=RETENTION_DAYS_MAX,
+        description="As the services have it: the privacy page names it",
+    )
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
+    )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _subscribers_come_over_tls(self) -> Self:
+    def _ports_are_what_they_are_for(self) -> Self:
+        if self.gateway_metrics_port in {self.lumiere_port, self.gateway_amqps_port} - {None}:
+            raise ValueError("GATEWAY_METRICS_PORT must be a port of its own: what is told there is not for the public")
         if self.gateway_amqps_port is None:
             return self
         if self.gateway_amqps_certificate is None and self.gateway_certificate is None:
@@ -58,6 +115,31 @@ class GatewaySettings(Settings):
         if urlsplit(self.amqp_url.get_secret_value()).scheme != "amqp":
             raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
         return self
+
+    @model_validator(mode="after")
+    def _plain_http_leads_to_tls(self) -> Self:
+        if self.gateway_acme_challenges is not None and self.gateway_http_port is None:
+            raise ValueError("GATEWAY_ACME_CHALLENGES needs GATEWAY_HTTP_PORT, where a certificate authority asks")
+        if self.gateway_http_port is None:
+            return self
+        if self.gateway_certificate is None or not self.lumiere_origin.startswith("https://"):
+            raise ValueError("GATEWAY_HTTP_PORT needs GATEWAY_CERTIFICATE and a LUMIERE_ORIGIN that begins with https://")
+        if self.gateway_http_port in {self.lumiere_port, self.gateway_amqps_port}:
+            raise ValueError("GATEWAY_HTTP_PORT must differ from LUMIERE_PORT and GATEWAY_AMQPS_PORT")
+        return self
+
+    def operator(self) -> Operator:
+        """What the pages say of whoever runs this."""
+        fallback = None if self.lumiere_env == "production" else DEVELOPMENT_SECURITY_CONTACT
+        return Operator(
+            legal_entity=self.gateway_legal_entity,
+            legal_address=self.gateway_legal_address,
+            legal_contact=self.gateway_legal_contact,
+            legal_host=self.gateway_legal_host,
+            security_contact=self.gateway_security_contact or fallback,
+            security_policy=self.gateway_security_policy,
+            event_retention_days=self.event_retention_days,
+        )
 
     def targets(self) -> TargetSource:
         """Where the replicas are listed."""
@@ -74,7 +156,12 @@ class GatewaySettings(Settings):
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
+            metrics_port=self.gateway_metrics_port,
             amqps=self._amqps_door(),
+            origins=self.gateway_cors_origins,
+            http_port=self.gateway_http_port,
+            acme=self.gateway_acme_challenges is not None,
+            cron_secret=door_secret(self.cron_secret),
         )
 
     def _amqps_door(self) -> AmqpsDoor | None:

@@ -1,46 +1,46 @@
-"""What the gateway knows and must not forget: compiles it, keeps it on disk, pushes it into the running HAProxy."""
+"""One gateway whole: what it must refuse at once, and the configuration that it compiles, puts in force and reloads."""
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from gateway import haproxy, manifest
+from gateway import haproxy, rules
 from gateway.compiler import Door, compile_configuration
+from gateway.containment import Containment
 from gateway.discovery import TargetSource
+from gateway.dry_run import CANDIDATE_FILE, DryRun
 from gateway.folder import Folder
-from gateway.haproxy import Haproxy, HaproxyAway
 from gateway.keys import VerificationKey, verification_keys
-from gateway.manifest import manifest_paths
-from gateway.revocations import SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
+from gateway.manifest import Manifest, ManifestError, manifest_paths
+from gateway.revocations import KEYS_FILE as WITHDRAWN_FILE
 from libs.common import clock
-from libs.common.auth.tokens import Claims
 from libs.common.telemetry import logger
 
-KEYS_FILE = "jwks.json"
+KEY_SET_FILE = "jwks.json"
 log = logger(__name__)
 
 
-class Gateway:
-    """One gateway: its inputs, its folder, its HAProxy. Safe to call from several threads."""
+class Gateway(Containment):
+    """A gateway with its inputs: manifests, targets, keys. Safe to call from several threads."""
 
     def __init__(
         self, door: Door, folder: Folder, targets: TargetSource, manifests: Callable[[], Iterable[Path]] = manifest_paths
     ) -> None:
-        self.folder = folder
-        self.haproxy = Haproxy(folder)
+        super().__init__(folder)
         self._door = door
         self._targets = targets
         self._manifests = manifests
-        self._key_set: Mapping[str, Any] = json.loads(folder.read_state(KEYS_FILE) or b"{}")
-        self._revocations = Revocations.parse(folder.read_state(SESSIONS_FILE), folder.read_state(SUBJECTS_FILE))
-        self._lock = threading.RLock()
+        self._key_set: Mapping[str, Any] = json.loads(folder.read_state(KEY_SET_FILE) or b"{}")
         self._compiling = threading.Lock()
-        self._pushed_to: int | None = None
+        self.compiles: Counter[str] = Counter()
+        """Compilations by outcome: `in_force`, `unchanged`, `refused`."""
+        self.current = True
+        """Whether the last compilation was not refused."""
 
     # -- configuration
 
@@ -50,28 +50,43 @@ class Gateway:
         return (
             clock.now().date(),
             self._targets.fingerprint(),
+            self.folder.stamp(WITHDRAWN_FILE),
+            self.folder.stamp(CANDIDATE_FILE),
             [(path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]],
         )
 
     @property
     def key_set(self) -> Mapping[str, Any]:
-        """Auth's key set as it was last seen."""
-        return self._key_set
+        """Auth's key set as it was last seen, without the keys that were withdrawn here."""
+        withdrawn = self.withdrawn_keys
+        return {"keys": [key for key in self._key_set.get("keys", []) if key.get("kid") not in withdrawn]}
 
     @property
     def keys(self) -> tuple[VerificationKey, ...]:
         """The keys in force."""
-        return verification_keys(self._key_set)
+        return verification_keys(self.key_set)
 
     def compile(self) -> bool:
         """Compile, let HAProxy check, put in force and reload. Returns whether anything changed.
 
         Raises ManifestError, TargetError, HaproxyError; then what was in force stays so.
         """
+        self.current = False
+        outcome = "refused"
+        try:
+            changed = self._compile()
+            outcome, self.current = ("in_force" if changed else "unchanged"), True
+            return changed
+        finally:
+            self.compiles[outcome] += 1
+
+    def _compile(self) -> bool:
         with self._compiling, self.folder.locked():
-            read = manifest.read(self._manifests())
+            read = rules.declared(self._manifests())
+            with self._lock:
+                self._take_over()  # another process may have withdrawn a key
             door = replace(self._door, certificates_digest=self._certificates_digest())
-            files = compile_configuration(read, door, self.keys, self._targets.read(), clock.now().date())
+            files = self._files(read, door)
             release = self.folder.stage(files)
             if release == self.folder.current_release():
                 return False
@@ -80,11 +95,28 @@ class Gateway:
             except haproxy.HaproxyError:
                 self.folder.discard(release)
                 raise
-            with self.haproxy.reloading():
+            with self.haproxy.reloading(files[haproxy.CONFIGURATION].decode()):
                 self.folder.promote(release)
         log.info("gateway.compiled", release=release, keys=len(self.keys), routes=sum(len(each.routes) for each in read))
         self.reconcile()
         return True
+
+    def _files(self, read: Sequence[Manifest], door: Door) -> Mapping[str, bytes]:
+        """What is in force, and beside it what is tried; a candidate that must not be compiled is left out."""
+        inputs = (read, door, self.keys, self._targets.read(), clock.now().date())
+        trial = DryRun(self.folder).trial()
+        if trial is None:
+            return compile_configuration(*inputs)
+        try:
+            return compile_configuration(*inputs, trial.manifests)
+        except ManifestError as error:
+            log.warning("gateway.candidate.refused", reason=str(error))
+        return compile_configuration(*inputs)
+
+    @property
+    def certificates(self) -> list[Path]:
+        """The certificate files of its doors."""
+        return list(map(Path, self._door.certificates))
 
     def _certificates_digest(self) -> str:
         """Empty when there are none; a file that is missing is HAProxy's to complain about."""
@@ -106,71 +138,10 @@ class Gateway:
         return True
 
     def forget_key(self, key_id: str) -> None:
-        """Stop trusting a key at once: in the running worker by its map, then by a configuration without it."""
-        with self._lock:
-            self._keep_keys({"keys": [key for key in self._key_set.get("keys", []) if key.get("kid") != key_id]})
-        with suppress(HaproxyAway):  # its next start reads what is on disk
-            self.haproxy.delete("maps/keys.map", key_id)
+        """Stop trusting a key at once and for good: in the running worker, then by a configuration without it."""
+        self.withdraw_key(key_id)
         self.compile()
 
     def _keep_keys(self, document: Mapping[str, Any]) -> None:
         self._key_set = document
-        self.folder.write_state(KEYS_FILE, json.dumps(document).encode())
-
-    # -- revocations
-
-    def revoke(self, event: SessionRevoked) -> None:
-        """Refuse a session, or a subject's tokens by age, from now on."""
-        with self._lock:
-            now = clock.epoch()
-            if event.session_id is not None:
-                if self._revocations.add_session(event.session_id, seconds(event.expires_at), now):
-                    self._keep_revocations()
-                    self._push(lambda: self.haproxy.add(f"../../state/{SESSIONS_FILE}", {str(event.session_id): "1"}))
-            elif self._revocations.add_subject(event.user_id, seconds(event.not_before or clock.now())):
-                self._keep_revocations()
-                self._push(self._push_all)
-
-    def take_revocations(self, document: Mapping[str, Any]) -> None:
-        """Take over auth's list. Raises ValueError when it is no such list."""
-        with self._lock:
-            now = clock.epoch()
-            changed = self._revocations.merge(document, now)
-            expired = any(self._revocations.prune(now).values())
-            if changed or expired:
-                self._keep_revocations()
-                self._push(self._push_all)
-
-    def revoked(self, claims: Claims) -> bool:
-        """Whether a token is withdrawn (the check of `libs.common.auth.tokens`, for the gateway's own pages)."""
-        return str(claims.sid) in self._revocations.sessions or claims.iat < self._revocations.subjects.get(str(claims.sub), 0)
-
-    def revocation_counts(self) -> dict[str, int]:
-        """How many entries are in force."""
-        return {"sessions": len(self._revocations.sessions), "subjects": len(self._revocations.subjects)}
-
-    def reconcile(self) -> None:
-        """A worker that we have not spoken to yet read its files at its start; entries made in that moment are pushed again."""
-        with self._lock:
-            worker = self.haproxy.worker()
-            if worker is not None and worker != self._pushed_to:
-                self._push(self._push_all)
-                self._pushed_to = worker
-
-    def _keep_revocations(self) -> None:
-        for name, content in self._revocations.files().items():
-            self.folder.write_state(name, content)
-
-    def _push(self, push: Callable[[], None]) -> None:
-        try:
-            push()
-        except HaproxyAway:
-            self._pushed_to = None  # it reads the files when it starts
-
-    def _push_all(self) -> None:
-        self.haproxy.replace(
-            f"../../state/{SESSIONS_FILE}", {key: str(until) for key, until in self._revocations.sessions.items()}
-        )
-        self.haproxy.replace(
-            f"../../state/{SUBJECTS_FILE}", {key: str(moment) for key, moment in self._revocations.subjects.items()}
-        )
+        self.folder.write_state(KEY_SET_FILE, json.dumps(document).encode())

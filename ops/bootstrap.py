@@ -1,6 +1,6 @@
 """Make a bare machine ready: system packages and `.venv`. Standard library only, because nothing else is there yet.
 
-python3 ops/bootstrap.py packages [--external-database] [--external-broker]
+python3 ops/bootstrap.py packages [--external-database] [--external-broker] [--tests]
 python3 ops/bootstrap.py environment
 """
 
@@ -30,12 +30,18 @@ LOG = VENV / "bootstrap.log"
 PYTHON_FLOOR = (3, 11)
 POLICY = Path("/usr/sbin/policy-rc.d")
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""Commands of the browser that the tests look for. On Ubuntu `chromium` is no package: install one of the others first."""
+
 # What proves that a system package is there: any file that matches one of its patterns.
 PROOFS = {
     "postgresql": ("/usr/lib/postgresql/*/bin/postgres",),
     "rabbitmq-server": ("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",),
     "haproxy": ("/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/local/bin/haproxy"),
+    "chromium": tuple(f"/usr/bin/{name}" for name in BROWSERS),
 }
+FOR_TESTS = frozenset({"chromium"})
+"""What only the tests need; about 110 MB to fetch."""
 
 
 def say(message: str) -> None:
@@ -61,10 +67,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("step", choices=["packages", "environment"])
     parser.add_argument("--external-database", action="store_true", help="DATABASE_URL is given: no Postgres is needed here")
     parser.add_argument("--external-broker", action="store_true", help="AMQP_URL is given: no RabbitMQ is needed here")
+    parser.add_argument("--tests", action="store_true", help="The tests are meant to run: a browser is needed too")
     options = parser.parse_args(arguments)
     if options.step == "packages":
         needless = {"postgresql"} if options.external_database else set()
         needless |= {"rabbitmq-server"} if options.external_broker else set()
+        needless |= set() if options.tests else FOR_TESTS
         ensure_packages([name for name in missing_packages() if name not in needless])
     else:
         ensure_environment()

@@ -9,13 +9,14 @@ import click
 import structlog
 from rich.table import Table
 
-from ops import compose, console, logs
+from ops import compose, console, cron, keys, logs
 from ops import proof as proofs
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
 from ops.demo import command as demos
 from ops.errors import OperationError
+from ops.gateway.group import group as gateway
 from ops.layout import scale_of
 from ops.lifecycle import Started
 
@@ -196,12 +197,15 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
 
 
 main.add_command(proofs.command, "proof")
+main.add_command(keys.group)
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
+main.add_command(cron.cron)
 main.add_command(events.group, "events")
 main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
+main.add_command(gateway)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)
 

@@ -31,9 +31,17 @@ def prepare(folder: Path = FOLDER) -> list[str]:
     """Generate what is missing below `folder`; returns the names of all secrets. What is there stays."""
     vault = Vault(folder)
     services = list(Layout(load(PlatformSettings, {})).services)
-    for name in ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET"):
+    for name in (
+        "POSTGRES_PASSWORD",
+        "REVOCATION_LIST_TOKEN",
+        "AUTH_SECRET",
+        "STORAGE_SECRET",
+        "GATEWAY_SECRET",
+        "CRON_SECRET",
+    ):
         vault.ensure(name)
     vault.ensure("LOG_SIGNING_KEY", lambda: NoteSigner.generate(LOG_ORIGIN).private_key)
+    vault.ensure("STRIPE_WEBHOOK_SECRET", str)  # empty: shut until the operator writes what Stripe gave
     vault.write("NOTIFY_PUBLIC_KEY", notify_public_key(vault))
     for service in services:
         vault.ensure(f"DATABASE_URL_{service.upper()}", partial(_database_url, runtime_role(service)))

@@ -9,7 +9,9 @@ from ops.layout import Layout
 SEEN_SECONDS = 15.0
 POLL_SECONDS = 0.1
 STATE_COLUMNS = 19
-ADDRESS_COLUMN, PORT_COLUMN = 4, 18
+NAME_COLUMN, ADDRESS_COLUMN, STATE_COLUMN, PORT_COLUMN = 3, 4, 5, 18
+RUNNING, SPARE = "2", "-spare"
+"""Of gateway/servers.py, which is not here in every container."""
 
 
 def await_gateway(layout: Layout, present: Collection[str], absent: Collection[str]) -> None:
@@ -19,16 +21,17 @@ def await_gateway(layout: Layout, present: Collection[str], absent: Collection[s
 
     haproxy = Haproxy(Folder(layout.gateway_folder))
 
-    def known() -> set[str]:
+    def known() -> tuple[set[str], set[str]]:
         try:
-            return addresses(haproxy.command("show servers state"))
+            state = haproxy.command("show servers state")
         except HaproxyAway:
-            return set()
+            return set(), set()
+        return addresses(state, serving=True), addresses(state)
 
     deadline = monotonic() + SEEN_SECONDS
     while True:
-        serving = known()
-        if set(present) <= serving and not set(absent) & serving:
+        serving, all_of_them = known()
+        if set(present) <= serving and not set(absent) & all_of_them:
             return
         if monotonic() > deadline:
             raise OperationError(
@@ -38,7 +41,12 @@ def await_gateway(layout: Layout, present: Collection[str], absent: Collection[s
         sleep(POLL_SECONDS)
 
 
-def addresses(servers_state: str) -> set[str]:
-    """The addresses of all servers in an answer to `show servers state` (HAProxy management guide, section 9.3)."""
-    rows = (line.split() for line in servers_state.splitlines())
-    return {f"{row[ADDRESS_COLUMN]}:{row[PORT_COLUMN]}" for row in rows if len(row) >= STATE_COLUMNS and row[0].isdecimal()}
+def addresses(servers_state: str, *, serving: bool = False) -> set[str]:
+    """The addresses in an answer to `show servers state` (HAProxy management guide, section 9.3).
+
+    Of all servers, or of those that requests are sent to; a replica's spare is no proof that it serves.
+    """
+    rows = [line.split() for line in servers_state.splitlines()]
+    servers = [row for row in rows if len(row) >= STATE_COLUMNS and row[0].isdecimal()]
+    chosen = [row for row in servers if row[STATE_COLUMN] == RUNNING and not row[NAME_COLUMN].endswith(SPARE)]
+    return {f"{row[ADDRESS_COLUMN]}:{row[PORT_COLUMN]}" for row in (chosen if serving else servers)}

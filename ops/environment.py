@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nacl.public import PrivateKey
+from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from libs.common.db.provision import owner_role, runtime_role
@@ -15,7 +16,7 @@ from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
-from ops.settings import passed_on
+from ops.settings import passed_on, stated
 from ops.supervisor import clean_environment
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
@@ -104,7 +105,8 @@ class Environments:
 
     def replica(self, replica: Replica) -> dict[str, str]:
         """The environment of one service process."""
-        return self.service(replica.service) | {"PORT": str(self.layout.replica_port(replica))}
+        doors = self._doors(replica.service) if replica.kind == "web" else {}
+        return self.service(replica.service) | doors | {"PORT": str(self.layout.replica_port(replica))}
 
     def service(self, service: str) -> dict[str, str]:
         """What every process of a service has in common; the runtime role only."""
@@ -123,6 +125,9 @@ class Environments:
             "GATEWAY_SECRET_FILE": self._secret("GATEWAY_SECRET"),
             "GATEWAY_TARGETS": str(self.layout.targets),
             "GATEWAY_FOLDER": str(self.layout.gateway_folder),
+            "GATEWAY_METRICS_PORT": str(self.layout.metrics_port),
+            **self._given("CRON_SECRET", self.layout.settings.cron_secret),
+            **stated(self.layout.settings),
             **self._amqps(),
         }
 
@@ -132,6 +137,16 @@ class Environments:
         if port is None or certificate is None:
             return {}
         return {"GATEWAY_AMQPS_PORT": str(port), "GATEWAY_AMQPS_CERTIFICATE": str(certificate.expanduser().resolve())}
+
+    def _doors(self, service: str) -> dict[str, str]:
+        """What opens a web process's doors for machines."""
+        settings = self.layout.settings
+        cron = self._given("CRON_SECRET", settings.cron_secret) if self.layout.jobs(service) else {}
+        stripe = self._given("STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secret) if service == "payments" else {}
+        return cron | stripe
+
+    def _given(self, name: str, value: SecretStr | None) -> dict[str, str]:
+        return {} if value is None else {f"{name}_FILE": str(self.vault.write(name, value.get_secret_value()))}
 
     def _common(self, user: str) -> dict[str, str]:
         auth = Replica("auth", "web", 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from libs.common.auth.policy import CRON
 from ops.errors import OperationError
 from ops.settings import ROOT, PlatformSettings
 
@@ -136,11 +137,21 @@ class Layout:
         """Private Erlang port mapper."""
         return self.port(4)
 
+    @property
+    def metrics_port(self) -> int:
+        """The gateway's figures, for a Prometheus on this machine."""
+        return self.port(5)
+
     @cached_property
     def services(self) -> dict[str, tuple[str, ...]]:
         """Every folder below `services/` with the kinds of process it runs, from its policy manifest."""
         folders = sorted(path.parent for path in (self.root / "services").glob("*/app.py"))
         return {folder.name: _processes(folder / "policy.json") for folder in folders}
+
+    def jobs(self, service: str) -> list[str]:
+        """The jobs of a service that schedulers may run, from its policy manifest."""
+        policy = json.loads((self.root / "services" / service / "policy.json").read_bytes())
+        return [Path(route["path"]).name for route in policy["routes"] if route["allow"] == CRON]
 
     def replica_port(self, replica: Replica) -> int:
         """The port of one process: a block of sixteen for each service and kind, in alphabetical order."""

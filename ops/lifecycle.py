@@ -261,6 +261,11 @@ class Platform:
         self._require_running()
         return run_module(self._plan({}), "auth", "admin-create", email, given=password + "\n").strip()
 
+    def ask(self, service: str, *arguments: str) -> str:
+        """Run one of a service's own commands beside the running platform; returns what it prints. Raises OperationError."""
+        self._require_running()
+        return run_module(self._plan({}), service, *arguments)
+
     # ---- state of its own
 
     @contextmanager

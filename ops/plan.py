@@ -20,6 +20,8 @@ SERVED_KINDS = ("web", "stream")
 GUARD = ("setpriv", "--pdeathsig", "TERM")
 # Longer than draining and what a request may take after it.
 STOP_SECONDS = 30
+# What was taken is answered within; open event streams and idle connections are then cut.
+DOOR_STOP_SECONDS = 5
 SOURCES = ("services", "libs", "gateway", "requirements")
 
 
@@ -113,9 +115,15 @@ class Plan:
                 directory=self.layout.root,
                 environment=environment,
                 port=self.layout.settings.lumiere_port,
-                other_ports=(amqps,) if (amqps := self.layout.settings.lumiere_amqps_port) else (),
+                other_ports=(
+                    self.layout.metrics_port,
+                    *((amqps,) if (amqps := self.layout.settings.lumiere_amqps_port) else ()),
+                ),
                 health="http",
                 port_variable="LUMIERE_PORT",
+                # HAProxy takes nothing new and answers what it took; TERM would cut it off.
+                stop_signal="USR1",
+                stop_seconds=DOOR_STOP_SECONDS,
                 priority=DOOR,
             ),
         ]

@@ -22,7 +22,18 @@ class PassedOn(Settings):
     event_retention_days: str | None = None
 
 
-class PlatformSettings(PassedOn):
+class Statements(Settings):
+    """What the gateway's pages say of whoever runs the platform; the gateway judges them."""
+
+    gateway_legal_entity: str | None = None
+    gateway_legal_address: str | None = None
+    gateway_legal_contact: str | None = None
+    gateway_legal_host: str | None = None
+    gateway_security_contact: str | None = None
+    gateway_security_policy: str | None = None
+
+
+class PlatformSettings(PassedOn, Statements):
     """The local platform: where its state stands, which ports it takes, what it uses from outside."""
 
     lumiere_home: Path = Field(default=ROOT / ".local", description="State folder: secrets, data, logs, mail")
@@ -42,6 +53,12 @@ class PlatformSettings(PassedOn):
     amqp_management_url: SecretStr | None = Field(
         default=None, description="The management API of that RabbitMQ, as an administrator: http://user:password@host:15672"
     )
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /webhooks/stripe, whose bodies it verifies; unset or under 16 characters: shut"
+    )
 
     @model_validator(mode="after")
     def _subscribers_come_over_tls(self) -> Self:
@@ -53,6 +70,12 @@ class PlatformSettings(PassedOn):
 def platform_settings() -> PlatformSettings:
     """Read the operator's environment. Raises ConfigurationError."""
     return load(PlatformSettings)
+
+
+def stated(given: Statements) -> dict[str, str]:
+    """The statements that were made, by name."""
+    values = {name.upper(): getattr(given, name) for name in Statements.model_fields}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def passed_on(given: PassedOn) -> dict[str, str]:

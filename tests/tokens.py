@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, RSAKey
 
 from libs.common import clock
+from libs.common.auth.browser import SESSION_COOKIE
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import LIFETIME_SECONDS, TOKEN_TYPE
 from libs.common.ids import new_id
@@ -184,6 +185,7 @@ def _claims(forge: Forge, role: Role) -> dict[str, str]:
         "expiry as text": {"exp": "tomorrow"},
         **{f"without {name}": {name: None} for name in REQUIRED_CLAIMS},
     }
+    changes["bound to a key"] = {"cnf": {"jkt": forge.key.thumbprint()}}
     return {name: forge.token(role, **change) for name, change in changes.items()}
 
 
@@ -214,12 +216,19 @@ def _shapes(forge: Forge, role: Role) -> dict[str, str]:
 
 def _requests(forge: Forge, role: Role) -> list[Attempt]:
     one, two = forge.token(role), forge.token(role)
+    bound = forge.token(role, cnf={"jkt": forge.key.thumbprint()})
     return [
         Attempt("two Authorization headers", (("Authorization", f"Bearer {one}"), ("Authorization", f"Bearer {two}"))),
         Attempt("a false header before a true one", (("Authorization", "Bearer x.y.z"), ("Authorization", f"Bearer {one}"))),
         Attempt("two tokens in one header", (("Authorization", f"Bearer {one}, Bearer {two}"),)),
         Attempt("two tokens behind one scheme", (("Authorization", f"Bearer {one} {two}"),)),
         Attempt("another scheme", (("Authorization", f"Basic {one}"),)),
+        Attempt("a token without a key under the scheme of bound ones", (("Authorization", f"DPoP {one}"),)),
+        Attempt("a bound token without a proof", (("Authorization", f"DPoP {bound}"),)),
+        Attempt("a bound token with two proofs", (("Authorization", f"DPoP {bound}"), ("DPoP", one), ("DPoP", two))),
+        Attempt("a bound token in the session cookie", (("Cookie", f"{SESSION_COOKIE}={bound}"),)),
+        Attempt("two session cookies", (("Cookie", f"{SESSION_COOKIE}={one}; {SESSION_COOKIE}={two}"),)),
+        Attempt("a token in a cookie of almost the right name", (("Cookie", f"{SESSION_COOKIE.lower()}={one}"),)),
         Attempt("no scheme", (("Authorization", one),)),
         Attempt("a token in the query alone", (), f"access_token={one}"),
         Attempt("a token in a cookie alone", (("Cookie", f"access_token={one}"),)),

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.maintenance import Decision, Word
 from gateway.tests.running import RunningGateway
 
 
@@ -36,6 +37,23 @@ def own(tmp_path: Path) -> Iterator[RunningGateway]:
 def production(tmp_path: Path) -> Iterator[RunningGateway]:
     """With the limits of production."""
     yield from _started(tmp_path, "production")
+
+
+@pytest.fixture(scope="session")
+def shut_and_opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """For tests of maintenance and containment."""
+    yield from _started(tmp_path_factory.mktemp("contained"), "development")
+
+
+@pytest.fixture
+def door(shut_and_opened: RunningGateway) -> Iterator[RunningGateway]:
+    """A gateway that each test may shut, stop or reload; the next one finds it running and open."""
+    yield shut_and_opened
+    if shut_and_opened.process and shut_and_opened.process.poll() is not None:
+        shut_and_opened.start()
+    gateway = shut_and_opened.gateway
+    gateway.hear_operator(Word.FOLLOW, None, "conftest")
+    gateway.hear_auth(Decision(enabled=False), gateway.maintenance.revision)
 
 
 @pytest.fixture(scope="session")

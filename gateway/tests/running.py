@@ -1,6 +1,7 @@
 """A real HAProxy, compiled by the gateway from a manifest of the tests' own, before real upstream processes."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
         "stream": False,
         "page": False,
         "step_up": None,
+        "during_maintenance": False,
         "idempotency": "refused",
         "consumes": ["application/json"],
         "process": "web",
@@ -70,17 +72,18 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
 ROUTES = [
     route("GET", "/api/v1/echo", "public", rate="public"),
     route("GET", "/api/v1/mine", "signed_in"),
-    route("GET", "/api/v1/admin/things", ["ADMIN"]),
+    route("GET", "/api/v1/admin/things", ["ADMIN"], during_maintenance=True),
     route("GET", "/api/v1/things/{thing_id}", ["ADMIN", "ARTIST"], parameters={"thing_id": "uuid"}),
     route("POST", "/api/v1/things/{thing_id}/claim", ["CONTRIBUTOR", "STUNT_PERFORMER"], parameters={"thing_id": "uuid"}),
     route("GET", "/api/v1/pages/{number}", "signed_in", parameters={"number": "int"}),
     route("GET", "/api/v1/films/{slug}", "public", rate="public", parameters={"slug": "string"}),
     route("PUT", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
+    route("POST", "/api/v1/standing", ["ADMIN"], step_up=300),
     route("PATCH", "/api/v1/things/{thing_id}", ["ADMIN"], parameters={"thing_id": "uuid"}),
     route("DELETE", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("GET", "/api/v1/tiles/{rest}", "public", rate="public", parameters={"rest": "path"}),
     route("POST", "/api/v1/small", "public", rate="write", body_limit=100),
-    route("POST", "/api/v1/login", "public", rate="credentials"),
+    route("POST", "/api/v1/login", "public", rate="credentials", during_maintenance=True),
     route("POST", "/api/v1/upload", "signed_in", rate="upload", body_limit=1_000_000, consumes=["*/*"]),
     route("GET", "/api/v1/slow", "public", rate="public", timeout=1),
     route("GET", "/api/v1/notices/stream", "signed_in", rate="stream", stream=True, process="stream"),
@@ -89,17 +92,21 @@ ROUTES = [
 
 
 class Upstream:
-    """One replica of the echo service."""
+    """One replica of the echo service, or of another program beside this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *moods: str, program: str = "upstream.py") -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("upstream.py")), str(self.port)])
+        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name(program)), str(self.port), *moods])
 
     def ready(self) -> bool:
         """Whether it takes connections."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def send(self, number: signal.Signals) -> None:
+        """SIGSTOP hangs it, SIGCONT frees it; SIGUSR1 makes it fail, SIGUSR2 mends it."""
+        self.process.send_signal(number)
 
     def kill(self) -> None:
         """End it without a word."""
@@ -110,7 +117,9 @@ class Upstream:
 class RunningGateway:
     """A gateway of a test: its folder, its HAProxy, its keys."""
 
-    def __init__(self, root: Path, profile: str = "development", routes: Iterable[Mapping[str, Any]] = ROUTES) -> None:
+    def __init__(
+        self, root: Path, profile: str = "development", routes: Iterable[Mapping[str, Any]] = ROUTES, **door: Any
+    ) -> None:
         self.root = root
         self.key = self.key_of_tests()
         self.manifest = root / "services" / "echo" / "policy.json"
@@ -118,7 +127,8 @@ class RunningGateway:
         self.write_routes(routes)
         self.targets = root / "targets.json"
         self.port = free_port()
-        self.door = Door(ORIGIN, AUDIENCE, profile, "127.0.0.1", self.port, b"a secret of the tests alone 123456")  # type: ignore[arg-type]
+        secret = b"a secret of the tests alone 123456"
+        self.door = Door(ORIGIN, AUDIENCE, profile, "127.0.0.1", self.port, secret, **door)  # type: ignore[arg-type]
         self.folder = Folder(root / "gateway")
         self.gateway = self.another_gateway()
         self.upstreams: list[Upstream] = []
@@ -146,13 +156,17 @@ class RunningGateway:
             self.upstreams.append(Upstream())
         for upstream in self.upstreams:
             eventually(upstream.ready)
-        addresses = [upstream.address for upstream in self.upstreams[:count]]
+        self.send_to(*self.upstreams[:count])
+
+    def send_to(self, *upstreams: Upstream) -> None:
+        """Name these replicas in the targets."""
+        addresses = [upstream.address for upstream in upstreams]
         self.targets.write_text(json.dumps({"echo": {"web": addresses, "stream": addresses}}), encoding="utf-8")
 
     def start(self) -> None:
         """Start HAProxy on what is compiled, and wait until it answers and sees its replicas."""
-        with (self.root / "haproxy.log").open("ab") as log:
-            self.process = subprocess.Popen(haproxy.command_line(self.folder), stdout=log, stderr=log)
+        with (self.root / "haproxy.log").open("ab") as log, (self.root / "haproxy.err").open("ab") as err:
+            self.process = subprocess.Popen(haproxy.command_line(self.folder), stdout=log, stderr=err)
         eventually(self.gateway.haproxy.worker)
         eventually(lambda: httpx.get(f"{self.url}/health/live").status_code == 200)
 
@@ -175,12 +189,12 @@ class RunningGateway:
 
     @property
     def log(self) -> str:
-        """Everything HAProxy wrote."""
+        """Everything HAProxy wrote on standard output."""
         return (self.root / "haproxy.log").read_text(encoding="utf-8")
 
     @property
     def forge(self) -> Forge:
-        """Signs with the platform's key, and knows where HAProxy keeps the public one."""
+        """Signs with the platform's first key, and knows where HAProxy keeps the public one."""
         file = self.gateway.keys[0].file
         paths = (
             f"keys/{file}",
@@ -194,6 +208,16 @@ class RunningGateway:
         """Headers of somebody with these roles."""
         return {"Authorization": f"Bearer {self.forge.token(*roles, **changes)}"}
 
+    def shut(self) -> bool:
+        """Whether somebody who does not maintain the platform is turned away."""
+        answer = httpx.get(f"{self.url}/api/v1/echo")
+        assert answer.status_code in {200, 503}
+        return answer.status_code == 503
+
     def publish_key(self) -> None:
         """Let the gateway take the key, as it would from auth."""
-        self.gateway.take_keys({"keys": [self.key.as_dict(private=False)]})
+        self.publish(self.key)
+
+    def publish(self, *keys: ECKey) -> None:
+        """Let the gateway take these keys and no others, as it would from auth."""
+        self.gateway.take_keys({"keys": [key.as_dict(private=False) for key in keys]})

@@ -15,6 +15,7 @@ import httpx
 import pika  # type: ignore[import-untyped]
 import pytest
 
+from gateway.control import FIRST_SECONDS
 from gateway.manifest import ROOT
 from gateway.tests.running import AUDIENCE, ORIGIN, RunningGateway, eventually, free_port
 from libs.common import clock
@@ -32,6 +33,7 @@ class FakeAuth:
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = []
         self.revocations: dict[str, Any] = {"sessions": {}, "subjects": {}, "as_of": 0}
+        self.maintenance: dict[str, Any] = {"enabled": False, "revision": 0}
         self.fetched_keys = 0
         fake = self
 
@@ -61,7 +63,7 @@ class FakeAuth:
             self.fetched_keys += 1
             return {"keys": self.keys}
         assert authorization == f"Bearer {REVOCATION_LIST_TOKEN}"
-        return self.revocations
+        return self.maintenance if path == "/internal/maintenance" else self.revocations
 
 
 class Platform:
@@ -97,6 +99,12 @@ class Platform:
         """Stop one process as a supervisor would."""
         self.processes[name].terminate()
         assert self.processes.pop(name).wait(10) is not None
+
+    def kill(self, name: str) -> None:
+        """End one process without a word."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait(10)
 
     def close(self) -> None:
         """End everything."""
@@ -195,16 +203,124 @@ def test_a_broadcast_ends_every_session_of_a_person(platform_of_one: Platform) -
     assert eventually(lambda: platform_of_one.status(token) == 401, 1)
 
 
-def test_what_was_revoked_while_nobody_listened_is_caught_up_from_the_list(platform_of_one: Platform) -> None:
-    session = new_id()
-    token = platform_of_one.forge().token(Role.ADMIN, sid=str(session))
-    platform_of_one.end("control")
+def test_what_was_withdrawn_while_nobody_listened_is_caught_up_from_what_auth_says(platform_of_one: Platform) -> None:
+    session, user, now = new_id(), new_id(), int(clock.epoch())
+    second = RunningGateway.key_of_tests("key-two")
+    kept = Forge(second, "key-two", ORIGIN, AUDIENCE).token(Role.ADMIN)
+    forge = platform_of_one.forge()
+    by_session = forge.token(Role.ADMIN, sid=str(session))
+    by_age = forge.token(Role.ADMIN, sub=str(user), iat=now - 60, nbf=now - 60)
+    by_key = forge.token(Role.ADMIN)
+    platform_of_one.auth.keys.append(second.as_dict(private=False))
+    assert eventually(lambda: platform_of_one.status(kept) == 200, 10)
+    assert [platform_of_one.status(each) for each in (by_session, by_age, by_key)] == [200, 200, 200]
+
+    platform_of_one.kill("control")
     platform_of_one.auth.revocations["sessions"][str(session)] = clock.epoch() + 600
-    assert platform_of_one.status(platform_of_one.forge().token()) in {401, 403}
+    platform_of_one.auth.revocations["subjects"][str(user)] = now - 10
+    platform_of_one.start("control")
+    assert eventually(lambda: [platform_of_one.status(each) for each in (by_session, by_age)] == [401, 401], 20)
+    assert platform_of_one.status(by_key) == 200
+
+    platform_of_one.kill("control")
+    platform_of_one.auth.keys.pop(0)
+    platform_of_one.start("control")
+    assert eventually(lambda: platform_of_one.status(by_key) == 401, 20)
+    assert platform_of_one.status(kept) == 200
+
+
+def test_without_a_broker_a_gateway_that_starts_knows_what_was_revoked(tmp_path: Path) -> None:
+    platform = Platform(tmp_path)
+    platform.environ["AMQP_URL"] = f"amqp://gateway:secret@127.0.0.1:{free_port()}/"
+    ended, other = new_id(), platform.forge().token(Role.ADMIN)
+    token = platform.forge().token(Role.ADMIN, sid=str(ended))
+    platform.auth.revocations["sessions"][str(ended)] = clock.epoch() + 600
+    try:
+        platform.start("run")
+        platform.start("control")
+        assert eventually(lambda: platform.status(other) == 200, 20)
+        assert eventually(lambda: platform.status(token) == 401, 20)
+        platform.auth.revocations["sessions"].clear()
+        for name in ("run", "control"):
+            platform.kill(name)
+            platform.start(name)
+        assert eventually(lambda: platform.status(other) == 200, 20)
+        assert platform.status(token) == 401
+    finally:
+        platform.close()
+
+
+def test_a_flood_of_unknown_key_ids_costs_auth_one_fetch_in_a_while(platform_of_one: Platform) -> None:
+    stranger = RunningGateway.key_of_tests("stranger")
+    begun, before = clock.monotonic(), platform_of_one.auth.fetched_keys
+
+    for number in range(300):
+        token = Forge(stranger, f"stranger-{number}", ORIGIN, AUDIENCE).token(Role.ADMIN)
+        assert platform_of_one.status(token) == 401
+
+    asked = platform_of_one.auth.fetched_keys - before
+    assert 1 <= asked <= (clock.monotonic() - begun) / FIRST_SECONDS + 1
+
+
+def maintained(platform: Platform) -> bool:
+    """Whether the door is shut to somebody who does not maintain the platform."""
+    answer = httpx.get(f"http://127.0.0.1:{platform.port}/dashboard", headers={"Accept": "application/json"})
+    assert answer.status_code in {401, 503}
+    return answer.status_code == 503
+
+
+def decision(enabled: bool, revision: int) -> dict[str, Any]:
+    """The data of `auth.maintenance.changed`, and what auth's list says from then on."""
+    now = clock.now().isoformat()
+    return {
+        "scope": "platform",
+        "enabled": enabled,
+        "reason": "The database moves.",
+        "changed_by": str(new_id()),
+        "changed_at": now,
+        "revision": revision,
+    }
+
+
+def test_maintenance_is_heard_at_once_outlives_every_restart_and_is_caught_up(platform_of_one: Platform) -> None:
+    told = decision(True, 1)
+    platform_of_one.auth.maintenance = told
+    platform_of_one.broadcast("auth.maintenance.changed", "platform", told)
+    eventually(lambda: maintained(platform_of_one), 1)
+
+    platform_of_one.end("control")
+    platform_of_one.end("run")
+    platform_of_one.start("run")
+    assert eventually(lambda: platform_of_one.status(platform_of_one.forge().token(Role.VIEWER)) == 403, 20)
+    assert maintained(platform_of_one)
+
+    platform_of_one.auth.maintenance = decision(False, 2)
+    platform_of_one.start("control")
+    assert eventually(lambda: not maintained(platform_of_one), 20)
+
+
+def test_an_operators_word_is_obeyed_without_the_control_process_which_tells_it_later(platform_of_one: Platform) -> None:
+    platform_of_one.end("control")
+
+    def command(*arguments: str) -> int:
+        words = [sys.executable, "-m", "gateway", *arguments]
+        return subprocess.run(words, cwd=ROOT, env=platform_of_one.environ, check=False, capture_output=True).returncode
+
+    session = new_id()
+    assert command("maintenance", "on", "--reason", "auth is down") == 0
+    assert command("revoke", "--session", str(session)) == 0
+    assert maintained(platform_of_one)
 
     platform_of_one.start("control")
-
-    assert eventually(lambda: platform_of_one.status(token) == 401, 20)
+    log = platform_of_one.root / "control.log"
+    assert eventually(lambda: log.read_text(encoding="utf-8").count("gateway.operator_acted") == 2, 20)
+    assert '"reason":"auth is down"' in log.read_text(encoding="utf-8")
+    assert maintained(platform_of_one)
+    refused = platform_of_one.forge().token(Role.ADMIN, sid=str(session))
+    assert eventually(lambda: platform_of_one.status(platform_of_one.forge().token(Role.ADMIN)) == 200, 20)
+    assert platform_of_one.status(refused) == 401
+    assert command("maintenance", "follow") == 0
+    assert not maintained(platform_of_one)
 
 
 def test_a_new_key_is_fetched_when_a_token_names_it_and_a_withdrawn_one_stops_at_once(platform_of_one: Platform) -> None:

@@ -102,3 +102,15 @@ def test_the_production_numbers_are_what_is_compiled(rate: Rate, production: Run
 
     assert f"{rate} {LIMITS[rate].subject}\n" in (maps / "subject_limits.map").read_text(encoding="utf-8")
     assert f"{rate} {LIMITS[rate].address}\n" in (maps / "address_limits.map").read_text(encoding="utf-8")
+
+
+def test_the_classes_leave_in_the_order_that_is_written_down() -> None:
+    order = sorted(Rate, key=limits.priority)
+
+    assert order[0] is Rate.CREDENTIALS
+    assert order.index(Rate.WRITE) < order.index(Rate.READ) < order.index(Rate.PUBLIC)
+    assert [LIMITS[rate].queue for rate in order] == sorted((limit.queue for limit in LIMITS.values()), reverse=True)
+
+
+def test_one_caller_cannot_fill_a_service() -> None:
+    assert limits.FAIR_SHARE_SUBJECT < limits.FAIR_SHARE_ADDRESS < limits.REPLICA_REQUESTS_MAX

@@ -24,11 +24,19 @@ def raw(gateway: RunningGateway, request: bytes) -> tuple[bytes, bytes]:
     """Send bytes as they are; head and body of the answer."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=15) as connection:
         connection.sendall(request)
+        # Up to the end of the answer, not of the connection: from 2.9 on HAProxy still reads what it refused.
         answer = b""
-        while part := connection.recv(65_536):
+        while not whole(answer) and (part := connection.recv(65_536)):
             answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
     return head, body
+
+
+def whole(answer: bytes) -> bool:
+    """Whether an answer with a Content-Length is all there."""
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length: (\d+)", head)
+    return bool(blank and length and len(body) >= int(length[1]))
 
 
 def get(gateway: RunningGateway, target: str, *headers: str) -> tuple[bytes, bytes]:
@@ -84,7 +92,6 @@ def test_identity_from_outside_does_not_reach_the_service(client: httpx.Client, 
         '/api/v1/films/"x"',
         "/api/v1/films/{uuid}",
         "/api/v1/things/{uuid}",
-        "*",
     ],
 )
 def test_a_path_that_can_be_read_in_two_ways_is_refused(path: str, shared: RunningGateway) -> None:
@@ -277,6 +284,12 @@ def test_what_is_no_http_is_refused_and_cut_off(request_bytes: bytes, shared: Ru
 
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"Connection: close" in head
+
+
+@pytest.mark.parametrize("target", ["*", "api/v1/echo", "http://", "http://other.test/api/v1/echo"])
+def test_what_is_no_path_here_is_refused(target: str, shared: RunningGateway) -> None:
+    # By a rule or by HAProxy's parser: that depends on its release, and so does the text.
+    assert get(shared, target)[0].startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_head_that_never_ends_is_cut_off(shared: RunningGateway) -> None:

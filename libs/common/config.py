@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 SECRET_LENGTH_MIN = 32
+DOOR_SECRET_LENGTH_MIN: Final = 16
+"""Characters that the secret of a door for machines (cron, webhooks) has at least; with a shorter one the door stays shut."""
 PLACEHOLDER = re.compile(r"change[-_ ]?me|placeholder|example|your[-_ ]|replace|<.*>|^x+$|^(.)\1*$|todo", re.IGNORECASE)
 
 RETENTION_DAYS_MIN: Final = 30
@@ -36,6 +38,12 @@ def _strong(value: SecretStr) -> SecretStr:
     ):
         raise ValueError("is a placeholder; generate a random value")
     return value
+
+
+def door_secret(given: SecretStr | None) -> str | None:
+    """The secret that opens a door for machines; None when the door stays shut, because it is unset or too short."""
+    text = given.get_secret_value() if given else ""
+    return text if len(text) >= DOOR_SECRET_LENGTH_MIN else None
 
 
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
@@ -65,6 +73,9 @@ class ServiceSettings(Settings):
         default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
     )
     revocation_list_token: Secret = Field(description="Bearer that services present to auth for the revocation list")
+    cron_secret: SecretStr | None = Field(
+        default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
+    )
     notify_public_key: str = Field(
         description="X25519 public key of notify, base64: personal values in events are sealed to it"
     )

@@ -14,6 +14,11 @@ from typing import Any, ClassVar
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "https://lumiere.film/problems/"
+DPOP_ALGORITHM = "ES256"
+CHALLENGES = {"Bearer": 'Bearer realm="lumiere"', "DPoP": f'DPoP algs="{DPOP_ALGORITHM}"'}
+"""By scheme, what a request for credentials looks like (RFC 6750 section 3, RFC 9449 section 7.1)."""
+NOTHING_HERE = "There is nothing at this address."
+"""What an absent address is told, by gateway and services: a door that is shut cannot be told from none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,20 @@ class Unauthenticated(Problem):
 
     status, title = 401, "Unauthorized"
 
-    def __init__(self, detail: str = "", *, code: str | None = "invalid_token", **extensions: Any) -> None:
+    def __init__(
+        self, detail: str = "", *, code: str | None = "invalid_token", scheme: str = "Bearer", **extensions: Any
+    ) -> None:
         super().__init__(detail, **extensions)
         self.code = code
+        self.scheme = scheme
 
     def headers(self) -> dict[str, str]:
-        """A Bearer challenge; the error code is left out when there was no token at all (RFC 6750 section 3.1)."""
-        challenge = 'Bearer realm="lumiere"'
-        return {"WWW-Authenticate": f'{challenge}, error="{self.code}"' if self.code else challenge}
+        """A challenge in the scheme that was used; without any token both schemes, and no error code (RFC 6750 section 3.1)."""
+        return {"WWW-Authenticate": self.challenge() if self.code else ", ".join(CHALLENGES.values())}
+
+    def challenge(self) -> str:
+        """The value of WWW-Authenticate for credentials that were refused."""
+        return f'{CHALLENGES[self.scheme]}, error="{self.code}"'
 
 
 class Forbidden(Problem):

@@ -24,6 +24,8 @@ INTERVAL_MIN: Final = timedelta(milliseconds=100)
 INTERVAL_MAX: Final = timedelta(days=7)
 STANDBY_SECONDS: Final = 5.0
 """How often a replica that stands by looks whether the runner is gone."""
+TRIGGERS: Final = "jobs"
+"""NOTIFY channel of a service on which a job's name runs that job at once."""
 _MARK: Final = "__job_schedule__"
 
 log = logger(__name__)

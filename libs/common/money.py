@@ -24,7 +24,7 @@ class Money(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    amount: int = Field(ge=-AMOUNT_LIMIT, le=AMOUNT_LIMIT, description="Minor units, for example cents")
+    amount: int = Field(ge=-AMOUNT_LIMIT, le=AMOUNT_LIMIT, description="Minor units, for example cents", examples=[8_000])
     currency: Currency = Currency.EUR
 
     def __add__(self, other: Self) -> Self:

@@ -20,7 +20,7 @@ from libs.common.events.outbox import CHANNEL
 from libs.common.events.relay import Relay
 from libs.common.events.subscriptions import Subscriptions
 from libs.common.events.topology import UNROUTABLE_QUEUE
-from libs.common.jobs import Job, JobRunner
+from libs.common.jobs import TRIGGERS, Job, JobRunner
 from libs.common.telemetry import logger
 
 STOP_SECONDS: Final = 20.0
@@ -67,6 +67,8 @@ class Worker:
         for job in jobs:
             if job.schedule.wake:
                 self._listener.subscribe(job.schedule.wake, _waker(self._runners[job.name]))
+        if jobs:
+            self._listener.subscribe(TRIGGERS, self._trigger)
         self._stopping = threading.Event()
         self._relay_stopping = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
@@ -123,6 +125,11 @@ class Worker:
             "threads": threads,
             **(measured or {}),
         }
+
+    def _trigger(self, name: str) -> None:
+        """Run one job now. Without a name all of them: a trigger may have been lost while nobody listened."""
+        for each in self._runners if not name else self._runners.keys() & {name}:
+            self._runners[each].wake()
 
     def _begin(self, name: str, run: Run, stopping: threading.Event) -> None:
         thread = threading.Thread(target=self._guard, args=(name, run, stopping), name=name, daemon=True)

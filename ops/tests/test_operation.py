@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.config import load
+from libs.common.config import DOOR_SECRET_LENGTH_MIN, load
 from ops.bootstrap import install_line, services_kept_stopped
+from ops.cron import jobs, trigger
 from ops.demo.report import Report, StepFailed, expect
 from ops.door import addresses
 from ops.errors import OperationError
@@ -23,6 +24,7 @@ SERVERS_STATE = """1
 # be_id be_name srv_id srv_name srv_addr srv_op_state and so on to srv_fqdn srv_port
 5 tasks-web 1 r1 127.0.0.1 2 0 1 1 12 6 3 4 6 0 0 0 - 18196 - 0 0 - - 0
 5 tasks-web 2 r2 127.0.0.1 0 0 1 1 12 6 3 4 6 0 0 0 - 18197 - 0 0 - - 0
+5 tasks-web 3 r2-spare 127.0.0.1 2 0 1 1 12 6 3 4 6 0 0 0 - 18197 - 0 0 - - 0
 """
 
 
@@ -33,6 +35,7 @@ def quiet_platform(tmp_path: Path) -> Platform:
 
 def test_the_addresses_of_all_replicas_are_read_from_the_gateway() -> None:
     assert addresses(SERVERS_STATE) == {"127.0.0.1:18196", "127.0.0.1:18197"}
+    assert addresses(SERVERS_STATE, serving=True) == {"127.0.0.1:18196"}
     assert addresses("") == set()
 
 
@@ -136,3 +139,27 @@ def test_a_story_counts_what_passed_and_ends_with_what_failed() -> None:
         ("first", True, ""),
         ("second", False, "it rained"),
     ]
+
+
+def layout_with(secret: str) -> Layout:
+    """A platform that is not there, told this cron secret."""
+    return Layout(load(PlatformSettings, {"CRON_SECRET": secret, "LUMIERE_PORT": "1"}))
+
+
+def test_the_jobs_that_schedulers_may_run_come_from_the_manifests() -> None:
+    found = jobs(layout_with(""))
+
+    assert (found["release_expired_claims"], found["seal"]) == ("tasks", "ledger")
+    assert "purge_idempotency_keys" not in found
+
+
+@pytest.mark.parametrize("job", ["purge_idempotency_keys", "../health", ""])
+def test_a_job_that_is_none_is_not_asked_for(job: str) -> None:
+    with pytest.raises(OperationError, match="`lumiere cron` lists them"):
+        trigger(layout_with("s" * DOOR_SECRET_LENGTH_MIN), job)
+
+
+@pytest.mark.parametrize(("length", "says"), [(0, "is shut"), (DOOR_SECRET_LENGTH_MIN - 1, "is shut"), (16, "does not answer")])
+def test_a_shut_cron_door_says_how_to_open_it(length: int, says: str) -> None:
+    with pytest.raises(OperationError, match=says):
+        trigger(layout_with("s" * length), "seal")

@@ -1,14 +1,17 @@
 """The composition root of auth: the only place that knows concretes."""
 
+from datetime import timedelta
+
 from libs.common.auth.tokens import KeySource, PublishedKeys
 from libs.common.db import Database
 from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs, routes
-from services.auth.adapters.command_line import admin_create
+from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
+from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import KeySet, TokenIssuer
@@ -36,6 +39,7 @@ def build(settings: Settings, database: Database) -> Resources:
         KeySet: keys,
         KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
         RevocationSource: OwnRevocations(database),
+        SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
     }
 
@@ -48,5 +52,5 @@ service = Service(
     jobs=[jobs],
     events=[events],
     resources=build,
-    commands={"admin-create": admin_create},
+    commands={"admin-create": admin_create, "keys": keys_command},
 )

@@ -116,5 +116,22 @@ class KeyChanged(Event, type="auth.key.changed", version=1, aggregate="key_id", 
     """PUBLISHED, ACTIVATED, RETIRED or WITHDRAWN."""
 
 
+class MaintenanceChanged(Event, type="auth.maintenance.changed", version=1, aggregate="scope", internal=True):
+    """An administrator shut the platform's door for maintenance, opened it again, or gave another reason."""
+
+    scope: str
+    """What is maintained: `platform`, the whole."""
+    enabled: bool
+    """Whether the door is shut from now on."""
+    reason: str | None
+    """Why, in words for colleagues; null only when the door was opened."""
+    changed_by: UUID
+    """The administrator."""
+    changed_at: datetime
+    """When it was decided."""
+    revision: int
+    """Counts decisions: a smaller one is older."""
+
+
 class AuditRecorded(AuditEvent, type="auth.audit.recorded", version=1, aggregate="audit_id"):
     """A security-relevant act in auth: who did what to what, and how it ended."""

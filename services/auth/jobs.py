@@ -3,7 +3,9 @@
 from libs.common.db import Transaction
 from libs.common.jobs import every
 from services.auth.domain.accounts import Links
-from services.auth.use_cases import passwords, purge
+from services.auth.domain.keys import SigningPeriod
+from services.auth.domain.secrets import MasterSecret
+from services.auth.use_cases import keys, passwords, purge
 
 
 @every(seconds=5, wake=passwords.RESET_CHANNEL)
@@ -22,3 +24,9 @@ def purge_expired(tx: Transaction) -> int:
 def forget_successors(tx: Transaction) -> int:
     """Erase sealed refresh tokens whose window of grace is over."""
     return purge.forget_successors(tx)
+
+
+@every(minutes=1)
+def rotate_keys(tx: Transaction, secret: MasterSecret, period: SigningPeriod) -> int:
+    """Let the next key sign when the present one has signed for long enough."""
+    return keys.rotate_when_due(tx, secret, period.duration)

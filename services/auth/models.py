@@ -5,12 +5,13 @@ Personal data stand in `user_account`: e-mail, display name, bio, locale; and an
 
 from collections.abc import Iterable
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from libs.common.auth.policy import Role
 from libs.common.db import id_column, new_metadata, timestamp
 from services.auth.domain.accounts import BIO_MAXIMUM, DISPLAY_NAME_MAXIMUM, DISPLAY_NAME_MINIMUM, Locale, Status
+from services.auth.domain.maintenance import REASON_MAXIMUM, SCOPE
 from services.auth.domain.tokens import KeyState, Purpose
 
 metadata = new_metadata("auth")
@@ -131,6 +132,21 @@ login_failure = Table(
     timestamp("locked_until", nullable=True),
 )
 
+maintenance = Table(
+    "maintenance",
+    metadata,
+    # One row, which the first decision makes.
+    Column("scope", Text, primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("reason", Text),
+    id_column("changed_by", primary_key=False),
+    timestamp("changed_at"),
+    Column("revision", Integer, nullable=False),
+    _one_of("scope", [SCOPE]),
+    CheckConstraint("reason IS NOT NULL OR NOT enabled", name="enabled_for_a_reason"),
+    CheckConstraint(f"char_length(reason) <= {REASON_MAXIMUM}", name="reason_length"),
+)
+
 signing_key = Table(
     "signing_key",
     metadata,
@@ -145,4 +161,5 @@ signing_key = Table(
     timestamp("withdrawn_at", nullable=True),
     _one_of("state", KeyState),
     Index("uq_signing_key_active", "state", unique=True, postgresql_where=text("state = 'ACTIVE'")),
+    Index("uq_signing_key_next", "state", unique=True, postgresql_where=text("state = 'PUBLISHED'")),
 )

@@ -1,6 +1,7 @@
 """Every question that auth asks its tables."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.auth.domain.sessions import SpentToken
 from services.auth.domain.tokens import KeyState, Purpose
 from services.auth.models import (
     login_failure,
+    maintenance,
     one_time_token,
     password_credential,
     refresh_token,
@@ -85,6 +87,9 @@ _accounts_page = (
 )
 
 _active_key = select(signing_key).where(signing_key.c.state == KeyState.ACTIVE)
+_next_key = select(signing_key).where(signing_key.c.state == KeyState.PUBLISHED)
+_key_by_id = select(signing_key).where(signing_key.c.id == bindparam("key_id"))
+_keys = select(signing_key).order_by(signing_key.c.published_at, signing_key.c.id)
 _verification_keys = (
     select(signing_key.c.public_jwk)
     .where(
@@ -95,6 +100,8 @@ _verification_keys = (
     )
     .order_by(signing_key.c.published_at)
 )
+
+_maintenance = select(maintenance)
 
 
 def account_by_address(db: Reader, address: Address) -> Row[Any] | None:
@@ -178,3 +185,34 @@ def active_key(db: Reader) -> Row[Any] | None:
 def verification_keys(db: Reader, since: datetime) -> list[dict[str, Any]]:
     """Which public keys verify tokens that may be alive: published, active, or retired since then?"""
     return [row.public_jwk for row in db.all(_verification_keys, {"since": since})]
+
+
+def next_key(db: Reader) -> Row[Any] | None:
+    """Which key signs next?"""
+    return db.first(_next_key)
+
+
+def signing_key_by_id(db: Reader, key_id: str) -> Row[Any] | None:
+    """What is known of this key?"""
+    return db.first(_key_by_id, {"key_id": key_id})
+
+
+def keys(db: Reader) -> list[Row[Any]]:
+    """Which keys were ever made, oldest first?"""
+    return db.all(_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class NeverMaintained:
+    """What holds until somebody decides for the first time."""
+
+    enabled: bool = False
+    reason: str | None = None
+    changed_by: UUID | None = None
+    changed_at: datetime | None = None
+    revision: int = 0
+
+
+def maintenance_decision(db: Reader) -> Row[Any] | NeverMaintained:
+    """Is the platform being maintained, and who decided so when and why?"""
+    return db.first(_maintenance) or NeverMaintained()

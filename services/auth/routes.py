@@ -8,14 +8,27 @@ import orjson
 from libs.common.auth.policy import PUBLIC, SERVICE, SIGNED_IN, Rate, Role, Subject
 from libs.common.db import Database, Reader, Transaction
 from libs.common.errors import Problem
-from libs.common.http import Accepted, Document, IfMatch, NoContent, Page, PageQuery, RequestInfo, Routes, Tagged, page_of
+from libs.common.http import (
+    Accepted,
+    Document,
+    IfMatch,
+    NoContent,
+    Page,
+    PageQuery,
+    Produced,
+    RequestInfo,
+    Routes,
+    Tagged,
+    page_of,
+)
 from services.auth import queries, schemas
 from services.auth.domain.accounts import Links
+from services.auth.domain.keys import KEY_SET_AGE
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import EndReason, device_label
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, KeySet, TokenIssuer
-from services.auth.use_cases import accounts, passwords, registration, revocations, sessions, sign_in
+from services.auth.use_cases import accounts, maintenance, passwords, registration, revocations, sessions, sign_in
 from services.auth.use_cases.sessions import Credentials
 
 routes = Routes("auth")
@@ -23,7 +36,12 @@ routes = Routes("auth")
 T = TypeVar("T")
 
 KEY_SET_MEDIA_TYPE = "application/jwk-set+json"
-KEY_SET_AGE_SECONDS = 60
+STEP_UP_SECONDS = 15 * 60
+"""Whoever changes what others may do has signed in within this time."""
+KEY_SET_EXAMPLE = (
+    '{"keys": [{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "5e1b0c7a",'
+    ' "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}'
+)
 
 
 @routes.post("/auth/register", allow=PUBLIC, rate=Rate.CREDENTIALS, status=202)
@@ -43,7 +61,7 @@ def verify_email(body: schemas.OneTimeToken, tx: Transaction) -> NoContent:
     return NoContent()
 
 
-@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS)
+@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
 def login(
     body: schemas.Login,
     request: RequestInfo,
@@ -57,7 +75,7 @@ def login(
     return _tokens(_held(sign_in.sign_in(database, attempt, hasher, secret)), issuer)
 
 
-@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS)
+@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
 def refresh(body: schemas.Refresh, database: Database, issuer: TokenIssuer) -> schemas.Tokens:
     """Exchange a refresh token for new tokens. A token exchanged twice ends its session, but for a few seconds of grace."""
     with database.transaction() as tx:
@@ -65,14 +83,14 @@ def refresh(body: schemas.Refresh, database: Database, issuer: TokenIssuer) -> s
     return _tokens(_held(outcome), issuer)
 
 
-@routes.post("/auth/logout", allow=SIGNED_IN)
+@routes.post("/auth/logout", allow=SIGNED_IN, during_maintenance=True)
 def logout(subject: Subject, tx: Transaction) -> NoContent:
     """End this session."""
     sessions.end_session(tx, subject.id, subject.session_id, EndReason.LOGOUT)
     return NoContent()
 
 
-@routes.post("/auth/logout-all", allow=SIGNED_IN)
+@routes.post("/auth/logout-all", allow=SIGNED_IN, during_maintenance=True)
 def logout_all(subject: Subject, tx: Transaction) -> NoContent:
     """End all of one's sessions."""
     sessions.end_all_sessions(tx, subject.id, EndReason.LOGOUT)
@@ -149,7 +167,7 @@ def read_user(user_id: UUID, db: Reader) -> Tagged[schemas.Profile]:
     return _account(queries.account(db, user_id))
 
 
-@routes.patch("/admin/users/<user_id>", allow=Role.ADMIN)
+@routes.patch("/admin/users/<user_id>", allow=Role.ADMIN, step_up=STEP_UP_SECONDS)
 def change_user(
     user_id: UUID, body: schemas.ChangeStanding, subject: Subject, if_match: IfMatch, database: Database
 ) -> Tagged[schemas.Profile]:
@@ -160,10 +178,17 @@ def change_user(
     return _account(_held(outcome))
 
 
-@routes.get("/.well-known/jwks.json", allow=PUBLIC, rate=Rate.PUBLIC, root=True)
+@routes.get(
+    "/.well-known/jwks.json",
+    allow=PUBLIC,
+    rate=Rate.PUBLIC,
+    root=True,
+    during_maintenance=True,
+    produces=(Produced(KEY_SET_MEDIA_TYPE, KEY_SET_EXAMPLE),),
+)
 def key_set(keys: KeySet) -> Document:
     """Read the public keys that verify access tokens (RFC 7517)."""
-    headers = {"Cache-Control": f"public, max-age={KEY_SET_AGE_SECONDS}"}
+    headers = {"Cache-Control": f"public, max-age={int(KEY_SET_AGE.total_seconds())}"}
     return Document(orjson.dumps(keys.public()), KEY_SET_MEDIA_TYPE, headers)
 
 
@@ -171,6 +196,26 @@ def key_set(keys: KeySet) -> Document:
 def revocation_list(tx: Transaction) -> schemas.RevocationList:
     """Read what verifiers must refuse though it is signed and not expired."""
     return schemas.RevocationList.model_validate(revocations.current(tx))
+
+
+@routes.get("/admin/maintenance", allow=Role.ADMIN)
+def read_maintenance(db: Reader) -> Tagged[schemas.Maintenance]:
+    """Read whether the platform is being maintained."""
+    return _maintenance(maintenance.current(db))
+
+
+@routes.put("/admin/maintenance", allow=Role.ADMIN)
+def decide_maintenance(
+    body: schemas.DecideMaintenance, subject: Subject, if_match: IfMatch, tx: Transaction
+) -> Tagged[schemas.Maintenance]:
+    """Shut the platform's door for maintenance, or open it. Administrators, sign-in and webhooks go on; the rest is 503."""
+    return _maintenance(maintenance.decide(tx, subject.id, body.enabled, body.reason, if_match.version))
+
+
+@routes.get("/internal/maintenance", allow=SERVICE, root=True)
+def maintenance_for_the_gateway(db: Reader) -> schemas.Maintenance:
+    """Read whether the platform is being maintained, for gateways that start or missed the broadcast."""
+    return _maintenance(maintenance.current(db)).view
 
 
 def _held(outcome: T | Problem) -> T:
@@ -213,3 +258,7 @@ def _account(row: Any) -> Tagged[schemas.Profile]:
         created_at=row.created_at,
     )
     return Tagged(view, row.version)
+
+
+def _maintenance(decision: Any) -> Tagged[schemas.Maintenance]:
+    return Tagged(schemas.Maintenance.model_validate(decision), decision.revision)

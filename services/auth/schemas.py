@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from libs.common.auth.policy import Role
 from libs.common.http import Input, PageQuery, View
+from libs.common.http.texts import EmailText, PersonName
 from services.auth.domain.accounts import (
     ADDRESS_MAXIMUM,
     BIO_MAXIMUM,
@@ -21,6 +22,7 @@ from services.auth.domain.accounts import (
     normal_address,
     role_at_registration,
 )
+from services.auth.domain.maintenance import REASON_MAXIMUM, reason
 from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM, normal_password
 
 TOKEN_MAXIMUM = 200
@@ -31,7 +33,9 @@ def _acceptable(password: SecretStr) -> SecretStr:
 
 
 EmailAddress = Annotated[
-    Address, AfterValidator(normal_address), Field(max_length=ADDRESS_MAXIMUM, json_schema_extra={"format": "email"})
+    Address,
+    AfterValidator(normal_address),
+    Field(max_length=ADDRESS_MAXIMUM, json_schema_extra={"format": "email"}, examples=["ada@example.org"]),
 ]
 NewPassword = Annotated[
     SecretStr,
@@ -41,14 +45,19 @@ NewPassword = Annotated[
         json_schema_extra={"minLength": PASSWORD_MINIMUM, "maxLength": PASSWORD_MAXIMUM},
     ),
 ]
+Reason = Annotated[str, AfterValidator(reason), Field(json_schema_extra={"minLength": 1, "maxLength": REASON_MAXIMUM})]
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=4 * PASSWORD_MAXIMUM)]
 DisplayName = Annotated[
     str,
     AfterValidator(display_name),
-    Field(json_schema_extra={"minLength": DISPLAY_NAME_MINIMUM, "maxLength": DISPLAY_NAME_MAXIMUM}),
+    Field(json_schema_extra={"minLength": DISPLAY_NAME_MINIMUM, "maxLength": DISPLAY_NAME_MAXIMUM}, examples=["Ada Lovelace"]),
 ]
-Bio = Annotated[str, AfterValidator(bio), Field(json_schema_extra={"maxLength": BIO_MAXIMUM})]
-Token = Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_MAXIMUM)]
+BioText = Annotated[str, Field(examples=["Prompts, rotoscoping and one Bolex."])]
+Bio = Annotated[BioText, AfterValidator(bio), Field(json_schema_extra={"maxLength": BIO_MAXIMUM})]
+Token = Annotated[
+    SecretStr, Field(min_length=1, max_length=TOKEN_MAXIMUM, examples=["kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE"])
+]
+TokenText = Annotated[str, Field(examples=["kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE"])]
 
 
 class Register(Input):
@@ -64,7 +73,7 @@ class Register(Input):
 class Taken(View):
     """The request was taken; what comes of it is told by mail alone."""
 
-    detail: str
+    detail: str = Field(examples=["If the address can be used, a mail with a link is on its way."])
 
 
 class OneTimeToken(Input):
@@ -78,7 +87,7 @@ class Login(Input):
 
     email: EmailAddress
     password: GivenPassword
-    otp: Annotated[str, Field(pattern=r"^[0-9]{6,8}$")] | None = Field(
+    otp: Annotated[str, Field(pattern=r"^[0-9]{6,8}$", examples=["123456"])] | None = Field(
         default=None, description="Second factor; without meaning for accounts that have none"
     )
 
@@ -86,10 +95,10 @@ class Login(Input):
 class Tokens(View):
     """Tokens of a session (RFC 6749, section 5.1)."""
 
-    access_token: str
+    access_token: str = Field(examples=["eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.eyJzdWIiOiIuLi4ifQ.c2ln"])
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the scheme's name
-    expires_in: int = Field(description="Seconds until the access token expires")
-    refresh_token: str
+    expires_in: int = Field(description="Seconds until the access token expires", examples=[900])
+    refresh_token: TokenText
     session_id: UUID
 
 
@@ -123,7 +132,7 @@ class SessionView(View):
     """A session of one's own."""
 
     id: UUID
-    device: str
+    device: str = Field(examples=["Firefox on Linux"])
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
@@ -134,9 +143,9 @@ class Profile(View):
     """What a person says of themselves, and what the platform says of them."""
 
     id: UUID
-    email: str
-    display_name: str
-    bio: str | None
+    email: EmailText
+    display_name: PersonName
+    bio: BioText | None
     locale: Locale
     role: Role
     status: Status
@@ -178,6 +187,29 @@ class ChangeStanding(Input):
     def _something(self) -> Self:
         if self.role is None and self.status is None:
             raise ValueError("must name role or status")
+        return self
+
+
+class Maintenance(View):
+    """Whether the platform's door is shut to all but those who maintain it; who decided so is null until somebody did."""
+
+    enabled: bool
+    reason: str | None
+    changed_by: UUID | None
+    changed_at: datetime | None
+    revision: int
+
+
+class DecideMaintenance(Input):
+    """Shut the door for a reason that colleagues understand, or open it."""
+
+    enabled: bool
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _for_a_reason(self) -> Self:
+        if self.enabled and self.reason is None:
+            raise ValueError("must give a reason for shutting the door")
         return self
 
 

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from libs.common.config import Secret, ServiceSettings
+from services.auth.domain.keys import SIGNS_DAYS_MAXIMUM
 from services.auth.domain.passwords import BCRYPT_ROUNDS_MINIMUM
 
 
@@ -20,6 +21,12 @@ class Settings(ServiceSettings):
         default=6, ge=0, le=64, description="Passwords that may wait for a thread; more are answered 503"
     )
     password_wait_seconds: float = Field(default=5, gt=0, le=10, description="How long a password may wait for a thread")
+    signing_key_days: int = Field(
+        default=SIGNS_DAYS_MAXIMUM,
+        ge=1,
+        le=SIGNS_DAYS_MAXIMUM,
+        description="How long one key signs tokens before the next does",
+    )
     web_threads: int = Field(default=16, ge=1, le=64)
 
     @model_validator(mode="after")

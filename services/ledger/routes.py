@@ -10,7 +10,7 @@ from werkzeug.http import parse_accept_header
 
 from libs.common.auth.policy import PUBLIC, Rate
 from libs.common.db import Reader
-from libs.common.http import Document, Page, RequestInfo, Routes, page_of
+from libs.common.http import Document, Page, Produced, RequestInfo, Routes, page_of
 from libs.common.http.routes import API_PREFIX
 from services.ledger import queries, use_cases
 from services.ledger.domain.notes import NoteSigner
@@ -18,13 +18,18 @@ from services.ledger.schemas import SIZE_MAX, Consistency, ConsistencyQuery, Pro
 
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
+KEY_EXAMPLE = "lumiere.film+3d9c1f0a+AYx0pQ2sYbq8m0v9Yx4m1Wm3mJ2c7k5n8r1t4u6w0yA=\n"
+CHECKPOINT_EXAMPLE = (
+    "lumiere.film\n1024\nn4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=\n\n— lumiere.film PZwfCg3kq0bVb2R1c3RlIGxhIGx1bmU=\n"
+)
+PROOF_EXAMPLE = "c2sp.org/tlog-proof@v1\nextra eyJ0eXBlIjoidGFza3MudGFzay52YWxpZGF0ZWQifQ==\nindex 12\n\n" + CHECKPOINT_EXAMPLE
 FOR_MOMENTS = {"Cache-Control": "public, max-age=1"}
 FOR_GOOD = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 routes = Routes("ledger")
 
 
-@routes.get("/proofs/checkpoint", allow=PUBLIC, rate=Rate.PUBLIC)
+@routes.get("/proofs/checkpoint", allow=PUBLIC, rate=Rate.PUBLIC, produces=(Produced(TEXT, CHECKPOINT_EXAMPLE),))
 def checkpoint(db: Reader) -> Document:
     """The log's newest checkpoint: a signed note of its size and root hash.
 
@@ -34,7 +39,7 @@ def checkpoint(db: Reader) -> Document:
     return Document(note.encode(), TEXT, FOR_MOMENTS)
 
 
-@routes.get("/proofs/key", allow=PUBLIC, rate=Rate.PUBLIC)
+@routes.get("/proofs/key", allow=PUBLIC, rate=Rate.PUBLIC, produces=(Produced(TEXT, KEY_EXAMPLE),))
 def verifier_key(signer: NoteSigner) -> Document:
     """The log's verifier key.
 
@@ -43,7 +48,7 @@ def verifier_key(signer: NoteSigner) -> Document:
     return Document(f"{signer.verifier_key}\n".encode(), TEXT, FOR_MOMENTS)
 
 
-@routes.get("/proofs/tile/<path:address>", allow=PUBLIC, rate=Rate.PUBLIC)
+@routes.get("/proofs/tile/<path:address>", allow=PUBLIC, rate=Rate.PUBLIC, produces=(Produced(BYTES),))
 def tile(address: str, db: Reader, request: RequestInfo) -> Document:
     """A tile of hashes, or a bundle of entries.
 
@@ -53,7 +58,7 @@ def tile(address: str, db: Reader, request: RequestInfo) -> Document:
     return Document(content, BYTES, FOR_GOOD) if found.level is not None else _compressed(content, request)
 
 
-@routes.get("/proofs/events/<event_id>", allow=PUBLIC, rate=Rate.PUBLIC)
+@routes.get("/proofs/events/<event_id>", allow=PUBLIC, rate=Rate.PUBLIC, produces=(Produced(TEXT, PROOF_EXAMPLE),))
 def event_proof(event_id: UUID, db: Reader) -> Document:
     """The proof file of one event.
 

@@ -1,7 +1,7 @@
 """Requests and answers of the ledger."""
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -10,6 +10,10 @@ from libs.common.http import Input, PageQuery, View
 
 SIZE_MAX = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact."""
+
+Hash = Annotated[str, Field(examples=["n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="])]
+EventType = Annotated[str, Field(examples=["tasks.task.validated"])]
+EntityId = Annotated[str, Field(examples=["0195561c-7800-7000-8000-8c1f9e7ab04d"])]
 
 
 class ConsistencyQuery(Input):
@@ -30,7 +34,7 @@ class Consistency(View):
 
     first: int
     second: int
-    hashes: tuple[str, ...] = Field(description="Base64 of 32 bytes each, in the order of the RFC")
+    hashes: tuple[Hash, ...] = Field(description="Base64 of 32 bytes each, in the order of the RFC")
 
 
 class ProofQuery(PageQuery):
@@ -44,9 +48,11 @@ class SealedEvent(View):
     """An event that can be proved."""
 
     event_id: UUID
-    type: str
-    entity_id: str
+    type: EventType
+    entity_id: EntityId
     index: int = Field(description="Zero-based position in the log")
     occurred_at: datetime
-    leaf_hash: str = Field(description="Base64 of SHA-256(0x00 || leaf)")
-    proof: str = Field(description="Where its proof file is")
+    leaf_hash: Hash = Field(description="Base64 of SHA-256(0x00 || leaf)")
+    proof: str = Field(
+        description="Where its proof file is", examples=["/api/v1/proofs/events/0195561c-7800-7000-8000-5d4b1f0e2a3c"]
+    )

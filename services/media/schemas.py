@@ -8,22 +8,27 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from libs.common.http import Input, View
+from libs.common.http.texts import MediaTypeText, Sentence, Sha256Text
 from services.media.domain.kinds import MEDIA_TYPES, SIZE_MAX, SIZE_MIN, Category, filename_fault, is_taken
 from services.media.domain.storage import Address
 from services.media.domain.uploads import Declaration, Status, Upload
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 lower-case hexadecimal digits")]
+Sha256 = Annotated[Sha256Text, Field(pattern=r"^[0-9a-f]{64}$", description="64 lower-case hexadecimal digits")]
+FileName = Annotated[str, Field(examples=["tableau-12.mp4"])]
+Label = Annotated[str, Field(examples=["SUBMISSION"])]
+Rejected = Annotated[str, Field(examples=["TYPE_MISMATCH"])]
+SignedAddress = Annotated[str, Field(examples=["https://lumiere.film/api/v1/uploads/0195561c/content?token=…"])]
 
 
 class NewUpload(Input):
     """What a client is about to send."""
 
     category: Annotated[Category, Field(strict=False)]
-    filename: str = Field(description="Shown to people and given back on download; never a path")
-    content_type: str = Field(description="Media type without parameters, one that the category takes", max_length=127)
-    size: int = Field(ge=SIZE_MIN, le=SIZE_MAX, description="Bytes")
+    filename: FileName = Field(description="Shown to people and given back on download; never a path")
+    content_type: MediaTypeText = Field(description="Media type without parameters that the category takes", max_length=127)
+    size: int = Field(ge=SIZE_MIN, le=SIZE_MAX, description="Bytes", examples=[1_048_576])
     sha256: Sha256 | None = Field(default=None, description="Of the file; compared with what arrives")
-    purpose: str = Field(
+    purpose: Label = Field(
         default="SUBMISSION", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", description="A label for the uploader's use"
     )
 
@@ -53,9 +58,9 @@ class UploadOpened(View):
     """Where to send the file, once."""
 
     media_id: UUID
-    method: str
-    url: str
-    headers: dict[str, str]
+    method: str = Field(examples=["PUT"])
+    url: SignedAddress
+    headers: dict[str, str] = Field(examples=[{"Content-Type": "video/mp4"}])
     expires_at: datetime
 
     @classmethod
@@ -75,7 +80,7 @@ class Received(View):
 
     media_id: UUID
     size: int
-    sha256: str
+    sha256: Sha256Text
 
 
 class Completed(View):
@@ -83,11 +88,11 @@ class Completed(View):
 
     media_id: UUID
     status: Literal[Status.READY, Status.REJECTED]
-    sha256: str | None
-    mime: str | None
+    sha256: Sha256Text | None
+    mime: MediaTypeText | None
     size: int | None
-    reason: str | None
-    detail: str | None
+    reason: Rejected | None
+    detail: Sentence | None
 
     @classmethod
     def of(cls, upload: Upload) -> Self:
@@ -101,15 +106,15 @@ class Media(View):
     media_id: UUID
     owner_id: UUID
     category: Category
-    filename: str
-    content_type: str
-    purpose: str
+    filename: FileName
+    content_type: MediaTypeText
+    purpose: Label
     status: Status
-    sha256: str | None
-    mime: str | None
+    sha256: Sha256Text | None
+    mime: MediaTypeText | None
     size: int | None
-    reason: str | None
-    detail: str | None
+    reason: Rejected | None
+    detail: Sentence | None
     created_at: datetime
     expires_at: datetime
 
@@ -133,7 +138,7 @@ class Media(View):
 class AddressToken(Input):
     """The permission that a signed address carries."""
 
-    token: str = Field(min_length=1, max_length=200)
+    token: str = Field(min_length=1, max_length=200, examples=["17724438-0f3c5a7e"])
 
 
 class _Found(TypedDict):

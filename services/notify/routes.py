@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from libs.common.auth import SIGNED_IN, Rate, Revocations, Subject
+from libs.common.auth import SIGNED_IN, Admission, Rate, Subject
 from libs.common.db import Reader, Transaction
-from libs.common.http import NoContent, Page, RequestInfo, Routes, Streaming, page_of
+from libs.common.http import NoContent, Page, Produced, RequestInfo, Routes, Streaming, page_of
 from libs.common.http.health import Health
 from services.notify import queries, use_cases
 from services.notify.domain import NoticeId, StreamHub
@@ -48,17 +48,24 @@ def read_all_notifications(subject: Subject, tx: Transaction) -> NoContent:
     return NoContent()
 
 
-@routes.get("/notifications/stream", allow=SIGNED_IN, rate=Rate.STREAM, stream=True, process="stream")
+@routes.get(
+    "/notifications/stream",
+    allow=SIGNED_IN,
+    rate=Rate.STREAM,
+    stream=True,
+    process="stream",
+    produces=(Produced(EVENT_STREAM, 'event: connected\ndata: {"last_event_id":null,"unread":2}\n\n'),),
+)
 def notification_stream(
-    query: StreamQuery, subject: Subject, request: RequestInfo, hub: StreamHub, revocations: Revocations, health: Health
+    query: StreamQuery, subject: Subject, admission: Admission, request: RequestInfo, hub: StreamHub, health: Health
 ) -> Streaming:
     """Your notices as they come (server-sent events).
 
     Events: `connected` first, `notification` for each notice, `count` when the number of unread ones changed. After a break
     send the last id as `Last-Event-ID` (or `last_event_id`); what was missed comes first. When `connected` names another id
-    than the one sent, read the list again. The stream ends with the token, and when
-    its server is about to stop: come back, with a new token when the old one is spent.
+    than the one sent, read the list again. The stream ends with the token or its session, and when its server is about to
+    stop: come back, with a new token when the old one is spent. Pages of other origins are refused.
     """
     last_event_id = request.headers.get("Last-Event-Id") or query.last_event_id
-    chunks = hub.open(subject, last_event_id, use_cases.admission(subject, revocations, health.draining))
+    chunks = hub.open(subject, last_event_id, use_cases.may_go_on(admission, health.draining))
     return Streaming(chunks, EVENT_STREAM, {"Cache-Control": "no-store", "X-Accel-Buffering": "no"})

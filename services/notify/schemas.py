@@ -15,9 +15,11 @@ class NoticeView(View):
 
     id: UUID = Field(description="Also the id of its event on the stream: give it as `Last-Event-ID` to go on from here")
     type: NoticeKind
-    title: str
-    body: str
-    data: dict[str, Any] = Field(description="Ids and figures that the text speaks of")
+    title: str = Field(examples=["Your work was accepted"])
+    body: str = Field(examples=["“Write the quarrel at the Astronomic Club” is validated: 80.00 EUR are owed to you."])
+    data: dict[str, Any] = Field(
+        description="Ids and figures that the text speaks of", examples=[{"task_id": "0195561c-7800-7000-8000-8c1f9e7ab04d"}]
+    )
     read: bool
     read_at: datetime | None
     created_at: datetime

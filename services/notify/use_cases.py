@@ -11,8 +11,7 @@ from sqlalchemy import Row, bindparam, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common import clock
-from libs.common.auth import Claims, Revocations, Subject
-from libs.common.auth.tokens import LIFETIME_SECONDS
+from libs.common.auth import Admission
 from libs.common.db import Database, Transaction
 from libs.common.ids import new_id
 from libs.common.telemetry import logger
@@ -151,23 +150,9 @@ def mark_all_read(tx: Transaction, reader: UUID) -> None:
         tx.notify(NOTICE_CHANNEL, str(reader))
 
 
-def admission(subject: Subject, revocations: Revocations, draining: Event) -> Callable[[], bool]:
-    """Asks whether what outlasts a request may go on: the session still holds, and the process is not about to stop."""
-    claims = Claims(
-        iss="",
-        aud="",
-        sub=subject.id,
-        client_id=subject.client_id,
-        sid=subject.session_id,
-        jti=subject.token_id,
-        iat=int(subject.expires_at.timestamp()) - LIFETIME_SECONDS,
-        nbf=0,
-        exp=int(subject.expires_at.timestamp()),
-        roles=" ".join(subject.roles),
-        auth_time=int(subject.authenticated_at.timestamp()),
-        amr=subject.methods,
-    )
-    return lambda: not draining.is_set() and not revocations.revoked(claims)
+def may_go_on(admission: Admission, draining: Event) -> Callable[[], bool]:
+    """Asks whether a stream may: its listener would still be admitted, and the process is not about to stop."""
+    return lambda: not draining.is_set() and admission.holds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

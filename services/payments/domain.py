@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Protocol
 from uuid import UUID
 
-from libs.common.errors import Conflict, NotFound
+from libs.common.errors import BadRequest, Conflict, NotFound
 from libs.common.money import Money
 
 AccountId = NewType("AccountId", UUID)
@@ -151,3 +151,43 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 def spreadsheet_text(value: str) -> str:
     """A text cell that no spreadsheet takes for a formula (OWASP, CSV Injection): such a start gets an apostrophe."""
     return f"'{value}" if value.lstrip(" ").startswith(FORMULA_STARTS) else value
+
+
+class Provider(StrEnum):
+    """Who moves money for us and tells us of it."""
+
+    STRIPE = "STRIPE"
+
+
+class ProviderEventStatus(StrEnum):
+    """What has been done about an event of a provider."""
+
+    RECEIVED = "RECEIVED"  # kept, nobody has acted on it
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEvent:
+    """Something that happened at a provider. Events come in any order and more than once: what holds is asked there."""
+
+    provider: Provider
+    provider_event_id: str
+    type: str
+    object_kind: str
+    object_id: str | None
+    live: bool
+    occurred_at: datetime
+
+
+class SignatureRefused(BadRequest):
+    """The sender of a provider's event did not sign it, or not lately."""
+
+
+class UnreadableProviderEvent(BadRequest):
+    """A provider signed something that is no event."""
+
+
+class ProviderEvents(Protocol):
+    """Reads a provider's signed events."""
+
+    def verified(self, body: bytes, signature: str) -> ProviderEvent:
+        """The event in `body`, which must be as it was signed. Raises SignatureRefused, UnreadableProviderEvent."""

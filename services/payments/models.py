@@ -1,14 +1,16 @@
-"""The tables of payments: payables, and the book of Lumens in double entry."""
+"""The tables of payments: payables, the book of Lumens in double entry, and what providers told us."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, Uuid
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, Uuid
 
 from libs.common.db import APPEND_ONLY, id_column, money_columns, new_metadata, timestamp
-from services.payments.domain import AccountKind, PaymentStatus
+from services.payments.domain import AccountKind, PaymentStatus, Provider, ProviderEventStatus
 
 metadata = new_metadata("payments")
 
 
-def _one_of(column: str, values: type[AccountKind] | type[PaymentStatus]) -> str:
+def _one_of(column: str, values: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
@@ -77,4 +79,24 @@ entry = Table(
     UniqueConstraint("account_id", "account_version"),
     CheckConstraint("amount <> 0", name="amount_not_zero"),
     info=APPEND_ONLY,
+)
+
+# No content of the event: it is a snapshot, it is personal, and the provider is asked again before anybody acts on it.
+provider_event = Table(
+    "provider_event",
+    metadata,
+    id_column(),
+    Column("provider", Text, nullable=False),
+    Column("provider_event_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("object_kind", Text, nullable=False),
+    Column("object_id", Text, nullable=True),
+    Column("live", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    timestamp("occurred_at"),
+    timestamp("received_at"),
+    UniqueConstraint("provider", "provider_event_id"),
+    CheckConstraint(_one_of("provider", Provider), name="provider_known"),
+    CheckConstraint(_one_of("status", ProviderEventStatus), name="status_known"),
+    Index(None, "status", "received_at", "id"),
 )

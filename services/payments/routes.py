@@ -4,17 +4,34 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from libs.common.auth import SIGNED_IN, Role, Subject
+from libs.common.auth import PUBLIC, SIGNED_IN, Rate, Role, Subject
 from libs.common.db import Database, Reader
-from libs.common.http import Page, PageQuery, Routes, Streaming, Tagged, page_of
-from services.payments import queries
-from services.payments.domain import PaymentId
-from services.payments.schemas import EntryView, LumensView, PaymentChoice, PaymentQuery, PaymentView, payments_csv
+from libs.common.http import Page, PageQuery, Produced, RawBody, RequestInfo, Routes, Streaming, Tagged, page_of
+from services.payments import queries, use_cases
+from services.payments.domain import PaymentId, ProviderEvents
+from services.payments.schemas import (
+    CSV_HEADER,
+    EntryView,
+    LumensView,
+    PaymentChoice,
+    PaymentQuery,
+    PaymentView,
+    ProviderEventView,
+    payments_csv,
+)
 
 routes = Routes("payments")
 
 BY_AGE = (datetime, UUID)
 CSV = "text/csv; charset=utf-8"
+CSV_EXAMPLE = (
+    ",".join(CSV_HEADER)
+    + "\r\n2026-03-02T09:30:00+00:00,0195561c-7800-7000-8000-2c8d1a7f3e90,0195561c-7800-7000-8000-8c1f9e7ab04d,"
+    "Le Voyage dans la Lune,Write the quarrel at the Astronomic Club,80.00,EUR,PENDING\r\n"
+)
+STRIPE_SIGNATURE = "Stripe-Signature"
+EVENT_BYTES_MAX = 256 * 1024
+"""Longest event of a provider. Those that we know have a few kilobytes."""
 
 
 @routes.get("/lumens", allow=SIGNED_IN)
@@ -55,11 +72,34 @@ def all_payments(query: PaymentQuery, db: Reader) -> Page[PaymentView]:
     return page_of(rows, query.limit, PaymentView.of, _position_of)
 
 
-@routes.get("/admin/payments.csv", allow=Role.ADMIN)
+@routes.get("/admin/payments.csv", allow=Role.ADMIN, produces=(Produced(CSV, CSV_EXAMPLE),))
 def payments_as_csv(query: PaymentChoice, database: Database) -> Streaming:
     """Everybody's payments as a CSV file for spreadsheets; no cell acts as a formula."""
     chunks = payments_csv(queries.payments_in_pages(database, query.filter()))
     return Streaming(chunks, CSV, {"Content-Disposition": 'attachment; filename="payments.csv"'})
+
+
+@routes.post(
+    "/webhooks/stripe",
+    allow=PUBLIC,
+    rate=Rate.PUBLIC,
+    root=True,
+    concealed=True,
+    consumes=("*/*",),
+    body_limit=EVENT_BYTES_MAX,
+)
+def receive_stripe_event(
+    content: RawBody, request: RequestInfo, database: Database, events: ProviderEvents
+) -> ProviderEventView:
+    """Receive an event from Stripe: the signature over the raw body is the permission.
+
+    An event is kept once however often and in whichever order it comes; every delivery is answered alike. Nothing is done about
+    it yet: its status is RECEIVED.
+    """
+    event = events.verified(content.data, request.headers.get(STRIPE_SIGNATURE, ""))
+    with database.transaction() as tx:
+        use_cases.receive_event(tx, event)
+    return ProviderEventView.of(event)
 
 
 def _position_of(row: Any) -> tuple[datetime, UUID]:

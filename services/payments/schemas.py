@@ -10,8 +10,29 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from libs.common.http import Input, PageQuery, View
+from libs.common.http.texts import FilmTitleText, TaskTitleText
 from libs.common.money import Currency, Money
-from services.payments.domain import PaymentFilter, PaymentStatus, first_moment, last_moment, spreadsheet_text
+from services.payments.domain import (
+    PaymentFilter,
+    PaymentStatus,
+    ProviderEvent,
+    ProviderEventStatus,
+    first_moment,
+    last_moment,
+    spreadsheet_text,
+)
+
+
+class ProviderEventView(View):
+    """That a provider's event is kept, now or since an earlier delivery."""
+
+    id: str
+    status: ProviderEventStatus
+
+    @classmethod
+    def of(cls, event: ProviderEvent) -> Self:
+        """Of an event that was received."""
+        return cls(id=event.provider_event_id, status=ProviderEventStatus.RECEIVED)
 
 
 class LumensView(View):
@@ -33,7 +54,7 @@ class EntryView(View):
 
     id: UUID
     amount: int = Field(description="Whole Lumens; negative when they left the account")
-    reason: str
+    reason: str = Field(examples=["TASK_REWARD"])
     reference_id: UUID
     balance_after: int
     booked_at: datetime
@@ -58,8 +79,8 @@ class PaymentView(View):
     task_id: UUID
     film_id: UUID
     contributor_id: UUID
-    task_title: str
-    film_title: str
+    task_title: TaskTitleText
+    film_title: FilmTitleText
     amount: Money
     status: PaymentStatus
     created_at: datetime

@@ -1,4 +1,4 @@
-"""What payments does: open what is owed, and book Lumens."""
+"""What payments does: open what is owed, book Lumens, and keep what providers tell."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,13 +18,15 @@ from services.payments.domain import (
     AccountKind,
     InsufficientLumens,
     PaymentStatus,
+    ProviderEvent,
+    ProviderEventStatus,
     Transfer,
     TransferAlreadyBooked,
     is_owed,
     task_reward,
 )
 from services.payments.events import LumensChanged, PaymentCreated
-from services.payments.models import payment
+from services.payments.models import payment, provider_event
 
 _MOMENT = TIMESTAMP(timezone=True)
 
@@ -33,6 +35,13 @@ _OPEN_PAYMENT = (
     .values(status=PaymentStatus.PENDING, version=1)
     .on_conflict_do_nothing(index_elements=[payment.c.task_id])
     .returning(payment.c.id)
+)
+
+_RECEIVE_EVENT = (
+    insert(provider_event)
+    .values(status=ProviderEventStatus.RECEIVED)
+    .on_conflict_do_nothing(index_elements=[provider_event.c.provider, provider_event.c.provider_event_id])
+    .returning(provider_event.c.id)
 )
 
 _OPEN_ACCOUNT = select(
@@ -141,6 +150,11 @@ def post(tx: Transaction, transfer: Transfer) -> list[Row[Any]]:
         if refusal is None:
             raise
         raise refusal from error
+
+
+def receive_event(tx: Transaction, event: ProviderEvent) -> bool:
+    """Keep a provider's event, once; whether it is new."""
+    return tx.scalar(_RECEIVE_EVENT, {"id": new_id(), **asdict(event), "received_at": tx.now}) is not None
 
 
 def _refusal(error: IntegrityError) -> InsufficientLumens | TransferAlreadyBooked | None:

@@ -8,8 +8,8 @@ from libs.common.http import Created, NoContent, Page, PageQuery, RawBody, Route
 from services.tasks.domain.rules import Rules
 from services.tasks.domain.values import FilmId, SubmissionId, TaskId, UserId
 from services.tasks.queries import shown
-from services.tasks.schemas.inputs import FilmInput, ReviewInput, SubmissionInput, SubmissionQuery, TaskQuery
-from services.tasks.schemas.plan import CSV, JSON, PLAN_BYTES, read_plan
+from services.tasks.schemas.inputs import FilmInput, ReviewInput, SubmissionInput, SubmissionQuery, TaskInput, TaskQuery
+from services.tasks.schemas.plan import CSV, JSON, PLAN_BYTES, SHEET_EXAMPLE, read_plan
 from services.tasks.schemas.views import (
     ClaimView,
     FilmView,
@@ -78,6 +78,8 @@ def unlock_phase(film_id: UUID, phase: str, tx: Transaction) -> NoContent:
     allow=Role.ADMIN,
     status=201,
     consumes=(JSON, CSV),
+    body_type=TaskInput | list[TaskInput],
+    body_example=SHEET_EXAMPLE,
     body_limit=PLAN_BYTES,
     timeout=PLAN_SECONDS,
 )

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, MetaData, Text, text
 from sqlalchemy.engine import make_url
 
 from libs.common.config import process_environment
-from libs.common.db import migrate, owner_role, provision
+from libs.common.db import migrate, owner_role, provision, runtime_role
 from libs.common.db.database import psycopg2_url, single_connection_engine
 from libs.common.db.migrate import VERSION_TABLE
 from libs.common.ids import new_id
@@ -90,3 +90,24 @@ def test_a_column_that_no_migration_makes_is_noticed() -> None:
         table.to_metadata(declared)
     declared.tables["media.upload"].append_column(Column("planted", Text))
     assert differences("media", declared, media.metadata) == [("column", "upload", "planted", "text", "False", "")]
+
+
+def test_a_schema_that_was_made_before_the_kernel_got_a_table_gets_it_with_the_rights_to_it() -> None:
+    media = next(service for service in services() if service.name == "media")
+    with new_database() as url:
+        provision(url, media.name, PASSWORD, PASSWORD, prefix=PREFIX)
+        address = psycopg2_url(url).set(password=PASSWORD)
+        owner = address.set(username=owner_role(media.name, PREFIX)).render_as_string(hide_password=False)
+        migrate(media.name, owner, media.metadata)
+        administrator = single_connection_engine(url)
+        with administrator.connect() as connection:
+            connection.execute(text("DROP TABLE media.used_proof"))
+        administrator.dispose()
+
+        migrate(media.name, owner, media.metadata)
+
+        service = single_connection_engine(address.set(username=runtime_role(media.name, PREFIX)))
+        with service.connect() as connection:
+            connection.execute(text("INSERT INTO media.used_proof VALUES ('\\x00', now())"))
+            assert connection.execute(text("DELETE FROM media.used_proof")).rowcount == 1
+        service.dispose()

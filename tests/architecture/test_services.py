@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import CIDR, INET, MACADDR
 
+from libs.common.auth.policy import Access, UndeclaredPolicy
 from libs.common.events.golden import golden_path
 from libs.common.http.routes import Routes
 from libs.common.service import Service
@@ -60,6 +61,24 @@ def missing_containers(service: Service, compose: str) -> list[str]:
 @each_service
 def test_the_compose_file_starts_every_process(service: Service) -> None:
     assert missing_containers(service, (ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8")) == []
+
+
+def knows_the_cron_secret(container: str, compose: str) -> bool:
+    """Whether a container of the compose file is handed what schedulers present."""
+    block = re.search(rf"^  {container}:$.*?(?=^  \S|\Z)", compose, re.MULTILINE | re.DOTALL)
+    return block is not None and re.search(r"secrets: \[.*\bCRON_SECRET\b", block[0]) is not None
+
+
+def test_the_compose_file_hands_the_cron_secret_to_the_gateway_and_to_services_with_jobs_alone() -> None:
+    compose = (ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8")
+    with_jobs = {each.name for each in services() if any(route.allow.access is Access.CRON for route in each.declared_routes)}
+    containers = re.findall(r"^  ([a-z-]+):$", compose, re.MULTILINE)
+
+    assert {name for name in containers if knows_the_cron_secret(name, compose)} == {*with_jobs, "gateway", "gateway-control"}
+
+
+def test_a_container_without_the_cron_secret_is_noticed() -> None:
+    assert not knows_the_cron_secret("tasks", "services:\n  tasks:\n    secrets: [X]\n  other:\n    secrets: [CRON_SECRET]\n")
 
 
 def test_a_forgotten_container_is_noticed() -> None:
@@ -124,11 +143,13 @@ def test_the_committed_policy_is_what_the_routes_declare(service: Service) -> No
 
 
 def test_a_route_without_a_policy_cannot_be_written() -> None:
+    def planted() -> None:
+        """Answer nobody knows whom."""
+
     routes = Routes("planted")
-    with pytest.raises(TypeError, match="allow"):
-        routes.get("/planted")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="Say who may call"):
-        routes.get("/planted", allow=set())
+    for declared in (routes.get("/planted"), routes.get("/planted", allow=set())):
+        with pytest.raises(UndeclaredPolicy, match=r"test_services.py:\d+: GET /planted: Say who may call"):
+            declared(planted)
 
 
 def test_no_two_routes_answer_the_same_request() -> None:

@@ -25,7 +25,18 @@ EXAMPLES = [
 ]
 DRAFT_7_AND_2020_12 = {
     *("type", "format", "title", "description", "properties", "required", "items", "enum", "const", "anyOf", "allOf", "$ref"),
-    *("default", "minimum", "maximum", "minLength", "maxLength", "pattern", "additionalProperties", "minItems", "maxItems"),
+    *(
+        "examples",
+        "default",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "additionalProperties",
+        "minItems",
+        "maxItems",
+    ),
     "x-personal",
 }
 """What means the same in AsyncAPI's own dialect and in JSON Schema 2020-12."""

@@ -55,8 +55,7 @@ def done(studio: Studio, contributor: Person) -> Iterator[list[Work]]:
     again in between has passed by then."""
     works: list[Work] = []
     yield works
-    for work in works:
-        assert studio.effects(contributor, work.task) == ONCE, work.task["title"]
+    assert studio.effects_of(contributor, [work.task for work in works]) == [ONCE] * len(works)
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
@@ -167,9 +166,8 @@ def test_work_goes_on_while_processes_are_killed_at_random_and_every_effect_is_t
             worker.join(120)
     assert all(worker.finished for worker in workers)
     for worker in workers:
-        for task in worker.finished:
-            studio.wait_for_effects(worker.person, task, seconds=90)
+        studio.wait_for_all_effects(worker.person, worker.finished, seconds=90)
         # One more on a quiet platform: whatever was delivered again lies before it in every queue.
         studio.wait_for_effects(worker.person, worker.one_more())
-        for task in worker.finished:
-            assert studio.effects(worker.person, task) == ONCE, (seed, task["title"])
+        found = studio.effects_of(worker.person, worker.finished)
+        assert found == [ONCE] * len(worker.finished), (seed, [task["title"] for task in worker.finished])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from gateway.manifest import GATEWAY, Manifest, Route, manifest_paths, read
 from libs.common.auth.policy import Access, Role
@@ -72,6 +72,7 @@ class Doors:
 
     def __init__(self, platform: LivePlatform) -> None:
         self._platform = platform
+        self.origin = platform.origin
         self._client = httpx.Client(timeout=30)
 
     def close(self) -> None:
@@ -95,11 +96,18 @@ class Doors:
     def forge(self) -> Forge:
         """Signs with auth's own key, which only auth's secret opens."""
         self._client.get(f"{self._platform.origin}/.well-known/jwks.json").raise_for_status()
+        return self._signing(signing_key.c.state == "ACTIVE")
+
+    def signed_by(self, key_id: str) -> Forge:
+        """Signs with one of auth's keys, also with one that auth does not sign with yet."""
+        return self._signing(signing_key.c.id == key_id)
+
+    def _signing(self, which: ColumnElement[bool]) -> Forge:
         plan = Plan(self._platform.layout, durable=False)
         secret = MasterSecret(plan.backing.vault.path("AUTH_SECRET").read_text(encoding="utf-8").strip())
         engine = single_connection_engine(plan.backing.database_url(runtime_role("auth")))
         with engine.connect() as connection:
-            row = connection.execute(select(signing_key).where(signing_key.c.state == "ACTIVE")).one()
+            row = connection.execute(select(signing_key).where(which)).one()
         engine.dispose()
         key = unseal_signing_key(row.id, bytes(row.private_sealed), secret)
         return Forge(key, row.id, self._platform.origin, AUDIENCE, tuple(self._key_files()))

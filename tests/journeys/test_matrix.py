@@ -26,7 +26,8 @@ def names(value: object) -> str:
 
 
 EXPOSED = through_both_doors(each for each in ROUTES if each.route.exposed)
-GUARDED = [(door, each) for door, each in EXPOSED if not each.public]
+FOR_SCHEDULERS = [(door, each) for door, each in EXPOSED if each.route.allow is Access.CRON]
+GUARDED = [pair for pair in EXPOSED if not pair[1].public and pair not in FOR_SCHEDULERS]
 FOR_ROLES = [(door, each) for door, each in GUARDED if each.refused()]
 INSIDE = [each for each in ROUTES if each.route.allow is Access.SERVICE]
 
@@ -70,3 +71,11 @@ def test_a_route_between_services_does_not_exist_outside(each: Declared, doors: 
     assert [doors.status(base, each, doors.bearer(role)) for role in each.permitted()] == [404] * len(each.permitted())
     assert doors.status(doors.of("service", each), each) == 401
     assert doors.status(doors.of("service", each), each, doors.bearer(*each.permitted())) in {401, 403}
+
+
+@pytest.mark.parametrize(("door", "each"), FOR_SCHEDULERS, ids=names)
+def test_a_route_for_schedulers_exists_for_no_role(door: str, each: Declared, doors: Doors) -> None:
+    base = doors.of(door, each)
+
+    assert doors.status(base, each, content=GARBAGE) == 404
+    assert [doors.status(base, each, doors.bearer(role)) for role in each.permitted()] == [404] * len(each.permitted())

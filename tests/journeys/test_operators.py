@@ -11,16 +11,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from click.testing import CliRunner
 
 from libs.common.ids import new_id
 from ops.bus.members import Bus
-from ops.cli import main
 from ops.demo.client import wait_for
 from ops.plan import Plan
 from ops.settings import ROOT
 from ops.testing import LivePlatform
 from services.tasks.events import TaskOpened
+from tests.journeys.conftest import Lumiere
 from tests.journeys.inside import Inside
 from tests.journeys.people import ONCE, POLL_SECONDS, Film, Person, Studio, Work, payments_for
 
@@ -29,29 +28,6 @@ pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]
 DEAD_WITHIN_SECONDS = 30
 """What the retry ladder may take until a poisoned message is a dead letter."""
 SUBSCRIPTION = "payments.tasks.task"
-
-Lumiere = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def lumiere(platform: LivePlatform, monkeypatch: pytest.MonkeyPatch) -> Lumiere:
-    """The `lumiere` command on this platform: (exit code, what `--json` answers)."""
-    settings = platform.layout.settings
-    for name, value in {
-        "LUMIERE_HOME": str(platform.state),
-        "LUMIERE_PORT": str(settings.lumiere_port),
-        "LUMIERE_PORT_BASE": str(settings.lumiere_port_base),
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("DATABASE_URL", "AMQP_URL", "AMQP_MANAGEMENT_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments: str) -> tuple[int, Any]:
-        result = CliRunner().invoke(main, [*arguments, "--json"])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result.exit_code, json.loads(result.stdout) if result.stdout.strip() else result.stderr
-
-    return run
 
 
 @contextmanager

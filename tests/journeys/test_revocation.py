@@ -131,6 +131,7 @@ def test_a_change_of_a_standing_that_was_changed_meanwhile_is_refused(studio: St
 
 
 def change(admin: Person, person: Person, seen: httpx.Response, standing: dict[str, str]) -> httpx.Response:
-    """Give somebody another role or status, as last seen."""
+    """Give somebody another role or status, as last seen. It takes a sign-in that is not long ago."""
+    admin.sign_in(admin.email, admin.password)
     headers = {"If-Match": seen.headers["ETag"]}
     return admin.call("PATCH", f"/admin/users/{person.id}", json=standing, headers=headers)

@@ -93,6 +93,6 @@ def test_replicas_come_and_go_without_a_failed_request_and_every_effect_is_there
     assert {condition.program.name for condition in operations.conditions()} & {"tasks-web-2", "tasks-worker-2"} == set()
     assert ongoing.failures == []
     assert ongoing.requests > 100
-    for work in ongoing.works:
-        studio.wait_for_effects(person, work.task)
-    assert [studio.effects(person, work.task) for work in ongoing.works] == [ONCE] * len(ongoing.works)
+    tasks = [work.task for work in ongoing.works]
+    studio.wait_for_all_effects(person, tasks, seconds=30)
+    assert studio.effects_of(person, tasks) == [ONCE] * len(tasks)

@@ -1,14 +1,16 @@
 """Access policy and token verification."""
 
-from libs.common.auth.policy import PUBLIC, SERVICE, SIGNED_IN, Access, Allow, Idempotency, Rate, Role, Subject
+from libs.common.auth.policy import CRON, PUBLIC, SERVICE, SIGNED_IN, Access, Allow, Idempotency, Rate, Role, Subject
 from libs.common.auth.revocations import Revocations
-from libs.common.auth.tokens import Claims, PublishedKeys, StaticKeys, TokenVerifier
+from libs.common.auth.tokens import Admission, Claims, PublishedKeys, StaticKeys, TokenVerifier
 
 __all__ = [
+    "CRON",
     "PUBLIC",
     "SERVICE",
     "SIGNED_IN",
     "Access",
+    "Admission",
     "Allow",
     "Claims",
     "Idempotency",

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from libs.common.errors import Forbidden
 
+STEP_UP_SECONDS_MAX = 24 * 3_600
+"""The longest step-up: a sign-in of yesterday is recent for nothing."""
+
 
 class Role(StrEnum):
     """What a person may be on the platform."""
@@ -27,9 +30,12 @@ class Access(StrEnum):
     PUBLIC = "public"
     SIGNED_IN = "signed_in"
     SERVICE = "service"
+    CRON = "cron"
 
 
-PUBLIC, SIGNED_IN, SERVICE = Access.PUBLIC, Access.SIGNED_IN, Access.SERVICE
+PUBLIC, SIGNED_IN, SERVICE, CRON = Access.PUBLIC, Access.SIGNED_IN, Access.SERVICE, Access.CRON
+CRON_HEADER = "X-Cron-Secret"
+"""Carries the secret that opens routes for CRON."""
 
 
 class Rate(StrEnum):
@@ -75,7 +81,7 @@ class RoleRequired(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Who may call a route: public, any signed-in person, other services, or the listed roles."""
+    """Who may call a route: public, any signed-in person, other services, who knows the cron secret, or the listed roles."""
 
     access: Access | None
     roles: frozenset[Role]
@@ -100,5 +106,5 @@ def allow_of(declared: Access | Role | Iterable[Role]) -> Allow:
         return Allow(declared, frozenset())
     roles = frozenset({declared} if isinstance(declared, Role) else declared)
     if not roles or not all(isinstance(role, Role) for role in roles):
-        raise UndeclaredPolicy("Say who may call this route: PUBLIC, SIGNED_IN, SERVICE, a role or a set of roles.")
+        raise UndeclaredPolicy("Say who may call this route: PUBLIC, SIGNED_IN, SERVICE, CRON, a role or a set of roles.")
     return Allow(None, roles)

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from uuid import UUID
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from libs.common import clock
 from libs.common.auth.policy import Role, Subject
@@ -32,6 +33,15 @@ CACHE_SIZE = 10_000
 # Unpadded base64url in three parts, and an ES256 signature of exactly 64 bytes: lenient decoders accept more than one spelling.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _HEADER_NAMES = frozenset({"alg", "typ", "kid"})
+
+
+class Confirmation(BaseModel):
+    """The key that a token is bound to (RFC 7800); other ways to name one are not ours, and a token with one is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    jkt: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$")
+    """Its SHA-256 thumbprint (RFC 9449 section 6.1)."""
 
 
 class Claims(BaseModel):
@@ -51,6 +61,7 @@ class Claims(BaseModel):
     roles: str
     auth_time: int
     amr: tuple[str, ...]
+    cnf: Confirmation | None = None
 
     def subject(self) -> Subject:
         """The caller that these claims describe. Raises ValueError for an unknown role."""
@@ -81,10 +92,10 @@ class RevocationCheck(Protocol):
 
 
 class TokenVerifier:
-    """Turns a bearer token into a Subject, or refuses."""
+    """Turns an access token into a Subject, or refuses."""
 
     def __init__(self, issuer: str, audience: str, keys: KeySource, revocations: RevocationCheck) -> None:
-        self._issuer = issuer
+        self.issuer = issuer
         self._audience = audience
         self._keys = keys
         self._revocations = revocations
@@ -92,7 +103,25 @@ class TokenVerifier:
         self._lock = Lock()
 
     def verify(self, token: str) -> Subject:
-        """The caller this token stands for. Raises Unauthenticated."""
+        """The caller that a bearer token stands for. Raises Unauthenticated, also for a token that is bound to a key."""
+        claims, subject = self._live(token)
+        if claims.cnf is not None:
+            raise Unauthenticated(
+                "This access token is bound to a key: send it with the DPoP scheme and a proof.", scheme="DPoP"
+            )
+        return subject
+
+    def verify_bound(self, token: str) -> tuple[Subject, str]:
+        """The caller that a bound token stands for, and the thumbprint of the key to prove. Raises Unauthenticated."""
+        try:
+            claims, subject = self._live(token)
+        except Unauthenticated as refused:
+            raise Unauthenticated(refused.detail, scheme="DPoP") from None
+        if claims.cnf is None:
+            raise Unauthenticated("This access token is not bound to a key: send it as a bearer token.", scheme="DPoP")
+        return subject, claims.cnf.jkt
+
+    def _live(self, token: str) -> tuple[Claims, Subject]:
         digest = hashlib.sha256(token.encode()).digest()
         cached = self._cache.get(digest)
         if cached is None or self._keys.find(cached[2]) is None:
@@ -104,13 +133,21 @@ class TokenVerifier:
             raise Unauthenticated("The access token has expired or is not valid yet; refresh it.")
         if self._revocations.revoked(claims):
             raise Unauthenticated("The session of this token was ended; sign in again.")
-        return subject
+        return claims, subject
+
+    def holds(self, token: str) -> bool:
+        """Whether a token that was taken before would be taken again: not expired, not revoked, its key not withdrawn."""
+        try:
+            self._live(token)
+        except Unauthenticated:
+            return False
+        return True
 
     def _verified(self, token: str) -> tuple[Claims, Subject, str]:
         if len(token) > TOKEN_LENGTH_MAX:
             raise Unauthenticated("The access token is too long.")
         claims, key_id = verify_signature(token, self._keys)
-        if claims.iss != self._issuer or claims.aud != self._audience:
+        if claims.iss != self.issuer or claims.aud != self._audience:
             raise Unauthenticated("The access token was issued elsewhere or for another audience.")
         if not claims.iat <= claims.nbf < claims.exp:
             raise Unauthenticated("The access token's times contradict each other.")
@@ -124,6 +161,18 @@ class TokenVerifier:
             self._cache[digest] = entry
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What somebody was admitted with. Whatever outlasts a request, as an event stream does, asks it again and again."""
+
+    verifier: TokenVerifier
+    token: str = field(repr=False)
+
+    def holds(self) -> bool:
+        """Whether they would still be admitted; a look at what this process knows, without a call to anybody."""
+        return self.verifier.holds(self.token)
 
 
 def verify_signature(token: str, keys: KeySource) -> tuple[Claims, str]:
@@ -171,12 +220,15 @@ class PublishedKeys:
         self._fetch = fetch
         self._minimum_interval = minimum_interval
         self._keys: dict[str, ECKey] = {}
+        self._withdrawn: set[str] = set()
         self._tried_at = float("-inf")
         self._lock = Lock()
+        self._keeping = Lock()
+        """Held for a moment only: a withdrawal never waits for a fetch."""
 
     def find(self, key_id: str) -> ECKey | None:
         """The key with this id. An unknown id causes one fetch, rate limited; a failing fetch keeps the keys known so far."""
-        if key_id not in self._keys:
+        if key_id not in self._keys and key_id not in self._withdrawn:
             self.refresh()
         return self._keys.get(key_id)
 
@@ -188,13 +240,17 @@ class PublishedKeys:
                 return
             self._tried_at = now
             try:
-                self._keys = parse_key_set(self._fetch())
+                fetched = parse_key_set(self._fetch())
             except Exception:  # noqa: BLE001 — whatever is wrong over there, the known keys serve on
                 return
+            with self._keeping:
+                self._keys = {key_id: key for key_id, key in fetched.items() if key_id not in self._withdrawn}
 
-    def forget(self, key_id: str) -> None:
-        """Stop trusting a key at once."""
-        self._keys = {known: key for known, key in self._keys.items() if known != key_id}
+    def withdraw(self, key_id: str) -> None:
+        """Stop trusting a key at once and for good: an answer that was already on its way does not bring it back."""
+        with self._keeping:
+            self._withdrawn.add(key_id)
+            self._keys = {known: key for known, key in self._keys.items() if known != key_id}
 
 
 def parse_key_set(document: Mapping[str, Any]) -> dict[str, ECKey]:

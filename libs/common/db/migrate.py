@@ -70,9 +70,14 @@ def run(metadata: MetaData) -> None:
 
 
 def complete_schema(connection: Connection, metadata: MetaData) -> None:
-    """What metadata cannot say, as the schema's owner: the archive's weeks, append-only guards, rights. Safe to repeat."""
+    """What no revision says, as the schema's owner. Safe to repeat.
+
+    Tables that the kernel got after a schema was made, the archive's weeks, append-only guards, rights.
+    """
     service = str(metadata.schema)
-    set_up_archive(connection, kernel_tables(metadata).event_archive)
+    tables = kernel_tables(metadata)
+    metadata.create_all(connection, [getattr(tables, name) for name in KernelTables.__dataclass_fields__], checkfirst=True)
+    set_up_archive(connection, tables.event_archive)
     guard_append_only(connection, service, metadata)
     grant_runtime(connection, service, metadata)
 

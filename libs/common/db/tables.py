@@ -44,6 +44,7 @@ class KernelTables:
     personal_commitment: Table
     idempotency_key: Table
     audit_record: Table
+    used_proof: Table
 
 
 def new_metadata(service: str) -> MetaData:
@@ -148,6 +149,12 @@ def _request_tables(metadata: MetaData) -> dict[str, Table]:
             Column("headers", JSONB, nullable=False),
             Column("body", LargeBinary, nullable=False),
             timestamp("created_at", index=True),
+        ),
+        "used_proof": Table(
+            "used_proof",
+            metadata,
+            Column("digest", LargeBinary, primary_key=True),
+            timestamp("forgotten_at", index=True),
         ),
         "audit_record": Table(
             "audit_record",

@@ -19,7 +19,7 @@ from libs.common.http.models import (
     View,
     page_of,
 )
-from libs.common.http.routes import Routes
+from libs.common.http.routes import Produced, Routes
 
 __all__ = [
     "Accepted",
@@ -32,6 +32,7 @@ __all__ = [
     "NoContent",
     "Page",
     "PageQuery",
+    "Produced",
     "RawBody",
     "Redirect",
     "RequestInfo",

@@ -1,9 +1,9 @@
 """The Flask application of a service: one way through for every request.
 
-route → token (401) → role (403) → length and type (411/413/415) → shape (422) → idempotency → handler → one commit → answer
+route → token (401) → role (403) → age of the sign-in (401) → length and type (411/413/415) → shape (422) → idempotency
+→ handler → one commit → answer
 """
 
-import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Response, request
 from opentelemetry.trace import SpanKind
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -20,14 +20,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from libs.common import clock
-from libs.common.auth.policy import Access, Subject
-from libs.common.auth.tokens import TokenVerifier
+from libs.common.auth.policy import Access, Rate, Subject
+from libs.common.auth.tokens import Admission, TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
-from libs.common.errors import Forbidden, InternalError, MethodNotAllowed, NotFound, Problem, Unauthenticated, Unavailable
+from libs.common.errors import NOTHING_HERE, InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
 from libs.common.http.answers import problem_response, render
+from libs.common.http.authentication import authenticate, credentials, require_recent
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
 from libs.common.http.idempotency import attempt_of, once
+from libs.common.http.origins import require_own_origin
 from libs.common.http.routes import Route
 from libs.common.ids import new_id
 from libs.common.telemetry import context, logger, new_traceparent, span
@@ -36,7 +38,6 @@ log = logger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9._~+/=-]+)")
 _PARAMETER = re.compile(r"<(path:)?([a-z_]+)>")
 
 REQUESTS = Counter("lumiere_http_requests_total", "Requests by operation and status", ["operation", "status"])
@@ -46,10 +47,6 @@ DURATIONS = Histogram(
     ["operation"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-
-
-class StepUpRequired(Forbidden):
-    """The sign-in is too old for this act."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,7 @@ class Runtime:
     resources: Mapping[type, object]
     health: Health
     trace_sample_ratio: float = 0.0
+    cron_secret: str | None = None
 
 
 def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
@@ -75,11 +73,19 @@ def create_application(runtime: Runtime, routes: Iterable[Route]) -> Flask:
             f"{kind.title()}Converter", (BaseConverter,), {"regex": pattern, "part_isolating": kind != "path"}
         )
     for route in routes:
-        _mount(app, runtime, route)
+        if _is_open(runtime, route):
+            _mount(app, runtime, route)
     _mount_kernel(app, runtime)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.before_request(partial(_begin, runtime.trace_sample_ratio))
     return app
+
+
+def _is_open(runtime: Runtime, route: Route) -> bool:
+    """Whether a door for machines has what opens it. A route that is not mounted is as if it never was."""
+    if route.allow.access is Access.CRON:
+        return runtime.cron_secret is not None
+    return not route.concealed or all(kind in runtime.resources for kind in analyse(route).resources.values())
 
 
 def _mount(app: Flask, runtime: Runtime, route: Route) -> None:
@@ -180,7 +186,7 @@ def _problem(problem: Problem) -> Response:
 
 def _on_http_exception(error: HTTPException) -> Response:
     if error.code == 404:
-        return _problem(NotFound("There is nothing at this address."))
+        return _problem(NotFound(NOTHING_HERE))
     if error.code == 405:
         response = _problem(MethodNotAllowed("Use one of the methods in the Allow header."))
         response.headers["Allow"] = ", ".join(sorted(set(getattr(error, "valid_methods", None) or []) - {"OPTIONS"}))
@@ -190,17 +196,21 @@ def _on_http_exception(error: HTTPException) -> Response:
 
 
 def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[str, str]) -> Response:
-    subject = _authenticate(runtime, route, signature, request)
+    if route.rate is Rate.STREAM:
+        require_own_origin(request, runtime.verifier.issuer)
+    subject = authenticate(runtime, route, request, wanted=signature.wants(Subject) is not None)
     if subject:
         route.allow.require(subject)
-        _require_recent(route, subject)
+        require_recent(route, subject, request)
         actor = {"actor": f"user:{subject.id}", "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
     else:
-        actor = {"actor": "service"} if route.allow.access is Access.SERVICE else {}
+        actor = {"actor": str(route.allow.access)} if route.allow.access in {Access.SERVICE, Access.CRON} else {}
     with context.bound(**actor):
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):
             arguments[name] = subject
+        if name := signature.wants(Admission):
+            arguments[name] = Admission(runtime.verifier, credentials(request)[1])
         arguments.update({name: runtime.resources[kind] for name, kind in signature.resources.items()})
         return _call(runtime, route, signature, arguments, subject)
 
@@ -234,34 +244,3 @@ def _bound_to(arguments: dict[str, Any], name: str, manager: AbstractContextMana
     with manager as work:
         arguments[name] = work
         yield work
-
-
-def _authenticate(runtime: Runtime, route: Route, signature: Signature, incoming: Request) -> Subject | None:
-    if route.allow.access is Access.SERVICE:
-        _require_service(runtime, incoming)
-        return None
-    public = route.allow.access is Access.PUBLIC
-    if public and (not signature.wants(Subject) or "Authorization" not in incoming.headers):
-        return None
-    return runtime.verifier.verify(bearer(incoming))
-
-
-def _require_service(runtime: Runtime, incoming: Request) -> None:
-    if not hmac.compare_digest(bearer(incoming).encode(), runtime.service_token.encode()):
-        raise Unauthenticated("This address is for the platform's own services.")
-
-
-def _require_recent(route: Route, subject: Subject) -> None:
-    if route.step_up is not None and clock.epoch() - subject.authenticated_at.timestamp() > route.step_up:
-        raise StepUpRequired("Confirm who you are again for this: sign in with your second factor, then repeat.", step_up=True)
-
-
-def bearer(incoming: Request) -> str:
-    """The bearer token of a request (RFC 6750 section 2.1). Raises Unauthenticated."""
-    given = incoming.headers.getlist("Authorization")
-    if not given:
-        raise Unauthenticated("Sign in and send the access token as a bearer token.", code=None)
-    match = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
-    if match is None:
-        raise Unauthenticated("Send exactly one bearer token in the Authorization header.")
-    return match[1]

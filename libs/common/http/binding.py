@@ -16,6 +16,7 @@ from flask import Request
 from pydantic import TypeAdapter, ValidationError
 
 from libs.common.auth.policy import Subject
+from libs.common.auth.tokens import Admission
 from libs.common.db import Database, Reader, Transaction
 from libs.common.errors import BadRequest, ContentTooLarge, Fault, Invalid, LengthRequired, UnsupportedMediaType
 from libs.common.http.models import IfMatch, RawBody, RequestInfo, parse_if_match
@@ -65,7 +66,7 @@ class Signature:
         return next((name for name, each in self.injected.items() if each is kind), None)
 
 
-_INJECTED = (Subject, Transaction, Reader, Database, IfMatch, RequestInfo)
+_INJECTED = (Subject, Admission, Transaction, Reader, Database, IfMatch, RequestInfo)
 
 
 def analyse(route: Route) -> Signature:
@@ -155,7 +156,11 @@ def _read_body(route: Route, signature: Signature, request: Request) -> bytes:
     _within(route, request)
     if "*/*" not in route.consumes and request.mimetype not in route.consumes:
         raise UnsupportedMediaType(f"Send the body as {' or '.join(route.consumes)}.")
-    return b"" if route.stream else request.get_data()
+    if not route.stream:
+        return request.get_data()
+    # A body of unknown length is cut off while it is read. Werkzeug refuses to read on at its limit: ours is the byte before.
+    request.max_content_length = route.body_limit + 1
+    return b""
 
 
 def _within(route: Route, request: Request) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from libs.common.auth.policy import Access
 from libs.common.http.binding import parameter_kinds
 from libs.common.http.routes import Route
 
@@ -38,6 +39,8 @@ def _entry(route: Route) -> dict[str, Any]:
         "stream": route.stream,
         "page": route.page,
         "step_up": route.step_up,
+        "during_maintenance": route.during_maintenance,
+        "concealed": route.concealed or route.allow.access is Access.CRON,
         "idempotency": str(route.idempotency),
         "consumes": list(route.consumes),
         "process": route.process,

@@ -12,6 +12,7 @@ from libs.common.http.cursor import decode_cursor, encode_cursor
 
 PAGE_LIMIT_DEFAULT = 20
 PAGE_LIMIT_MAX = 100
+CURSOR_EXAMPLE = "WyIyMDI2LTAzLTAyVDA5OjMwOjAwWiJd"
 
 
 class Input(BaseModel):
@@ -42,7 +43,9 @@ class PageQuery(Input):
     """Query of a list. Subclass it to add filters."""
 
     limit: int = Field(default=PAGE_LIMIT_DEFAULT, ge=1, le=PAGE_LIMIT_MAX, description="How many items at most")
-    cursor: str | None = Field(default=None, max_length=512, description="`next_cursor` of the page before")
+    cursor: str | None = Field(
+        default=None, max_length=512, description="`next_cursor` of the page before", examples=[CURSOR_EXAMPLE]
+    )
 
     def after(self, *types: type) -> tuple[Any, ...] | None:
         """The position after which this page begins, or None for the first. Raises Invalid for a cursor that is not ours."""
@@ -53,7 +56,7 @@ class Page(View, Generic[ViewType]):
     """One page of a list."""
 
     items: tuple[ViewType, ...]
-    next_cursor: str | None
+    next_cursor: str | None = Field(description="Where the next page begins; null on the last", examples=[CURSOR_EXAMPLE])
 
 
 def page_of(

@@ -1,21 +1,26 @@
 """The OpenAPI 3.1 document of a service, generated from its routes and models."""
 
 import inspect
+import json
 import typing
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from libs.common.auth.policy import Access, Idempotency
-from libs.common.errors import PROBLEM_MEDIA_TYPE
+from libs.common.auth.policy import CRON_HEADER, Access, Idempotency
+from libs.common.errors import PROBLEM_MEDIA_TYPE, NotFound
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds
+from libs.common.http.examples import illustrate
 from libs.common.http.idempotency import HEADER
 from libs.common.http.manifest import path_template
 from libs.common.http.models import Accepted, Created, Document, IfMatch, NoContent, Redirect, Streaming, Tagged
-from libs.common.http.routes import JSON, Route
+from libs.common.http.routes import JSON, Produced, Route
 
+_TOKEN: list[dict[str, list[str]]] = [{"bearer": []}, {"dpop": []}]
+_SECURITY: dict[Access | None, list[dict[str, list[str]]]] = {Access.PUBLIC: [], Access.CRON: [{"cron": []}]}
 _REFERENCE = "#/components/schemas/{model}"
 _PROBLEM = {
     "type": "object",
@@ -30,6 +35,7 @@ _PROBLEM = {
         "request_id": {"type": "string"},
         "errors": {
             "type": "array",
+            "description": "Every fault of the request, when its shape was wrong",
             "items": {
                 "type": "object",
                 "required": ["pointer", "detail"],
@@ -37,7 +43,17 @@ _PROBLEM = {
             },
         },
     },
+    "examples": [
+        NotFound("There is no such film.").document(
+            "/api/v1/films/le-voyage-dans-la-lune", "5f1c2d3e-8a41-4c57-9b0d-2f6a7c8e9d10"
+        )
+    ],
 }
+_PROBLEM_RESPONSE = {
+    "description": "A problem",
+    "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_PROBLEM_ANSWER = {"$ref": "#/components/responses/Problem"}
 
 
 def openapi(service: str, version: str, routes: Iterable[Route]) -> dict[str, Any]:
@@ -47,15 +63,22 @@ def openapi(service: str, version: str, routes: Iterable[Route]) -> dict[str, An
     paths: dict[str, dict[str, Any]] = {}
     for route, signature in sorted(listed, key=lambda each: (each[0].path, each[0].method)):
         paths.setdefault(path_template(route.path), {})[route.method.lower()] = _operation(route, signature, names)
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {"title": f"Lumière {service}", "version": version},
         "paths": paths,
         "components": {
             "schemas": {"Problem": _PROBLEM, **schemas},
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT (RFC 9068)"}},
+            "responses": {"Problem": deepcopy(_PROBLEM_RESPONSE)},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT (RFC 9068)"},
+                "dpop": {"type": "http", "scheme": "DPoP", "description": "A token bound to a key, with its proof (RFC 9449)"},
+                "cron": {"type": "apiKey", "in": "header", "name": CRON_HEADER},
+            },
         },
     }
+    illustrate(document)
+    return document
 
 
 _Names = dict[tuple[type[BaseModel], JsonSchemaMode], dict[str, Any]]
@@ -64,8 +87,8 @@ _Names = dict[tuple[type[BaseModel], JsonSchemaMode], dict[str, Any]]
 def _schemas(listed: Iterable[tuple[Route, Signature]]) -> tuple[dict[str, Any], _Names]:
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
     shared: dict[str, Any] = {}
-    for _, signature in listed:
-        models += [(model, "validation") for model in _models_in(signature.body_type)]
+    for route, signature in listed:
+        models += [(model, "validation") for kind in (signature.body_type, route.body_type) for model in _models_in(kind)]
         models += [(model, "serialization") for model in _models_in(_view_of(signature.answer))]
         queried = TypeAdapter(signature.query).json_schema(ref_template=_REFERENCE) if signature.query else {}
         shared |= queried.get("$defs", {})
@@ -91,9 +114,8 @@ def _operation(route: Route, signature: Signature, names: _Names) -> dict[str, A
         "summary": summary,
         "parameters": _parameters(route, signature),
         "responses": _responses(route, signature, names),
-        "security": [] if route.allow.access is Access.PUBLIC else [{"bearer": []}],
-        "x-roles": route.allow.manifest(),
-        "x-rate-class": str(route.rate),
+        "security": _SECURITY.get(route.allow.access, _TOKEN),
+        **_policy(route),
     }
     if description.strip():
         operation["description"] = description.strip()
@@ -102,11 +124,34 @@ def _operation(route: Route, signature: Signature, names: _Names) -> dict[str, A
     return operation
 
 
+def _policy(route: Route) -> dict[str, Any]:
+    """What the gateway and the service hold a caller to, as it was declared: bytes, seconds."""
+    policy: dict[str, Any] = {
+        "x-roles": route.allow.manifest(),
+        "x-rate-class": str(route.rate),
+        "x-body-limit": route.body_limit,
+        "x-timeout": route.timeout,
+        "x-idempotency": str(route.idempotency),
+    }
+    if route.stream:
+        policy["x-stream"] = True
+    if route.step_up is not None:
+        policy["x-step-up"] = route.step_up
+    if route.during_maintenance:
+        policy["x-during-maintenance"] = True
+    return policy
+
+
 def _request_body(route: Route, signature: Signature, names: _Names) -> dict[str, Any] | None:
     if signature.body is not None:
         return {"required": True, "content": {JSON: {"schema": _schema(signature.body_type, "validation", names)}}}
     if signature.raw:
-        return {"required": True, "content": {media_type: {} for media_type in route.consumes}}
+        content: dict[str, dict[str, Any]] = {media_type: {} for media_type in route.consumes}
+        if route.body_type is not None:
+            content[JSON] = {"schema": _schema(route.body_type, "validation", names)}
+        if route.body_example is not None:
+            content[route.consumes[-1]] = {"schema": {"type": "string"}, "example": route.body_example}
+        return {"required": True, "content": content}
     return None
 
 
@@ -151,11 +196,7 @@ def _responses(route: Route, signature: Signature, names: _Names) -> dict[str, A
     for answer in members:
         status, body = _success(route, answer, names)
         responses[status] = body
-    problem = {
-        "description": "A problem",
-        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    return {**responses, "4XX": problem, "5XX": problem}
+    return {**responses, "4XX": _PROBLEM_ANSWER, "5XX": _PROBLEM_ANSWER}
 
 
 def _success(route: Route, answer: Any, names: _Names) -> tuple[str, dict[str, Any]]:
@@ -165,9 +206,23 @@ def _success(route: Route, answer: Any, names: _Names) -> tuple[str, dict[str, A
     if origin is Redirect:
         return "3XX", {"description": "See the Location header"}
     if origin in {Document, Streaming}:
-        return str(route.status), {"description": "The document", "content": {"*/*": {}}}
+        return str(route.status), {"description": "The document", "content": _produced(route)}
     status = {Created: 201, Accepted: 202}.get(origin, route.status)
     view = _view_of(answer)
     if view is None or not _models_in(view):
         return str(status), {"description": "OK"}
     return str(status), {"description": "OK", "content": {JSON: {"schema": _schema(view, "serialization", names)}}}
+
+
+def _produced(route: Route) -> dict[str, Any]:
+    """What a document may be. A text or a JSON value has an example, bytes have none."""
+    content = {each.media_type.partition(";")[0]: _illustrated(each) for each in route.produces}
+    return content or {"*/*": {}}
+
+
+def _illustrated(produced: Produced) -> dict[str, Any]:
+    if produced.example is None:
+        return {}
+    if produced.media_type.endswith("json"):
+        return {"schema": {"type": "object"}, "example": json.loads(produced.example)}
+    return {"schema": {"type": "string"}, "example": produced.example}

@@ -6,14 +6,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from libs.common.auth.policy import Access, Allow, Idempotency, Rate, Role, allow_of
+from libs.common.auth.policy import (
+    STEP_UP_SECONDS_MAX,
+    Access,
+    Allow,
+    Idempotency,
+    Rate,
+    Role,
+    UndeclaredPolicy,
+    allow_of,
+)
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 65_536
 TIMEOUT_SECONDS_DEFAULT = 15
 JSON = "application/json"
 
+UNDECLARED: frozenset[Role] = frozenset()
+"""Nobody: a route that says nothing about who may call it does not start."""
+
 Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A media type that a route answers with and what such an answer looks like; None for what is no text."""
+
+    media_type: str
+    example: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,9 +52,14 @@ class Route:
     timeout: int = TIMEOUT_SECONDS_DEFAULT  # seconds
     stream: bool = False
     consumes: tuple[str, ...] = (JSON,)
+    body_type: Any = None  # what a raw JSON body holds; told in documents alone
+    body_example: str | None = None  # of a raw body, in its last media type
+    produces: tuple[Produced, ...] = ()  # of a Document or Streaming; () is any
     process: str = "web"
     page: bool = False
     step_up: int | None = None  # seconds since the last authentication, at most
+    during_maintenance: bool = False  # answered also while the platform is being maintained
+    concealed: bool = False  # not there unless the service provides every resource of the handler
 
     @property
     def operation(self) -> str:
@@ -57,10 +82,15 @@ class Options:
     timeout: int = TIMEOUT_SECONDS_DEFAULT
     stream: bool = False
     consumes: tuple[str, ...] = (JSON,)
+    body_type: Any = None
+    body_example: str | None = None
+    produces: tuple[Produced, ...] = ()
     root: bool = False
     process: str = "web"
     page: bool = False
     step_up: int | None = None
+    during_maintenance: bool | None = None
+    concealed: bool = False
 
 
 @dataclass
@@ -71,31 +101,31 @@ class Routes:
     routes: list[Route] = field(default_factory=list)
 
     def get(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.READ, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.READ, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a GET route."""
         return self._declare("GET", path, allow, rate, Options(**options))
 
     def post(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a POST route."""
         return self._declare("POST", path, allow, rate, Options(**options))
 
     def put(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a PUT route."""
         return self._declare("PUT", path, allow, rate, Options(**options))
 
     def patch(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a PATCH route."""
         return self._declare("PATCH", path, allow, rate, Options(**options))
 
     def delete(
-        self, path: str, *, allow: Access | Role | Iterable[Role], rate: Rate = Rate.WRITE, **options: Any
+        self, path: str, *, allow: Access | Role | Iterable[Role] = UNDECLARED, rate: Rate = Rate.WRITE, **options: Any
     ) -> Callable[[Handler], Handler]:
         """Declare a DELETE route."""
         return self._declare("DELETE", path, allow, rate, Options(**options))
@@ -103,14 +133,19 @@ class Routes:
     def _declare(
         self, method: str, path: str, allow: Access | Role | Iterable[Role], rate: Rate, options: Options
     ) -> Callable[[Handler], Handler]:
-        permitted = allow_of(allow)
-
         def declare(handler: Handler) -> Handler:
+            try:
+                permitted = allow_of(allow)
+            except TypeError as error:
+                raise UndeclaredPolicy(f"{place_of(handler)}: {method} {path}: {error}") from None
+            if options.step_up is not None:
+                _check_step_up(permitted, options.step_up, place_of(handler))
             if not inspect.getdoc(handler):
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
                 )
-            values = {name: value for name, value in vars(options).items() if name not in {"root", "idempotency"}}
+            resolved = {"root", "idempotency", "during_maintenance"}
+            values = {name: value for name, value in vars(options).items() if name not in resolved}
             self.routes.append(
                 Route(
                     service=self.service,
@@ -120,6 +155,7 @@ class Routes:
                     allow=permitted,
                     rate=rate,
                     idempotency=options.idempotency or _default_idempotency(method, permitted, handler),
+                    during_maintenance=_default_in_maintenance(permitted, options),
                     **values,
                 )
             )
@@ -128,17 +164,35 @@ class Routes:
         return declare
 
 
+def _check_step_up(allow: Allow, seconds: int, place: str) -> None:
+    if allow.access not in {None, Access.SIGNED_IN}:
+        raise UndeclaredPolicy(f"{place}: step_up is for routes that a person signs in for: here nobody has to.")
+    if not 1 <= seconds <= STEP_UP_SECONDS_MAX:
+        raise UndeclaredPolicy(f"{place}: step_up is 1 to {STEP_UP_SECONDS_MAX} seconds since the last authentication.")
+
+
 def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempotency:
     """A POST by a known caller in one transaction takes a key; nothing else can."""
     possible = (
         method == "POST"
-        and allow.access not in {Access.PUBLIC, Access.SERVICE}
+        and allow.access not in {Access.PUBLIC, Access.SERVICE, Access.CRON}
         and "tx" in inspect.signature(handler).parameters
     )
     return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
 
 
-def source_line(route: Route) -> str:
-    """File and line of a route's handler, for messages."""
-    code = route.handler.__code__
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+def _default_in_maintenance(allow: Allow, options: Options) -> bool:
+    """Who maintains the platform is an administrator: what nobody else may call goes on, the rest waits.
+
+    A concealed route goes on too: refusing it would tell that it is there.
+    """
+    if options.during_maintenance is not None:
+        return options.during_maintenance
+    return options.concealed or allow.roles == {Role.ADMIN}
+
+
+def place_of(handler: Handler) -> str:
+    """File and line of a handler's declaration, for messages; the file is named from the folder that its package stands in."""
+    code = handler.__code__
+    file = Path(code.co_filename)
+    return f"{Path(*file.parts[-len(handler.__module__.split('.')) :])}:{code.co_firstlineno}"

@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, text
 from libs.common.audit import Auditor
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import KeySource, PublishedKeys, TokenVerifier
-from libs.common.config import ServiceSettings
+from libs.common.config import ServiceSettings, door_secret
 from libs.common.db import Database, KernelTables, kernel_tables
 from libs.common.events import Event, Recipient
 from libs.common.events.audited import AuditEvent
@@ -24,6 +24,7 @@ from libs.common.http.health import Check, Health
 from libs.common.http.routes import Route, Routes
 from libs.common.jobs import Job, collect_jobs
 from libs.common.service import upkeep
+from libs.common.service.cron import cron_routes
 
 FETCH_TIMEOUT_SECONDS = 3
 
@@ -60,9 +61,10 @@ class Service:
 
     @cached_property
     def declared_routes(self) -> list[Route]:
-        """Every route of the service."""
+        """Every route of the service; its own jobs have one each, the kernel's, which every service has, none."""
         found = [value for module in self.routes for value in vars(module).values() if isinstance(value, Routes)]
-        return [route for routes in {id(each): each for each in found}.values() for route in routes.routes]
+        written = [route for routes in {id(each): each for each in found}.values() for route in routes.routes]
+        return [*written, *cron_routes(self.name, collect_jobs(self.jobs))]
 
     @cached_property
     def declared_subscriptions(self) -> Subscriptions:
@@ -128,6 +130,7 @@ class Assembled:
             database=self.database,
             verifier=TokenVerifier(settings.lumiere_origin, settings.audience, self.keys, self.revocations),
             service_token=settings.revocation_list_token.get_secret_value(),
+            cron_secret=door_secret(settings.cron_secret),
             resources={**self.resources, Health: health},
             health=health,
             trace_sample_ratio=settings.trace_sample_ratio,

@@ -76,7 +76,7 @@ class Synchroniser:
         if not isinstance(keys, PublishedKeys):
             return
         if envelope.data.get("action") == "WITHDRAWN":
-            keys.forget(str(envelope.data["key_id"]))
+            keys.withdraw(str(envelope.data["key_id"]))
         keys.refresh(force=True)
 
 

@@ -3,7 +3,7 @@
 from libs.common.db import Database, KernelTables, Transaction
 from libs.common.events import retention as keeping
 from libs.common.events.retention import Retention
-from libs.common.http import idempotency
+from libs.common.http import idempotency, proofs
 from libs.common.jobs import every
 
 
@@ -11,6 +11,12 @@ from libs.common.jobs import every
 def purge_idempotency_keys(tx: Transaction, tables: KernelTables) -> int:
     """Forget kept answers that nobody may ask for again."""
     return idempotency.purge(tx, tables)
+
+
+@every(minutes=5)
+def purge_used_proofs(tx: Transaction, tables: KernelTables) -> int:
+    """Forget proofs of possession that are too old to be taken again."""
+    return proofs.purge(tx, tables)
 
 
 @every(hours=1)

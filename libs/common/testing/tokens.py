@@ -1,13 +1,17 @@
-"""Mints access tokens with a key of the tests' own."""
+"""Mints access tokens with a key of the tests' own, and proofs of possession of any key."""
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 
 from libs.common import clock
+from libs.common.auth.dpop import PROOF_TYPE
 from libs.common.auth.policy import Role, Subject
 from libs.common.auth.tokens import ALGORITHM, LIFETIME_SECONDS, TOKEN_TYPE, Claims, KeySource
 from libs.common.ids import new_id
@@ -54,6 +58,26 @@ def claims_for(subject: Subject, issuer: str, audience: str, **changes: Any) -> 
 def mint(keys: TestKeys, claims: Mapping[str, Any], **header: Any) -> str:
     """A signed access token."""
     return jwt.encode({"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": KEY_ID, **header}, dict(claims), keys.key)
+
+
+def bound_to(key: ECKey) -> dict[str, str]:
+    """The `cnf` claim of a token that is bound to a key (RFC 9449 section 6.1)."""
+    return {"jkt": key.thumbprint()}
+
+
+def prove(key: ECKey, method: str, address: str, token: str, **changes: Any) -> str:
+    """A proof of possession (RFC 9449 section 4.2); `changes` are claims to alter, or to leave out when None."""
+    claims: dict[str, Any] = {
+        "jti": str(new_id()),
+        "htm": method,
+        "htu": address,
+        "iat": int(clock.epoch()),
+        "ath": base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode(),
+        **changes,
+    }
+    header = {"alg": ALGORITHM, "typ": PROOF_TYPE, "jwk": key.as_dict(private=False)}
+    payload = json.dumps({name: value for name, value in claims.items() if value is not None}).encode()
+    return jws.serialize_compact(header, payload, key, algorithms=[ALGORITHM])
 
 
 def a_subject(*roles: Role, id: UUID | None = None, session_id: UUID | None = None) -> Subject:  # noqa: A002 — the claim's name

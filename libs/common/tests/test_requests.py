@@ -1,10 +1,12 @@
 """One way through for every request: token, role, length, type, shape, idempotency, handler, commit, answer."""
 
+import io
 import threading
 from uuid import UUID
 
 import pytest
 
+from libs.common import clock
 from libs.common.auth import Role
 from libs.common.db import kernel_tables
 from libs.common.ids import new_id
@@ -19,7 +21,7 @@ def test_a_route_without_a_token_answers_401_with_a_challenge_and_a_request_id(s
 
     assert response.status_code == 401
     assert response.content_type == PROBLEM
-    assert response.headers["WWW-Authenticate"] == 'Bearer realm="lumiere"'
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="lumiere", DPoP algs="ES256"'
     assert response.headers["X-Request-Id"] == "abcdef-123"
     assert response.json["request_id"] == "abcdef-123"
     assert response.json["type"] == "https://lumiere.film/problems/unauthenticated"
@@ -193,6 +195,21 @@ def test_the_body_limit_of_a_route_holds_at_below_and_above(sample: Sample, size
     assert response.status_code == status
 
 
+@pytest.mark.parametrize(("size", "status"), [(63, 200), (64, 200), (65, 413), (100_000, 413)])
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_streamed_body_is_cut_off_at_the_limit_of_its_route(sample: Sample, size: int, status: int, announced: bool) -> None:
+    body = io.BytesIO(b"x" * size)
+    # A server that knows where a chunked body ends says so, and gives no length.
+    length = {"content_length": size} if announced else {"environ_base": {"wsgi.input_terminated": True}}
+
+    response = sample.client(Role.ADMIN).put("/api/v1/reels", input_stream=body, content_type="video/mp4", **length)
+
+    assert response.status_code == status
+    assert status == 200 or response.json["type"] == "https://lumiere.film/problems/content-too-large"
+    assert status != 200 or response.json["version"] == size
+    assert body.tell() <= 64 + 10
+
+
 def test_another_media_type_is_415(sample: Sample) -> None:
     assert sample.client(Role.ADMIN).post("/api/v1/sheets", data=b"x", content_type="text/html").status_code == 415
     assert sample.client(Role.ARTIST).post("/api/v1/notes", data=b"{}", content_type="text/plain").status_code == 415
@@ -216,7 +233,13 @@ def test_a_sensitive_route_wants_a_recent_sign_in(sample: Sample) -> None:
     subject = a_subject(Role.ARTIST)
 
     assert sample.client(subject=subject).post("/api/v1/fresh").status_code == 204
-    assert sample.client(subject=subject, auth_time=1).post("/api/v1/fresh").json["type"].endswith("/step-up-required")
+    stale = sample.client(subject=subject, auth_time=int(clock.epoch()) - 302).post("/api/v1/fresh")
+    assert stale.status_code == 401
+    assert stale.json["type"].endswith("/step-up-required")
+    assert stale.headers["WWW-Authenticate"] == (
+        'Bearer realm="lumiere", error="insufficient_user_authentication", max_age="300"'
+    )
+    assert sample.client(subject=subject, auth_time=int(clock.epoch()) - 298).post("/api/v1/fresh").status_code == 204
 
 
 def test_an_unknown_path_is_404_and_an_unknown_method_405_with_allow(sample: Sample) -> None:

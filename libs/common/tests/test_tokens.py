@@ -12,10 +12,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from libs.common import clock
-from libs.common.auth import PublishedKeys, Revocations, Role, Subject, TokenVerifier
-from libs.common.auth.policy import UndeclaredPolicy, allow_of
+from libs.common.auth import Admission, PublishedKeys, Revocations, Role, Subject, TokenVerifier
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, UndeclaredPolicy, allow_of
 from libs.common.auth.tokens import LIFETIME_SECONDS, TOKEN_LENGTH_MAX
 from libs.common.errors import Unauthenticated
+from libs.common.http import Routes
 from libs.common.testing import TestKeys, a_subject, claims_for, mint
 
 ISSUER = "http://issuer"
@@ -165,6 +166,18 @@ def test_not_before_refuses_older_tokens_of_the_subject_and_no_newer_ones(door: 
     door.verify(door.token(iat=moment, nbf=moment))
 
 
+def test_an_admission_holds_for_as_long_as_its_token_would_be_taken(door: Door) -> None:
+    by_session, by_age = (Admission(door.verifier, door.token()) for _ in range(2))
+    assert by_session.holds()
+    assert not Admission(door.verifier, "no token").holds()
+    assert not Admission(door.verifier, door.token(exp=int(clock.epoch()) - 1, iat=0, nbf=0)).holds()
+
+    door.revocations.revoke_subject(door.subject.id, int(clock.epoch()) + 1)
+
+    assert not by_age.holds()
+    assert by_age.token not in repr(by_age)
+
+
 def test_a_key_that_was_withdrawn_stops_cached_tokens_too() -> None:
     key = ECKey.generate_key("P-256", {"kid": "k1", "alg": "ES256"})
     keys = PublishedKeys(lambda: {"keys": [key.as_dict(private=False)]}, minimum_interval=60)
@@ -173,10 +186,33 @@ def test_a_key_that_was_withdrawn_stops_cached_tokens_too() -> None:
     token = jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": "k1"}, claims_for(subject, ISSUER, "lumiere"), key)
     verifier.verify(token)
 
-    keys.forget("k1")
+    keys.withdraw("k1")
 
     with pytest.raises(Unauthenticated):
         verifier.verify(token)
+
+
+def test_a_withdrawn_key_is_not_brought_back_by_an_answer_on_its_way_and_costs_no_fetch() -> None:
+    keys = [ECKey.generate_key("P-256", {"kid": kid, "alg": "ES256"}) for kid in ("k1", "k2")]
+    document: dict[str, object] = {"keys": [key.as_dict(private=False) for key in keys]}
+    fetches: list[int] = []
+
+    def fetch() -> dict[str, object]:
+        fetches.append(1)
+        if len(fetches) == 2:
+            published.withdraw("k1")  # while auth's answer of before is under way
+        return document
+
+    published = PublishedKeys(fetch, minimum_interval=0)
+    published.refresh()
+    assert published.find("k1") is not None
+    published.refresh(force=True)
+
+    assert published.find("k1") is None
+    assert published.find("k2") is not None
+    published.refresh(force=True)
+    assert published.find("k1") is None
+    assert len(fetches) == 3
 
 
 def test_an_unknown_key_id_causes_one_fetch_in_a_while_and_a_failing_fetch_keeps_known_keys() -> None:
@@ -227,6 +263,19 @@ def test_revocations_fall_out_when_no_token_can_carry_them_any_more() -> None:
         assert str(session) == claims["sid"]
         assert len(revocations._sessions) == 1
         assert revocations._subjects == {}
+
+
+@pytest.mark.parametrize(
+    ("allow", "step_up"), [(Access.PUBLIC, 60), (Access.SERVICE, 60), (Role.ADMIN, 0), (Role.ADMIN, STEP_UP_SECONDS_MAX + 1)]
+)
+def test_a_step_up_that_nobody_could_keep_cannot_be_declared(allow: Access | Role, step_up: int) -> None:
+    def handler() -> None:
+        """Do something."""
+
+    with pytest.raises(UndeclaredPolicy, match="step_up is"):
+        Routes("sample").get("/x", allow=allow, step_up=step_up)(handler)
+    for possible in (1, STEP_UP_SECONDS_MAX):
+        Routes("sample").get("/x", allow=Access.SIGNED_IN, step_up=possible)(handler)
 
 
 @pytest.mark.parametrize("declared", [(), [], {"ADMIN"}, "ADMIN", {Role.ADMIN, "x"}])

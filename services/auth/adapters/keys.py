@@ -4,29 +4,30 @@ import threading
 from typing import Any
 
 from joserfc.jwk import ECKey
+from sqlalchemy import Row
 
 from libs.common import clock, ids
 from libs.common.db import Database
 from libs.common.errors import Unavailable
 from libs.common.telemetry import logger
 from services.auth import queries
+from services.auth.domain.keys import VERIFIES_AFTER_USE
 from services.auth.domain.secrets import MasterSecret
-from services.auth.domain.sessions import REVOCATION_ALLOWANCE
-from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, Grant, claims, sign, unseal_signing_key
+from services.auth.domain.tokens import Grant, claims, sign, unseal_signing_key
 from services.auth.use_cases.keys import ensure_active_key
-
-KEY_AGE_SECONDS = 30
-"""A replica reads at least so often which key signs; a key is published for longer than this before it becomes active."""
 
 log = logger(__name__)
 
 
 class SealedUnderAnotherSecret(Unavailable):
-    """AUTH_SECRET is not the one that the signing keys were sealed under: put it back, or rotate with overlap."""
+    """AUTH_SECRET is not the one that the signing keys were sealed under: put it back, or `lumiere keys rotate`."""
 
 
 class SigningKeys:
-    """Signs access tokens with the active key; makes the first key when there is none."""
+    """Signs access tokens with the active key; makes the first keys when there are none.
+
+    Which key signs is asked before each signature: once a key was rotated or withdrawn, no replica signs with it any more.
+    """
 
     def __init__(self, database: Database, secret: MasterSecret, *, issuer: str, audience: str) -> None:
         """Read nothing yet: the first token or key set does."""
@@ -36,7 +37,6 @@ class SigningKeys:
         self._audience = audience
         self._lock = threading.Lock()
         self._key: ECKey | None = None
-        self._read_at = 0.0
 
     def issue(self, grant: Grant) -> str:
         """Return a signed access token."""
@@ -44,30 +44,26 @@ class SigningKeys:
 
     def public(self) -> dict[str, Any]:
         """Return the JSON Web Key Set (RFC 7517) of keys that living tokens may be signed with."""
-        self._signing_key()
+        self._active()
         with self._database.reader() as db:
-            return {"keys": queries.verification_keys(db, clock.now() - ACCESS_TOKEN_LIFE - REVOCATION_ALLOWANCE)}
-
-    def forget(self) -> None:
-        """Read the table again before the next token."""
-        with self._lock:
-            self._key = None
+            return {"keys": queries.verification_keys(db, clock.now() - VERIFIES_AFTER_USE)}
 
     def _signing_key(self) -> ECKey:
+        row = self._active()
         with self._lock:
-            if self._key is None or clock.monotonic() - self._read_at > KEY_AGE_SECONDS:
-                self._key = self._read()
-                self._read_at = clock.monotonic()
+            if self._key is None or self._key.kid != row.id:
+                self._key = self._opened(row)
             return self._key
 
-    def _read(self) -> ECKey:
+    def _active(self) -> Row[Any]:
         with self._database.reader() as db:
             row = queries.active_key(db)
         if row is None:
             with self._database.transaction() as tx:
                 row = ensure_active_key(tx, self._secret)
-        if self._key is not None and self._key.kid == row.id:
-            return self._key
+        return row
+
+    def _opened(self, row: Row[Any]) -> ECKey:
         if row.secret_id != self._secret.id:
             log.error("auth.signing_key.sealed_under_another_secret", key_id=row.id)
             raise SealedUnderAnotherSecret(

@@ -133,10 +133,15 @@ def sign(payload: Claims, key: ECKey) -> str:
 
 
 def new_signing_key() -> ECKey:
-    """Return a fresh P-256 key pair named by its thumbprint (RFC 7638)."""
-    key = ECKey.generate_key("P-256", parameters={"use": "sig", "alg": ALGORITHM}, private=True)
-    key.ensure_kid()
-    return key
+    """Return a fresh P-256 key pair named by its thumbprint (RFC 7638).
+
+    Operators type the name on command lines: none begins like an option.
+    """
+    while True:
+        key = ECKey.generate_key("P-256", parameters={"use": "sig", "alg": ALGORITHM}, private=True)
+        key.ensure_kid()
+        if str(key.kid)[0].isalnum():
+            return key
 
 
 def seal_signing_key(key: ECKey, secret: MasterSecret) -> bytes:

@@ -16,7 +16,6 @@ from libs.common.auth.tokens import KeySource, PublishedKeys
 from libs.common.events import Envelope
 from libs.common.testing import Harness, service_harness
 from services.auth.app import service
-from services.auth.domain.tokens import TokenIssuer
 
 PASSWORD = "a password nobody guesses"
 SETTINGS = {
@@ -33,7 +32,6 @@ bare_harness = service_harness(service, SETTINGS)
 @pytest.fixture
 def harness(bare_harness: Harness) -> Harness:
     """The service with clean tables and nothing remembered of the keys of the test before."""
-    bare_harness.resources[TokenIssuer].forget()
     keys = bare_harness.resources[KeySource]
     assert isinstance(keys, PublishedKeys)
     keys.refresh(force=True)

@@ -258,6 +258,9 @@ class TestAccessTokens:
         assert whole is None or issued >= whole
         assert issued >= now.replace(microsecond=0)
 
+    def test_no_key_is_named_like_an_option_of_a_command(self) -> None:
+        assert {str(tokens.new_signing_key().kid)[0].isalnum() for _ in range(200)} == {True}
+
     def test_a_signing_key_is_sealed_under_the_secret_and_bound_to_its_name(self) -> None:
         key = tokens.new_signing_key()
         sealed = tokens.seal_signing_key(key, SECRET)

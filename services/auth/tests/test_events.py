@@ -39,6 +39,9 @@ EXAMPLES: tuple[Event, ...] = (
         expires_at=INSTANT,
     ),
     events.KeyChanged(key_id="a-thumbprint", action="ACTIVATED"),
+    events.MaintenanceChanged(
+        scope="platform", enabled=True, reason="The database moves.", changed_by=OTHER, changed_at=INSTANT, revision=1
+    ),
     events.AuditRecorded(
         audit_id=OTHER,
         actor_id=USER,

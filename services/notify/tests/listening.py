@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -96,16 +96,25 @@ class StreamProcess:
         """An anonymous client of this process."""
         return cast(FlaskClient, self._application.test_client())
 
-    def get(self, subject: Subject, last_event_id: str | None = None, query_id: str | None = None) -> TestResponse:
-        """Ask for a stream."""
-        headers = {"Authorization": f"Bearer {self._harness.token(subject)}"}
+    def get(
+        self,
+        subject: Subject,
+        last_event_id: str | None = None,
+        query_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **claims: Any,
+    ) -> TestResponse:
+        """Ask for a stream; `claims` of the token may be others than usual."""
+        headers = {"Authorization": f"Bearer {self._harness.token(subject, **claims)}", **(headers or {})}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
         return self.client().get(PATH, headers=headers, query_string={"last_event_id": query_id} if query_id else {})
 
-    def listen(self, subject: Subject, last_event_id: str | None = None, query_id: str | None = None) -> Listening:
+    def listen(
+        self, subject: Subject, last_event_id: str | None = None, query_id: str | None = None, **claims: Any
+    ) -> Listening:
         """Open a stream and listen; returns once it is connected."""
-        response = self.get(subject, last_event_id, query_id)
+        response = self.get(subject, last_event_id, query_id, **claims)
         assert response.status_code == 200, response.text
         listening = Listening(response.iter_encoded(), response.close)
         listening.until(lambda heard: bool(heard.data("connected")))

@@ -8,7 +8,9 @@ import pytest
 
 from libs.common import clock
 from libs.common.auth import Role, Subject
+from libs.common.auth.tokens import LIFETIME_SECONDS
 from libs.common.testing import Harness
+from libs.common.testing.harness import ORIGIN
 from services.notify.adapters import hub as hub_module
 from services.notify.domain import STREAMS_PER_USER_MAX, SWEEP_SECONDS
 from services.notify.tests.factories import lumens_changed, task_validated, user_registered
@@ -225,6 +227,55 @@ def test_the_stream_ends_with_its_token(
     monkeypatch.setattr(clock, "now", lambda: later)
 
     listening.until(ended)
+
+
+def test_streams_end_when_the_key_that_signed_their_token_is_withdrawn(
+    harness: Harness, stream_process: StreamProcess, contributor: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening = stream_process.listen(contributor)
+
+    monkeypatch.setattr(harness.keys, "find", lambda _: None)
+
+    listening.until(ended)
+
+
+@pytest.mark.parametrize("token_age", [1, LIFETIME_SECONDS - 60])
+def test_a_stream_ends_by_the_age_of_its_token_and_one_opened_with_a_newer_token_goes_on(
+    harness: Harness, stream_process: StreamProcess, contributor: Subject, token_age: int
+) -> None:
+    now = int(clock.epoch())
+    other = stream_process.listen(contributor)
+    old = stream_process.listen(contributor, iat=now - token_age, nbf=now - token_age)
+
+    stream_process.assembled.revocations.revoke_subject(contributor.id, now)
+
+    old.until(ended)
+    notice(harness, contributor, 1)
+    assert amounts(other.notified(1)) == [1]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": ORIGIN}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "https://attacker.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": f"{ORIGIN}.attacker.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_a_page_of_another_origin_is_refused_here_too(
+    stream_process: StreamProcess, contributor: Subject, headers: dict[str, str], status: int
+) -> None:
+    response = stream_process.get(contributor, headers=headers)
+    response.close()
+
+    assert response.status_code == status
+    assert status == 200 or response.json["type"] == "https://lumiere.film/problems/foreign-origin"
 
 
 def test_streams_end_when_their_process_is_about_to_stop(stream_process: StreamProcess, contributor: Subject) -> None:

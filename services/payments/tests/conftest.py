@@ -9,7 +9,8 @@ from libs.common.db.database import single_connection_engine
 from libs.common.testing import Harness, service_harness
 from services.payments.app import service
 
-harness = service_harness(service)
+STRIPE_SECRET = "whsec_of_the_tests_alone"
+harness = service_harness(service, {"STRIPE_WEBHOOK_SECRET": STRIPE_SECRET})
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from libs.common.http import Input, PageQuery
+from libs.common.http.texts import FilmTitleText, TaskTitleText
 from libs.common.money import Money
 from services.tasks.domain.film import FILM_BUDGET_CENTS, FILM_TITLE_LENGTH, SYNOPSIS_LENGTH
 from services.tasks.domain.planning import (
@@ -31,6 +32,7 @@ from services.tasks.domain.values import (
     UserId,
     Verdict,
 )
+from services.tasks.schemas.texts import FeedbackText, LeaseTokenText, NotesText, ReferenceText, SynopsisText
 from services.tasks.use_cases.films import FilmDraft
 from services.tasks.use_cases.work import Delivery
 
@@ -67,13 +69,17 @@ def _bounded(limit: int) -> AfterValidator:
 
 
 FilmTitle = Annotated[
-    str, StringConstraints(min_length=FILM_TITLE_LENGTH[0], max_length=FILM_TITLE_LENGTH[1]), AfterValidator(_one_line)
+    FilmTitleText,
+    StringConstraints(min_length=FILM_TITLE_LENGTH[0], max_length=FILM_TITLE_LENGTH[1]),
+    AfterValidator(_one_line),
 ]
 TaskTitle = Annotated[
-    str, StringConstraints(min_length=TASK_TITLE_LENGTH[0], max_length=TASK_TITLE_LENGTH[1]), AfterValidator(_one_line)
+    TaskTitleText,
+    StringConstraints(min_length=TASK_TITLE_LENGTH[0], max_length=TASK_TITLE_LENGTH[1]),
+    AfterValidator(_one_line),
 ]
 Reference = Annotated[
-    str, StringConstraints(min_length=REFERENCE_LENGTH[0], max_length=REFERENCE_LENGTH[1]), AfterValidator(_one_line)
+    ReferenceText, StringConstraints(min_length=REFERENCE_LENGTH[0], max_length=REFERENCE_LENGTH[1]), AfterValidator(_one_line)
 ]
 DependencyName = Annotated[str, StringConstraints(min_length=1, max_length=TASK_TITLE_LENGTH[1]), AfterValidator(_one_line)]
 
@@ -82,7 +88,7 @@ class FilmInput(Input):
     """A film to be planned."""
 
     title: FilmTitle
-    synopsis: Annotated[str, StringConstraints(max_length=SYNOPSIS_LENGTH), AfterValidator(_readable)] = ""
+    synopsis: Annotated[SynopsisText, StringConstraints(max_length=SYNOPSIS_LENGTH), AfterValidator(_readable)] = ""
     genre: Genre
     catalogue: Catalogue = Catalogue.LUMIERE
     budget: Annotated[Money, _bounded(FILM_BUDGET_CENTS)]
@@ -138,9 +144,9 @@ class TaskInput(Input):
 class SubmissionInput(Input):
     """Work to be handed in."""
 
-    lease_token: Annotated[str, StringConstraints(min_length=LEASE_TOKEN_LENGTH, max_length=LEASE_TOKEN_LENGTH)]
+    lease_token: Annotated[LeaseTokenText, StringConstraints(min_length=LEASE_TOKEN_LENGTH, max_length=LEASE_TOKEN_LENGTH)]
     media_ids: tuple[UUID, ...] = Field(min_length=MEDIA_COUNT[0], max_length=MEDIA_COUNT[1])
-    notes: Annotated[str, StringConstraints(max_length=NOTES_LENGTH), AfterValidator(_readable)] = ""
+    notes: Annotated[NotesText, StringConstraints(max_length=NOTES_LENGTH), AfterValidator(_readable)] = ""
 
     @model_validator(mode="after")
     def _media_differ(self) -> Self:
@@ -158,7 +164,7 @@ class ReviewInput(Input):
     """A verdict on a submission."""
 
     verdict: Verdict
-    feedback: Annotated[str, StringConstraints(max_length=FEEDBACK_LENGTH), AfterValidator(_readable)] = ""
+    feedback: Annotated[FeedbackText, StringConstraints(max_length=FEEDBACK_LENGTH), AfterValidator(_readable)] = ""
 
     @model_validator(mode="after")
     def _rejection_is_explained(self) -> Self:

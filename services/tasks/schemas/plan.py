@@ -11,6 +11,10 @@ from services.tasks.schemas.production_sheet import read_sheet
 
 JSON = "application/json"
 CSV = "text/csv"
+SHEET_EXAMPLE = (
+    "title,description,type,difficulty,phase,price\r\n"
+    "Write the quarrel at the Astronomic Club,Papers fly. Half a page.,DIALOGUE_EDIT,MEDIUM,SCRIPT,80\r\n"
+)
 PLAN_BYTES = 2_097_152
 """The largest plan that is taken, in bytes."""
 

@@ -5,6 +5,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from libs.common.http import View
+from libs.common.http.texts import FilmTitleText, Sha256Text, TaskTitleText
 from libs.common.money import Money
 from services.tasks.domain.progress import next_level_at
 from services.tasks.domain.task import FAMILIES, MAX_ATTEMPTS
@@ -24,6 +25,15 @@ from services.tasks.domain.values import (
     UserId,
 )
 from services.tasks.queries.state import money
+from services.tasks.schemas.texts import (
+    DescriptionText,
+    FeedbackText,
+    LeaseTokenText,
+    NotesText,
+    ReferenceText,
+    Slug,
+    SynopsisText,
+)
 from services.tasks.use_cases.work import Lease
 
 
@@ -31,9 +41,9 @@ class FilmView(View):
     """A film as everyone may see it."""
 
     id: UUID
-    title: str
-    slug: str
-    synopsis: str
+    title: FilmTitleText
+    slug: Slug
+    synopsis: SynopsisText
     genre: Genre
     catalogue: Catalogue
     status: FilmStatus
@@ -81,11 +91,11 @@ class TaskView(View):
 
     id: UUID
     film_id: UUID
-    film_title: str
+    film_title: FilmTitleText
     phase: Phase
-    reference: str | None
-    title: str
-    description: str
+    reference: ReferenceText | None
+    title: TaskTitleText
+    description: DescriptionText
     type: TaskType
     family: Family
     difficulty: Difficulty
@@ -121,7 +131,7 @@ class ClaimView(View):
     """A lease on a task. The token is shown once: it is what a submission is made with."""
 
     task_id: UUID
-    lease_token: str
+    lease_token: LeaseTokenText
     deadline: datetime
     attempts_left: int
 
@@ -135,7 +145,7 @@ class SubmittedMediaView(View):
     """One delivered object and the SHA-256 of its bytes, hexadecimal."""
 
     media_id: UUID
-    sha256: str
+    sha256: Sha256Text
 
 
 class SubmissionView(View):
@@ -143,19 +153,19 @@ class SubmissionView(View):
 
     id: UUID
     task_id: UUID
-    task_title: str
+    task_title: TaskTitleText
     film_id: UUID
-    film_title: str
+    film_title: FilmTitleText
     contributor_id: UUID
     attempt: int
-    notes: str
+    notes: NotesText
     media: tuple[SubmittedMediaView, ...]
-    content_sha256: str
+    content_sha256: Sha256Text
     status: SubmissionStatus
     ai_flagged: bool | None
     score: int | None
     mock: bool | None
-    feedback: str | None
+    feedback: FeedbackText | None
     reviewed_at: datetime | None
     created_at: datetime
 

@@ -1,0 +1,58 @@
+"""Takes places at services back from clients that hold them without end.
+
+HAProxy measures silence, not progress: who takes one byte every few seconds is never silent. So a plain request ends when all
+the time that anything in it may take is spent, and an upload or download when its pace is too slow to be meant.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway import limits
+from gateway.compiler import BULK_SUFFIX
+from gateway.haproxy import Haproxy
+from libs.common.telemetry import logger
+
+PLAIN = re.compile(r"-web$")
+BULK = re.compile(rf"-web{BULK_SUFFIX}$")
+SESSION = re.compile(r"^(0x[0-9a-f]+): .*? be=(\S+) .*? age=(\S+) ", re.MULTILINE)
+AGE = re.compile(r"(\d+)([dhms])")
+TOTAL = re.compile(r" total=(\d+)")
+SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request under way: HAProxy's name for it, its backend, and for how many seconds."""
+
+    name: str
+    backend: str
+    seconds: int
+
+
+def held(listing: str) -> Iterator[Held]:
+    """The requests in what `show sess` says. The addresses in it are not looked at."""
+    for name, backend, age in SESSION.findall(listing):
+        yield Held(name, backend, sum(int(count) * SECONDS[unit] for count, unit in AGE.findall(age)))
+
+
+def sweep(haproxy: Haproxy) -> int:
+    """Cut off who holds a place for too long; how many. Event streams are meant to last. Raises HaproxyAway."""
+    late = [each for each in held(haproxy.command("show sess")) if _too_long(haproxy, each)]
+    for each in late:
+        haproxy.command(f"shutdown session {each.name}")
+        log.info("gateway.swept", backend=each.backend, seconds=each.seconds)
+    return len(late)
+
+
+def _too_long(haproxy: Haproxy, each: Held) -> bool:
+    if PLAIN.search(each.backend):
+        return each.seconds > limits.HELD_SECONDS_MAX
+    if not BULK.search(each.backend) or each.seconds <= limits.BULK_GRACE_SECONDS:
+        return False
+    if each.seconds > limits.BULK_SECONDS_MAX:
+        return True
+    moved = sum(map(int, TOTAL.findall(haproxy.command(f"show sess {each.name}"))))
+    return moved < each.seconds * limits.BULK_BYTES_A_SECOND_MIN

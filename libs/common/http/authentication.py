@@ -1,0 +1,104 @@
+"""Who is calling: the one place where a service judges credentials, proof of possession and the age of a sign-in."""
+
+import hmac
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from flask import Request
+
+from libs.common import clock
+from libs.common.auth import dpop
+from libs.common.auth.browser import origin_of
+from libs.common.auth.dpop import BoundRequest, ProofRefused
+from libs.common.auth.policy import CRON_HEADER, Access, Subject
+from libs.common.db import kernel_tables
+from libs.common.errors import NOTHING_HERE, NotFound, Unauthenticated
+from libs.common.http import proofs
+from libs.common.http.routes import Route
+
+if TYPE_CHECKING:
+    from libs.common.http.application import Runtime
+
+_CREDENTIALS = re.compile(r"(?i:(bearer)|(dpop)) ([A-Za-z0-9._~+/=-]+)")
+
+
+class StepUpRequired(Unauthenticated):
+    """The sign-in is too old for this act (RFC 9470)."""
+
+    def __init__(self, max_age: int, scheme: str) -> None:
+        super().__init__(
+            "This needs a recent sign-in: authenticate again, then repeat it.",
+            code="insufficient_user_authentication",
+            scheme=scheme,
+            max_age=max_age,
+        )
+        self._max_age = max_age
+
+    def challenge(self) -> str:
+        """With the seconds since the last authentication that are permitted (RFC 9470 section 3)."""
+        return f'{super().challenge()}, max_age="{self._max_age}"'
+
+
+def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted: bool) -> Subject | None:
+    """The caller of a route; None where the route is for services or schedulers, or public and nobody asks who calls.
+
+    `wanted`: whether the handler of a public route asks. Raises Unauthenticated, NotFound.
+    """
+    if route.allow.access is Access.SERVICE:
+        _require_service(runtime, incoming)
+        return None
+    if route.allow.access is Access.CRON:
+        _require_cron_secret(runtime, incoming)
+        return None
+    if route.allow.access is Access.PUBLIC and (not wanted or "Authorization" not in incoming.headers):
+        return None
+    scheme, token = credentials(incoming)
+    if scheme != dpop.SCHEME:
+        return runtime.verifier.verify(token)
+    subject, thumbprint = runtime.verifier.verify_bound(token)
+    _require_proof(runtime, incoming, token, thumbprint)
+    return subject
+
+
+def require_recent(route: Route, subject: Subject, incoming: Request) -> None:
+    """Raise StepUpRequired when the sign-in is older than the route permits."""
+    if route.step_up is not None and clock.epoch() - subject.authenticated_at.timestamp() > route.step_up:
+        raise StepUpRequired(route.step_up, credentials(incoming)[0])
+
+
+def credentials(incoming: Request) -> tuple[str, str]:
+    """Scheme (`Bearer` or `DPoP`) and access token of a request (RFC 6750 section 2.1, RFC 9449 section 7.1).
+
+    Raises Unauthenticated.
+    """
+    given = incoming.headers.getlist("Authorization")
+    if not given:
+        raise Unauthenticated("Sign in and send the access token as a bearer token.", code=None)
+    match = _CREDENTIALS.fullmatch(given[0]) if len(given) == 1 else None
+    if match is None:
+        raise Unauthenticated("Send exactly one bearer or DPoP token in the Authorization header.")
+    return dpop.SCHEME if match[2] else "Bearer", match[3]
+
+
+def _require_service(runtime: "Runtime", incoming: Request) -> None:
+    scheme, token = credentials(incoming)
+    if scheme != "Bearer" or not hmac.compare_digest(token.encode(), runtime.service_token.encode()):
+        raise Unauthenticated("This address is for the platform's own services.")
+
+
+def _require_cron_secret(runtime: "Runtime", incoming: Request) -> None:
+    """Raises NotFound: who does not know the secret finds nothing here."""
+    # WSGI hands on header bytes as Latin-1 (PEP 3333).
+    given = sha256(incoming.headers.get(CRON_HEADER, "").encode("latin-1")).digest()
+    if not runtime.cron_secret or not hmac.compare_digest(given, sha256(runtime.cron_secret.encode()).digest()):
+        raise NotFound(NOTHING_HERE)
+
+
+def _require_proof(runtime: "Runtime", incoming: Request, token: str, thumbprint: str) -> None:
+    """Before the transaction of the act: a proof is spent whatever comes of the request."""
+    given = incoming.headers.getlist("DPoP")
+    request = BoundRequest(incoming.method, origin_of(runtime.verifier.issuer), incoming.path, token, thumbprint)
+    proof = dpop.verify_proof(given[0] if len(given) == 1 else None, request)
+    if not proofs.spend(runtime.database, kernel_tables(runtime.database.metadata), proof):
+        raise ProofRefused("The proof was used before; make one for each request.")

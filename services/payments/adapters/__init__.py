@@ -1,0 +1,1 @@
+"""The world outside, as payments meets it."""
