@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from bench.bus.stage import await_
@@ -15,6 +16,8 @@ from bench.gateway.throughput import COUNT, PEOPLE
 RELOADS = 5
 SCALES = (2, 3, 1)
 """Replicas after each change of scale; there is one before."""
+RELOADED = f"{RELOADS} reloads under load"
+SCALED = f"{len(SCALES)} changes of scale under load"
 
 
 def measure(door: Door, real: Notify, folder: Path, seconds: float) -> list[Figure]:
@@ -24,11 +27,11 @@ def measure(door: Door, real: Notify, folder: Path, seconds: float) -> list[Figu
         replicas = _Replicas(door, real, stack)
         replicas.scale(1)
         calm = seconds / 5
-        reloaded = _under_load(door, requests, calm, [lambda: _reload(door)] * RELOADS)
-        scaled = _under_load(door, requests, calm, [lambda count=count: replicas.scale(count) for count in SCALES])
+        reloaded = _under_load(door, requests, calm, [partial(_reload, door)] * RELOADS)
+        scaled = _under_load(door, requests, calm, [partial(replicas.scale, count) for count in SCALES])
     return [
-        *_figures(f"{RELOADS} reloads under load", reloaded),
-        *_figures(f"{len(SCALES)} changes of scale under load (1 → {' → '.join(map(str, SCALES))})", scaled),
+        *_figures(RELOADED, reloaded),
+        *_figures(SCALED, scaled),
     ]
 
 

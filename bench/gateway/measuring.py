@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from bench.figures import Figure
 from bench.gateway import changes, latency, peers, routes, streams, throughput
 from bench.gateway.notify import notify
-from bench.gateway.stage import Door, answerer, door, everywhere, keys_of_auth
+from bench.gateway.stage import answerer, door, everywhere, keys_of_auth
 from bench.timing import bounded
 from libs.common.config import process_environment
 from libs.common.testing import TestKeys
@@ -32,15 +32,7 @@ def measure(seconds: float) -> list[Figure]:
             port = int(web.address.rpartition(":")[2])
             figures = throughput.measure(entrance, service, web.address, folder, seconds)
             figures += latency.measure(entrance, port, seconds)
-        figures += _memory(entrance)
+        figures += throughput.memory(entrance)
         figures += routes.measure(service, folder, seconds)
         figures += changes.measure(entrance, real, folder, seconds)
         return figures + streams.measure(entrance, real, seconds)
-
-
-def _memory(entrance: Door) -> list[Figure]:
-    """After the load, before the streams."""
-    return [
-        Figure("HAProxy of the gateway, after the load", entrance.haproxy.memory_mb(), "MB"),
-        Figure("its control process (Python)", entrance.control.memory_mb(), "MB"),
-    ]

@@ -178,7 +178,7 @@ def door(folder: Path, amqp_url: str, keys: TestKeys, auth_url: str, targets: Ta
     write_targets(layout, targets)
     command, output = [sys.executable, "-m", "gateway"], folder / "gateway.log"
     with ExitStack() as stack:
-        control = stack.enter_context(running([*command, "control"], environ=environ, output=output))
+        control = stack.enter_context(running([*command, "control"], cores()[1], environ=environ, output=output))
         await_("the gateway's keys", (layout.gateway_folder / "state" / "jwks.json").exists, START_SECONDS)
         haproxy = stack.enter_context(running([*command, "run"], cores()[0], environ=environ, output=output))
         await_answers(port, "the gateway", haproxy)

@@ -4,6 +4,7 @@ import resource
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from uuid import UUID
 
 from bench.bus.stage import await_
@@ -24,8 +25,11 @@ STRAIGHT = 100
 """People who also listen straight at the hub, past the gateway."""
 HOLD = 40
 """The streams stay open that many times as long as was asked for: two minutes by default."""
+OPENED, DROPPED = f"idle event streams through the gateway, opened of {STREAMS:,}", "of these dropped within"
+TOLD_P50 = "commit → listener through the gateway, p50"
 EVENTS = 100
 PACE_SECONDS = 0.02
+ALL_SECONDS = 60.0
 OPEN_FILES = 20_000
 TOLD = {"amount": 10, "balance_after": 10, "reason": "TASK_VALIDATED"}
 
@@ -50,8 +54,8 @@ def measure(door: Door, real: Notify, seconds: float) -> list[Figure]:
         dropped = sum(each.dropped for each in through)
         used = door.haproxy.memory_mb(), hub.process.memory_mb()
         figures = [
-            Figure(f"idle event streams through the gateway, opened of {STREAMS:,}", opened, "streams"),
-            Figure(f"dropped within {HOLD * seconds:.0f} s", dropped, "streams"),
+            Figure(OPENED, opened, "streams"),
+            Figure(f"{DROPPED} {HOLD * seconds:.0f} s", dropped, "streams"),
         ]
         figures += _one(real.harness, [each.id for each in people[:STRAIGHT]], through, listeners.all[STREAMS:])
         figures += _all(real.harness, [each.id for each in people], through)
@@ -68,11 +72,12 @@ def _one(made: Harness, people: Sequence[UUID], through: Sequence[Listener], str
     alone, passed = list[float](), list[float]()
     for number in range(EVENTS):
         which = number % len(people)
-        known = len(through[which].heard), len(straight[which].heard)
+        pair = through[which], straight[which]
+        known = [len(each.heard) for each in pair]
         committing = _tell(made, [people[which]])
-        await_("the event", lambda w=which, k=known: len(through[w].heard) > k[0] and len(straight[w].heard) > k[1])
-        passed.append((through[which].heard[-1] - committing) * MILLISECONDS)
-        alone.append((straight[which].heard[-1] - committing) * MILLISECONDS)
+        await_("the event", partial(_heard_more, pair, known))
+        passed.append((pair[0].heard[-1] - committing) * MILLISECONDS)
+        alone.append((pair[1].heard[-1] - committing) * MILLISECONDS)
         threading.Event().wait(PACE_SECONDS)
     figures = []
     for percent in (50, 99):
@@ -84,12 +89,16 @@ def _one(made: Harness, people: Sequence[UUID], through: Sequence[Listener], str
     return figures
 
 
+def _heard_more(listeners: Sequence[Listener], known: Sequence[int]) -> bool:
+    return all(len(each.heard) > before for each, before in zip(listeners, known, strict=True))
+
+
 def _all(made: Harness, people: Sequence[UUID], through: Sequence[Listener]) -> list[Figure]:
     """One event to everybody."""
     open_streams = [each for each in through if not each.dropped]
     known = [len(each.heard) for each in open_streams]
     committing = _tell(made, people)
-    await_("everybody to hear", lambda: all(len(each.heard) > k for each, k in zip(open_streams, known, strict=True)), 60.0)
+    await_("everybody to hear", partial(_heard_more, open_streams, known), ALL_SECONDS)
     took = [(each.heard[-1] - committing) * MILLISECONDS for each in open_streams]
     title = f"events for all {len(open_streams):,} committed at once → their listeners"
     return [

@@ -27,6 +27,8 @@ COUNT = "/api/v1/notifications/count"
 BARE = "bare HAProxy: carries, checks nothing"
 AGAIN = "the gateway, tokens seen before"
 FRESH = "the gateway, each token new"
+CONTROL = "the gateway's control process, which counts each request"
+MEMORY, PYTHON_MEMORY = "HAProxy of the gateway, after the load", "its control process (Python)"
 
 
 class Measured(Protocol):
@@ -47,6 +49,7 @@ Everybody = dict[str | Peer, Measured]
 class _Gateway:
     port: int
     haproxy: Running
+    control: Running
 
     def cpu_seconds(self) -> float:
         """Of HAProxy, its master included."""
@@ -59,6 +62,8 @@ class Turns:
 
     rates: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+    """Microseconds a request of what works beside it, and that no request waits for."""
 
     @property
     def rate(self) -> float:
@@ -91,7 +96,7 @@ def measure(door: Door, service: str, real: str, folder: Path, seconds: float) -
 def _everybody(door: Door, service: str) -> Iterator[tuple[Everybody, dict[Peer, str]]]:
     """All that run, and why the others do not."""
     with place(door, service) as here, bare_haproxy(here) as bare, started(here) as peers:
-        found: Everybody = {BARE: bare, AGAIN: _Gateway(door.port, door.haproxy)}
+        found: Everybody = {BARE: bare, AGAIN: _Gateway(door.port, door.haproxy, door.control)}
         found |= {peer: each for peer, each in peers.items() if not isinstance(each, str)}
         yield found, {peer: each for peer, each in peers.items() if isinstance(each, str)}
 
@@ -124,7 +129,8 @@ def _meet_everybody(everybody: Everybody, requests: Path) -> None:
 
 
 def _take(turns: Turns, measured: Measured, requests: Path, seconds: float) -> Outcome:
-    before = measured.cpu_seconds()
+    control = measured.control if isinstance(measured, _Gateway) else None
+    before, beside = measured.cpu_seconds(), control.cpu_seconds() if control else 0.0
     outcome = Load(measured.port, requests).after(seconds)
     used = measured.cpu_seconds() - before
     if not outcome.requests and not outcome.failed and seconds < PATIENCE_SECONDS:
@@ -133,6 +139,8 @@ def _take(turns: Turns, measured: Measured, requests: Path, seconds: float) -> O
         raise NothingMeasured(f"Port {measured.port}: of {outcome.requests} requests {outcome.failed} failed: {outcome}")
     turns.rates.append(outcome.requests / outcome.seconds)
     turns.costs.append(used / outcome.requests * MICROSECONDS)
+    if control:
+        turns.beside.append((control.cpu_seconds() - beside) / outcome.requests * MICROSECONDS)
     return outcome
 
 
@@ -155,7 +163,7 @@ def _figures(turns: dict[str | Peer, Turns], absent: dict[Peer, str]) -> list[Fi
             figures.append(against(base, f"{AGAIN}; beside {peer.name}", turns[AGAIN].rate))
     cost = limit(f"{BARE}; cost", turns[BARE].cost, "CPU µs a request")
     figures += [cost, *(against(cost, f"{_title(name)}; cost", each.cost) for name, each in turns.items() if name != BARE)]
-    return figures
+    return [*figures, against(cost, f"{CONTROL}; cost", median(turns[AGAIN].beside))]
 
 
 def _with_a_real_service(door: Door, everybody: Everybody, counts: Path, seconds: float) -> list[Figure]:
@@ -169,6 +177,14 @@ def _with_a_real_service(door: Door, everybody: Everybody, counts: Path, seconds
     return [
         base,
         *(against(base, f"{_title(name)}; a real service", each.rate) for name, each in turns.items() if name != BARE),
+    ]
+
+
+def memory(door: Door) -> list[Figure]:
+    """Megabytes of both processes, after the load and before the streams."""
+    return [
+        Figure(MEMORY, door.haproxy.memory_mb(), "MB"),
+        Figure(PYTHON_MEMORY, door.control.memory_mb(), "MB"),
     ]
 
 
