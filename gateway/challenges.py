@@ -5,9 +5,10 @@ Any client that writes into a folder works (`certbot --webroot`, `acme.sh -w`, `
 
 import os
 import re
+import stat
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Response
 
 from libs.common.errors import NotFound
 
@@ -17,15 +18,9 @@ ANSWER_MAX = 1_024
 """Longest answer in bytes that is shown; a key authorisation has about ninety."""
 
 
-def show_challenges(app: Flask, folder: Path) -> None:
-    """Let the pages answer with the files of `folder`: those a client wrote for a challenge, and nothing else there."""
-
-    def answer(token: str) -> Response:
-        return Response(
-            challenge(folder, token), content_type="application/octet-stream", headers={"Cache-Control": "no-store"}
-        )
-
-    app.add_url_rule(f"{PREFIX}<token>", "acme_challenge", answer)
+def answer(folder: Path, token: str) -> Response:
+    """The answer of the pages. Raises NotFound."""
+    return Response(challenge(folder, token), content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
 def challenge(folder: Path, token: str) -> bytes:
@@ -37,8 +32,10 @@ def challenge(folder: Path, token: str) -> bytes:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             continue
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(ANSWER_MAX + 1)
-        if len(content) <= ANSWER_MAX:
+        try:
+            content = os.read(descriptor, ANSWER_MAX + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        finally:
+            os.close(descriptor)
+        if content is not None and len(content) <= ANSWER_MAX:
             return content
     raise NotFound("There is no such challenge.")

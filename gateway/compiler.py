@@ -139,6 +139,12 @@ class Backend:
         return self.process == "stream"
 
     @property
+    def places(self) -> int:
+        """Requests that all its replicas work on at once."""
+        lane = limits.BULK_REQUESTS_MAX if self.bulk else limits.REPLICA_REQUESTS_MAX
+        return len(self.servers) * (limits.STREAM_CONNECTIONS_MAX if self.stream else lane)
+
+    @property
     def lane_of(self) -> str:
         """The backend whose health checks count for this one too."""
         return self.name.removesuffix(BULK_SUFFIX)
@@ -210,7 +216,7 @@ def compile_configuration(
             f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
         )
         files[f"maps/area_{area.number}_methods.map"] = _lines(
-            f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression)
+            f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression, routes)
         )
     return dict(sorted(files.items()))
 
@@ -286,7 +292,7 @@ def _template(
         token_type=TOKEN_TYPE,
         session_cookie=SESSION_COOKIE,
         origin=origin_of(door.issuer),
-        challenges=CHALLENGES,
+        schemes=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
         spare=SPARE,
@@ -345,7 +351,8 @@ def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = (
     for route in (route for _, route in routes if not route.concealed):
         for each in (route, *(other for other in wider if paths.covers(other, route))):
             found.setdefault(key(route), set()).update({"GET", "HEAD"} if each.method == "GET" else {each.method})
-    return [(path, ", ".join(sorted(methods))) for path, methods in sorted(found.items())]
+    # Of expressions the first that fits counts: what is spelled out stands before what is open.
+    return [(path, ", ".join(sorted(found[path]))) for path in sorted(found, key=lambda path: path.replace("[", "\x7f"))]
 
 
 def _areas(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Area, ...]:

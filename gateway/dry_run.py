@@ -1,10 +1,11 @@
 """A candidate policy on trial: kept with the state, compiled beside the policy in force; what it would change is counted."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPConnection, HTTPException
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -99,13 +100,7 @@ class DryRun:
 
     def counted(self) -> Mapping[tuple[str, str, str, str], float]:
         """The counts of the control process, by operation, access, change and the candidate's decision. Raises ControlAway."""
-        try:
-            with short_path(self._folder.run / PAGES_SOCKET) as path:
-                transport = httpx.HTTPTransport(uds=path)
-                with httpx.Client(transport=transport, base_url="http://gateway", timeout=ASK_SECONDS) as client:
-                    text = client.get("/metrics").raise_for_status().text
-        except (httpx.HTTPError, OSError) as error:
-            raise ControlAway(f"the control process does not answer: {error}") from None
+        text = self._metrics()
         samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
         names = ("operation", "access", "change", "candidate")
         return {
@@ -114,3 +109,18 @@ class DryRun:
             if sample.name == METRIC
             for labels in [[sample.labels[name] for name in names]]
         }
+
+    def _metrics(self) -> str:
+        connection = HTTPConnection("gateway")
+        try:
+            with short_path(self._folder.run / PAGES_SOCKET) as path, socket.socket(socket.AF_UNIX) as opened:
+                opened.settimeout(ASK_SECONDS)
+                opened.connect(path)
+                connection.sock = opened
+                connection.request("GET", "/metrics")
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise ControlAway(f"the control process answers {answer.status}")
+                return answer.read().decode()
+        except (HTTPException, OSError) as error:
+            raise ControlAway(f"the control process does not answer: {error}") from None

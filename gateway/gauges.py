@@ -7,6 +7,7 @@ from typing import Any
 from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from gateway.dry_run import DryRun
 from gateway.haproxy import HaproxyAway
 from gateway.state import Gateway
 
@@ -15,13 +16,17 @@ def gauges(gateway: Gateway, status: Mapping[str, Any]) -> Iterator[Metric]:
     """Of this gateway; `status` is what the control process says of itself."""
     yield _one("keys", "Keys that tokens are verified with", len(gateway.keys))
     yield _many("revocations", "Withdrawals in force", "kind", gateway.revocation_counts())
+    yield _one("maintenance", "Whether the door is shut for maintenance", gateway.maintenance.enabled)
     yield _one("broadcast_connected", "Whether withdrawals are heard at once", status["broadcast"])
     yield _many(
         "fetched",
         "Whether auth has answered since this process started",
         "what",
-        {name: status[f"{name}_fetched"] for name in ("keys", "revocations")},
+        {name: status[f"{name}_fetched"] for name in ("keys", "revocations", "maintenance")},
     )
+    yield _one("maintenance", "Whether the door is shut for maintenance", gateway.maintenance.enabled)
+    trial = DryRun(gateway.folder)
+    yield _one("candidate_on_trial", "Whether a candidate policy judges beside the one in force", trial.compiled())
     compiled = CounterMetricFamily("lumiere_gateway_compiles", "Compilations of the policy by outcome", labels=["outcome"])
     for outcome, count in sorted(gateway.compiles.items()):
         compiled.add_metric([outcome], count)

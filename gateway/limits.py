@@ -64,8 +64,10 @@ STREAM_CONNECTIONS_MAX = 10_000
 """Event streams at one replica of a stream process."""
 QUEUE_SECONDS = 5
 """A request that waited this long for a place is refused."""
+FAIR_FROM_PERCENT = 50
+"""A service with fewer of its places free than this part of them is busy: nobody gets more than a fair share."""
 FAIR_SHARE_SUBJECT = 4
-"""While others wait for a service, a subject with more requests of a class under way than this is refused."""
+"""While a service is busy, a subject with more requests of a class under way than this is refused."""
 FAIR_SHARE_ADDRESS = 8
 """The same for an address and what is asked without a token."""
 RETRY_SECONDS = 2
@@ -117,7 +119,8 @@ EJECTION_ERRORS = 5
 
 A health check that passes begins the count anew, so all must fall between two: it takes some traffic to be ejected."""
 EJECTION_CHECKS = 4
-"""Checks in a row that an ejected replica must pass: it is sent nothing for two seconds at least."""
+"""Checks in a row that an ejected replica must pass: it is sent nothing for about a second at least, since the
+later ones follow each other fast."""
 
 # -- subscribers outside
 

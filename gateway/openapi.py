@@ -11,6 +11,7 @@ from libs.common.config import Environment
 from libs.common.errors import PROBLEM_MEDIA_TYPE
 
 REFERENCE = "#/components/"
+_ANY_PROBLEM = {"$ref": f"{REFERENCE}responses/Problem"}
 _INSTANCE, _REQUEST_ID = "/api/v1/films/le-voyage-dans-la-lune", "5f1c2d3e-8a41-4c57-9b0d-2f6a7c8e9d10"
 
 HEADERS: dict[str, dict[str, Any]] = {
@@ -131,14 +132,14 @@ def _rename(node: Any, names: dict[str, str]) -> Any:
 
 
 def _add_own_answers(operation: dict[str, Any]) -> None:
-    """What a service says of one of these statuses itself stays."""
+    """What a service says of one of these statuses stays, unless it says no more than that it is a problem."""
     responses = operation["responses"]
     for response in responses.values():
         if "$ref" not in response:
             response["headers"] = {**response.get("headers", {}), **_references(ON_EVERY_ANSWER)}
-    for status in DETAILS:
-        if status != 401 or operation["security"]:
-            responses.setdefault(str(status), {"$ref": f"{REFERENCE}responses/{_name(status)}"})
+    for status in map(str, DETAILS):
+        if responses.get(status, _ANY_PROBLEM) == _ANY_PROBLEM and (status != "401" or operation["security"]):
+            responses[status] = {"$ref": f"{REFERENCE}responses/{_name(int(status))}"}
 
 
 def _name(status: int) -> str:

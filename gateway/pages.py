@@ -6,6 +6,7 @@ and what people read in a browser (`gateway/site`).
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway import challenges
 from gateway.asyncapi import Catalogue
-from gateway.challenges import show_challenges
 from gateway.compiler import PAGES_SOCKET
 from gateway.haproxy import HaproxyAway, short_path
 from gateway.manifest import ROOT
@@ -74,7 +75,8 @@ class Pages:
         self.app.add_url_rule("/events", view_func=self.events)
         self.app.add_url_rule("/events/<event_type>/<int:version>", view_func=self.event_schema)
         if settings.gateway_acme_challenges is not None:
-            show_challenges(self.app, settings.gateway_acme_challenges)
+            shown = partial(challenges.answer, settings.gateway_acme_challenges)
+            self.app.add_url_rule(f"{challenges.PREFIX}<token>", "acme_challenge", shown)
         self.app.register_error_handler(Problem, self._problem)
         self.app.register_error_handler(404, lambda _: self._problem(NotFound("There is no page at this address.")))
         self.app.register_error_handler(405, lambda _: self._problem(MethodNotAllowed("This page is only read.")))

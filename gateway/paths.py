@@ -62,9 +62,9 @@ def expression(route: Route) -> str:
 
 
 def prefix(route: Route) -> str:
-    """The literal beginning of a path, up to its first parameter."""
+    """The literal beginning of a path, up to its first parameter or its last segment: every path of the route is longer."""
     literals: list[str] = []
-    for kind, literal in route.kinds:
+    for kind, literal in route.kinds[:-1]:
         if kind is not None:
             break
         literals.append(literal)
@@ -83,11 +83,10 @@ def is_like_parameter(left: Route, right: Route) -> bool:
 
 
 def covers(wide: Route, narrow: Route) -> bool:
-    """Whether every path of a route made of literals, UUIDs and integers fits the wider one too."""
-    if len(wide.kinds) != len(narrow.kinds) and wide.kinds[-1][0] != "path":
-        return False
+    """Whether every path of the narrow route fits the wide one too."""
     return overlap(wide, narrow) and all(
-        kind is not None or other[0] is None for (kind, _), other in zip(wide.kinds, narrow.kinds, strict=False)
+        other is None or kind in {other, "path"} or (kind == "string" and other != "path")
+        for (kind, _), (other, _) in zip(wide.kinds, narrow.kinds, strict=False)
     )
 
 

@@ -120,22 +120,23 @@ def _sentences(method: str, path: str, verdict: Verdict, document: Mapping[str, 
     answer = "passes on to its service" if verdict.passes else f"is answered {verdict.status}"
     lines = [f"{method} {path} {answer}: {verdict.decision} ({verdict.reason})"]
     if verdict.allowed:
-        lines.append(f"  methods    {', '.join(verdict.allowed)}")
-    lines += [f"  near       {each}" for each in verdict.nearest]
+        lines.append(f"  methods      {', '.join(verdict.allowed)}")
+    lines += [f"  near         {each}" for each in verdict.nearest]
     route = document["route"]
     if route is not None:
         rate = route["rate_limits"]
         replicas = route["replicas"]
         known = "unknown: no HAProxy answers here" if replicas is None else ", ".join(f"{k} {v}" for k, v in replicas.items())
         lines += [
-            f"  route      {route['method']} {route['path']} ({route['operation']})",
-            f"  declared   {route['declared_at']}",
-            f"  who        {route['who']}",
-            f"  class      {route['rate']}: {_numbers(rate)}",
-            f"  body       {route['body_limit']} bytes{', streamed' if route['stream'] else ''}",
-            f"  timeout    {route['timeout']:g} s",
-            f"  step-up    {'none' if route['step_up'] is None else route['step_up']}",
-            f"  backend    {route['backend']} ({known})",
+            f"  route        {route['method']} {route['path']} ({route['operation']})",
+            f"  declared     {route['declared_at']}",
+            f"  who          {route['who']}",
+            f"  class        {route['rate']}: {_numbers(rate)}",
+            f"  body         {route['body_limit']} bytes{', streamed' if route['stream'] else ''}",
+            f"  timeout      {route['timeout']:g} s",
+            f"  step-up      {'none' if route['step_up'] is None else str(route['step_up']) + ' s since the sign-in at most'}",
+            f"  maintenance  {'answered' if route['during_maintenance'] else 'turned away'}",
+            f"  backend      {route['backend']} ({known})",
         ]
     return lines
 
@@ -210,7 +211,7 @@ ENVIRONMENT = "gateway.environment"
 
 
 def _compiled(folder: Folder) -> tuple[str, bool]:
-    files = compile_configuration(policy_of(HERE), _door(), (), {}, clock.now().date())
+    files = compile_configuration(policy_of(HERE), nobodys_door(), (), {}, clock.now().date())
     release = folder.stage(files)
     haproxy.validate(folder, release)
     changed = release != folder.current_release()
@@ -218,7 +219,7 @@ def _compiled(folder: Folder) -> tuple[str, bool]:
     return release, changed
 
 
-def _door() -> Door:
+def nobodys_door() -> Door:
     """Of no gateway: what is compiled for it is to be read, not run, and the same manifests give the same release."""
     return Door("http://127.0.0.1:8080", "lumiere", "production", "127.0.0.1", 8080, b"of no gateway")
 

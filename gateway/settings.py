@@ -36,6 +36,10 @@ class FolderSettings(Settings):
     gateway_folder: Path = Field(description="Compiled configuration, sockets and state; this process alone may enter it")
 
 
+def _origins(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    return exact_origins(given) if isinstance(given, str) else given
+
+
 class GatewaySettings(FolderSettings):
     """What both processes of the gateway read."""
 
@@ -75,8 +79,8 @@ class GatewaySettings(FolderSettings):
     gateway_acme_challenges: Path | None = Field(
         default=None, description="Folder of an ACME client in webroot mode, answered on GATEWAY_HTTP_PORT"
     )
-    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(exact_origins)] = Field(
-        default=(), validate_default=False, description="Other origins whose pages may read answers, with commas; unset: none"
+    gateway_cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
+        default=(), description="Other origins whose pages may read answers, with commas; unset: none"
     )
     gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
     gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")

@@ -127,6 +127,7 @@ class Environments:
             "GATEWAY_FOLDER": str(self.layout.gateway_folder),
             "GATEWAY_METRICS_PORT": str(self.layout.metrics_port),
             **self._given("CRON_SECRET", self.layout.settings.cron_secret),
+            "GATEWAY_CORS_ORIGINS": self.layout.settings.gateway_cors_origins or "",
             **stated(self.layout.settings),
             **self._amqps(),
         }

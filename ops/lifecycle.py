@@ -130,9 +130,9 @@ class Platform:
         if self.supervisor.pid() is None:
             raise OperationError("The platform does not run. Start it with `make up`.")
         door = Replica("auth", "web", 1)
-        wanted = {"gateway": [self.layout.settings.lumiere_port], door.name: [self.layout.replica_port(door)]}
+        wanted = {"gateway": self.layout.settings.lumiere_port, door.name: self.layout.replica_port(door)}
         kept = self._kept_ports()
-        if any(kept.get(name, ports) != ports for name, ports in wanted.items()):
+        if any(port not in kept.get(name, [port]) for name, port in wanted.items()):
             raise OperationError(
                 "The platform was started with other ports than LUMIERE_PORT and LUMIERE_PORT_BASE say now. "
                 "Set both as they were then, or move it with `make up`."

@@ -45,6 +45,9 @@ class PlatformSettings(PassedOn, Statements):
     lumiere_amqps_certificate: Path | None = Field(
         default=None, description="PEM file of certificate and key that subscribers see; needed with LUMIERE_AMQPS_PORT"
     )
+    gateway_cors_origins: str | None = Field(
+        default=None, description="Other origins whose pages may read the gateway's answers, with commas; unset: none"
+    )
     lumiere_env: Environment = "development"
     database_url: SecretStr | None = Field(
         default=None, description="An administrative Postgres to use instead of a private one"

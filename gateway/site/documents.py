@@ -8,6 +8,7 @@ from typing import Final
 from gateway.site.operator import Operator
 from gateway.site.published import Published
 from gateway.site.rendering import KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, address, render, static
+from libs.common.auth.browser import SESSION_COOKIE
 
 HTML: Final = "text/html; charset=utf-8"
 PAGE_CACHE: Final = "public, max-age=300"
@@ -15,7 +16,6 @@ LEGAL: Final = ("terms", "privacy", "cookies")
 LEGAL_VERSION: Final = "1.0"
 LEGAL_DATE: Final = {"en": "26 November 2026", "fr": "26 novembre 2026"}
 """Of the newest change to a legal text; another text is another version."""
-SESSION_COOKIE: Final = "__Host-lumiere_session"
 
 READER: Final = "flask_swagger_ui"
 """The package that brings Swagger UI's own build, unchanged; nothing else of it is used (ADR 0027)."""

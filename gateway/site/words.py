@@ -16,7 +16,7 @@ BY_STATUS: Final[dict[str, dict[int, Words]]] = {
     "fr": {
         400: Words("Demande incompréhensible", "Cette demande ne peut pas être comprise telle qu’elle a été envoyée."),
         401: Words("Connexion nécessaire", "Cette page demande d’être connecté. Connectez-vous, puis réessayez."),
-        403: Words("Accès refusé", "Votre rôle ne permet pas d’accéder à cette page."),
+        403: Words("Accès refusé", "Cette demande n’est pas permise."),
         404: Words("Page introuvable", "Il n’y a rien à cette adresse."),
         405: Words("Méthode refusée", "Cette adresse n’accepte pas ce type de demande."),
         408: Words("Demande trop lente", "La demande n’est pas arrivée entière à temps. Réessayez."),
@@ -33,7 +33,7 @@ BY_STATUS: Final[dict[str, dict[int, Words]]] = {
     "en": {
         400: Words("The request cannot be understood", "This request cannot be understood as it was sent."),
         401: Words("Please sign in", "This page needs you to be signed in. Sign in, then try again."),
-        403: Words("Access denied", "Your role does not permit this page."),
+        403: Words("Access denied", "This request is not permitted."),
         404: Words("Page not found", "There is nothing at this address."),
         405: Words("Method not allowed", "This address does not take this kind of request."),
         408: Words("The request was too slow", "The request did not arrive whole in time. Try again."),
@@ -52,11 +52,17 @@ BY_STATUS: Final[dict[str, dict[int, Words]]] = {
 BY_DECISION: Final[dict[str, dict[str, Words]]] = {
     "fr": {
         "maintenance": Words("Maintenance en cours", "Lumière est en maintenance. Revenez dans un moment."),
+        "role_missing": Words("Accès refusé", "Votre rôle ne permet pas d’accéder à cette page."),
+        "step_up_required": Words("Connexion à confirmer", "Cette page demande une connexion récente. Reconnectez-vous."),
+        "cross_site_request": Words("Demande refusée", "Cette demande venait d’un autre site. Recommencez depuis celui-ci."),
         "token_expired": Words("Session expirée", "Votre session a expiré. Connectez-vous de nouveau."),
         "session_revoked": Words("Session terminée", "Cette session a été fermée. Connectez-vous de nouveau."),
     },
     "en": {
         "maintenance": Words("Maintenance in progress", "Lumière is under maintenance. Come back in a moment."),
+        "role_missing": Words("Access denied", "Your role does not permit this page."),
+        "step_up_required": Words("Please confirm your sign-in", "This page needs a recent sign-in. Sign in again."),
+        "cross_site_request": Words("Request refused", "This request came from another site. Start again from this one."),
         "token_expired": Words("Session expired", "Your session has expired. Sign in again."),
         "session_revoked": Words("Session ended", "This session was ended. Sign in again."),
     },

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -163,12 +164,12 @@ class RunningGateway:
         addresses = [upstream.address for upstream in upstreams]
         self.targets.write_text(json.dumps({"echo": {"web": addresses, "stream": addresses}}), encoding="utf-8")
 
-    def start(self) -> None:
-        """Start HAProxy on what is compiled, and wait until it answers and sees its replicas."""
+    def start(self, url: str | None = None, verify: ssl.SSLContext | bool = True) -> None:
+        """Start HAProxy on what is compiled, and wait until it answers; `url` and `verify` when its door speaks TLS."""
         with (self.root / "haproxy.log").open("ab") as log, (self.root / "haproxy.err").open("ab") as err:
             self.process = subprocess.Popen(haproxy.command_line(self.folder), stdout=log, stderr=err)
         eventually(self.gateway.haproxy.worker)
-        eventually(lambda: httpx.get(f"{self.url}/health/live").status_code == 200)
+        eventually(lambda: httpx.get(f"{url or self.url}/health/live", verify=verify).status_code == 200)
 
     def stop(self) -> None:
         """End HAProxy."""

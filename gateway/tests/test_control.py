@@ -231,7 +231,7 @@ def test_what_was_withdrawn_while_nobody_listened_is_caught_up_from_what_auth_sa
 
 def test_without_a_broker_a_gateway_that_starts_knows_what_was_revoked(tmp_path: Path) -> None:
     platform = Platform(tmp_path)
-    platform.environ["AMQP_URL"] = f"amqp://gateway:secret@127.0.0.1:{free_port()}/"
+    platform.environ["AMQP_URL"] = f"amqp://127.0.0.1:{free_port()}/"
     ended, other = new_id(), platform.forge().token(Role.ADMIN)
     token = platform.forge().token(Role.ADMIN, sid=str(ended))
     platform.auth.revocations["sessions"][str(ended)] = clock.epoch() + 600
@@ -254,7 +254,7 @@ def test_a_flood_of_unknown_key_ids_costs_auth_one_fetch_in_a_while(platform_of_
     stranger = RunningGateway.key_of_tests("stranger")
     begun, before = clock.monotonic(), platform_of_one.auth.fetched_keys
 
-    for number in range(300):
+    for number in range(100):
         token = Forge(stranger, f"stranger-{number}", ORIGIN, AUDIENCE).token(Role.ADMIN)
         assert platform_of_one.status(token) == 401
 

@@ -16,7 +16,7 @@ from libs.common.auth.policy import CRON_HEADER, Rate
 from libs.common.config import DOOR_SECRET_LENGTH_MIN, load
 from libs.common.ids import random_token
 
-SECRET = "a cron secret of the tests: é"
+SECRET = "a cron secret of the tests: é"  # pragma: allowlist secret
 HEADER = CRON_HEADER.encode()
 KNOWN = {HEADER: SECRET.encode()}
 CRON, WEBHOOK, SHUT, NOWHERE = "/cron/sweep", "/webhooks/provider", "/webhooks/shut", "/webhooks/nowhere"

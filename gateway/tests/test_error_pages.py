@@ -8,6 +8,7 @@ import pytest
 
 from gateway.answers import Answers
 from gateway.compiler import compile_configuration
+from gateway.maintenance import Decision
 from gateway.manifest import ROOT, read
 from gateway.problems import ERRORS, KINDS
 from gateway.site.rendering import LANGUAGES, PAGE_POLICY
@@ -161,6 +162,18 @@ def test_haproxys_own_errors_are_pages_too(own: RunningGateway) -> None:
     assert french.headers["retry-after"] == program.headers["retry-after"] == "2"
     line = json.loads(own.log.splitlines()[-1])
     assert (line["decision"], line["status"]) == ("service_away", 503)
+
+
+def test_maintenance_is_a_page_that_says_so(own: RunningGateway) -> None:
+    own.gateway.hear_auth(Decision(enabled=True, revision=1))
+
+    page = httpx.get(f"{own.url}/api/v1/echo", headers=FRENCH)
+
+    assert page.status_code == 503
+    assert BY_DECISION["fr"]["maintenance"].title in page.text
+    assert int(page.headers["retry-after"]) > 0
+    assert httpx.get(f"{own.url}/api/v1/echo").json()["status"] == 503
+    assert httpx.get(f"{own.url}/assets/site.css").status_code == 200
 
 
 def test_an_answer_of_a_service_is_left_as_it_is(client: httpx.Client) -> None:

@@ -1,5 +1,10 @@
 """The numbers of production, counted on a real HAProxy: the last permitted request passes, the next does not."""
 
+import re
+import socket
+import threading
+from collections.abc import Iterator
+
 import httpx
 import pytest
 
@@ -7,7 +12,7 @@ from gateway import limits
 from gateway.compiler import compile_configuration
 from gateway.limits import LIMITS
 from gateway.manifest import ROOT, read
-from gateway.tests.running import UUID_TEXT, RunningGateway
+from gateway.tests.running import ROUTES, UUID_TEXT, RunningGateway, eventually, route
 from libs.common import clock
 from libs.common.auth.policy import Rate, Role
 
@@ -61,13 +66,99 @@ def remaining(answer: httpx.Response) -> int:
     return int(answer.headers["ratelimit"].split("r=")[1].split(";")[0])
 
 
-def test_no_address_is_kept_only_its_keyed_hash(production: RunningGateway) -> None:
-    httpx.get(f"{production.url}/api/v1/echo")
-    table = production.gateway.haproxy.command("show table rate_address")
+CLASSES = {
+    Rate.CREDENTIALS: ("POST", "/api/v1/guarded"),
+    Rate.WRITE: ("POST", "/api/v1/written"),
+    Rate.READ: ("GET", "/api/v1/mine"),
+    Rate.STREAM: ("GET", "/api/v1/listened"),
+    Rate.UPLOAD: ("POST", "/api/v1/upload"),
+    Rate.PUBLIC: ("GET", "/api/v1/seen"),
+}
+MORE = [
+    route("POST", "/api/v1/guarded", "signed_in", rate="credentials"),
+    route("POST", "/api/v1/written", "signed_in", rate="write"),
+    route("GET", "/api/v1/listened", "signed_in", rate="stream"),
+    route("GET", "/api/v1/seen", "signed_in", rate="public"),
+]
 
-    assert "public:" in table
-    assert "127.0.0.1" not in table
-    assert "7f000001" not in table.lower()
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """The numbers of production, a route of every class, and nobody behind: what is permitted is told so at once, by a 503."""
+    running = RunningGateway(tmp_path_factory.mktemp("counted"), "production", [*ROUTES, *MORE])
+    try:
+        running.publish_key()
+        running.start()
+        yield running
+    finally:
+        running.close()
+
+
+def pipelined(gateway: RunningGateway, address: str, request: bytes, count: int) -> list[bytes]:
+    """The statuses of so many requests from one address, sent one after another without waiting in between."""
+    with socket.create_connection(("127.0.0.1", gateway.port), 30, (address, 0)) as wire:
+        sender = threading.Thread(target=wire.sendall, args=(request * count,))
+        sender.start()
+        answers = b""
+        statuses: list[bytes] = []
+        while len(statuses) < count and (part := wire.recv(1_048_576)):
+            answers += part
+            statuses = re.findall(rb"HTTP/1.1 ([0-9]{3}) ", answers)
+        sender.join()
+    return statuses
+
+
+def asking(method: str, path: str, headers: dict[str, str]) -> bytes:
+    """One request as bytes."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: lumiere.test", "Content-Length: 0", *(f"{n}: {v}" for n, v in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize("rate", list(Rate))
+def test_a_subject_has_exactly_its_number_of_every_class(rate: Rate, counted: RunningGateway) -> None:
+    """The one too many comes from elsewhere: it is the person who is counted."""
+    limit, number = LIMITS[rate], list(Rate).index(rate)
+    request = asking(*CLASSES[rate], counted.bearer())
+    statuses = pipelined(counted, f"127.0.20.{number + 1}", request, limit.subject)
+    statuses += pipelined(counted, f"127.0.21.{number + 1}", request, 1)
+
+    assert statuses == [b"503"] * limit.subject + [b"429"]
+
+
+@pytest.mark.parametrize("rate", list(Rate))
+def test_an_address_has_exactly_its_number_of_every_class(rate: Rate, counted: RunningGateway) -> None:
+    """Without a valid token, which is judged after the address: what is permitted is told that it lacks one."""
+    limit, number = LIMITS[rate], list(Rate).index(rate)
+
+    statuses = pipelined(counted, f"127.0.22.{number + 1}", asking(*CLASSES[rate], {}), limit.address + 1)
+
+    assert statuses == [b"401"] * limit.address + [b"429"]
+    assert pipelined(counted, f"127.0.23.{number + 1}", asking(*CLASSES[rate], {}), 1) == [b"401"]
+
+
+def test_an_address_is_neither_logged_nor_kept(counted: RunningGateway) -> None:
+    """Wherever somebody comes from: not in a log, a file, a table of counters or an answer, in no spelling."""
+    address = "127.77.66.55"
+    good, refused, broken = asking("GET", "/api/v1/echo", {}), asking("GET", "/api/v1/mine", {}), b"NO HTTP\r\n\r\n"
+    forwarded = asking("GET", "/api/v1/echo", {"X-Forwarded-For": address, "Forwarded": f"for={address}"})
+    for request in (good, refused, forwarded, broken):
+        pipelined(counted, address, request, 1)
+    with socket.create_connection(("127.0.0.1", counted.port), 30, (address, 0)) as wire:
+        wire.sendall(forwarded)
+        answer = wire.recv(65_536)
+    eventually(lambda: counted.log.count('"event":"refused"') >= 1)
+
+    command = counted.gateway.haproxy.command
+    tables = [line.split()[2].rstrip(",") for line in command("show table").splitlines() if line.startswith("# table")]
+    kept = [answer, counted.log.encode(), (counted.root / "haproxy.err").read_bytes()]
+    kept += [command(f"show table {table}").encode() for table in tables]
+    kept += [command(f"show {each}").encode() for each in ("servers state", "map maps/address_keys.map")]
+    kept += [path.read_bytes() for path in counted.folder.root.rglob("*") if path.is_file()]
+    octets = [int(part) for part in address.split(".")]
+    spellings = [address, bytes(octets).hex(), str(int.from_bytes(bytes(octets), "big")), f"::ffff:{address}", "127.77.66"]
+    assert len(tables) >= 4
+    for spelling in spellings:
+        assert not [text for text in kept if spelling.encode() in text.lower()], spelling
 
 
 def test_every_class_has_a_limit_and_only_addresses_are_raised_for_development() -> None:

@@ -148,7 +148,12 @@ def test_a_reader_that_pauses_pauses_the_service_and_one_that_leaves_ends_the_do
     with httpx.stream("GET", f"{long_bodies.url}/api/v1/file") as answer:
         next(answer.iter_raw(1024))
         given = [0]
-        eventually(lambda: given.append(counts(long_bodies)["given"]) or given[-1] == given[-2] > 0)
+
+        def pauses() -> bool:
+            given.append(counts(long_bodies)["given"])
+            return given[-1] == given[-2] > 0
+
+        eventually(pauses)
         assert given[-1] < SIZE
         assert memory(long_bodies) - before < HELD_MAX
 

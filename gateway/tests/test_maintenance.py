@@ -82,10 +82,11 @@ def test_who_is_turned_away_learns_when_to_come_again_and_spends_nothing(door: R
 
 def test_a_browser_is_told_too(door: RunningGateway) -> None:
     door.gateway.hear_operator(Word.ON, None, OPERATOR)
-    answer = httpx.get(f"{door.url}/api/v1/echo", headers={"Accept": "text/html,application/xhtml+xml"})
+    answer = httpx.get(f"{door.url}/api/v1/echo", headers={"Accept": "text/html", "Accept-Language": "fr"})
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, str(limits.MAINTENANCE_RETRY_SECONDS))
-    assert DETAIL in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "Maintenance en cours" in answer.text
 
 
 def test_roles_and_addresses_are_judged_as_ever(door: RunningGateway) -> None:

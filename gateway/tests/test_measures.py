@@ -15,7 +15,7 @@ from gateway.tests.running import RunningGateway, eventually, free_port
 from libs.common.auth.policy import Role
 from tests.certificates import certificate
 
-STATUS = {"broadcast": True, "keys_fetched": True, "revocations_fetched": False}
+STATUS = {"broadcast": True, "keys_fetched": True, "revocations_fetched": False, "maintenance_fetched": False}
 
 
 def line(**changes: Any) -> bytes:
@@ -193,6 +193,8 @@ def test_the_gauges_say_what_stands(watched: tuple[RunningGateway, int], measure
     assert found["lumiere_gateway_broadcast_connected",] == 1
     assert found["lumiere_gateway_fetched", "revocations"] == 0
     assert found["lumiere_gateway_policy_current",] == 1
+    assert found["lumiere_gateway_maintenance",] == 0
+    assert found["lumiere_gateway_candidate_on_trial",] == 0
     assert found["lumiere_gateway_haproxy_answers",] == 1
     assert found["lumiere_gateway_revocations", "sessions"] == 0
 

@@ -292,18 +292,6 @@ def test_what_is_no_path_here_is_refused(target: str, shared: RunningGateway) ->
     assert get(shared, target)[0].startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_head_that_never_ends_is_cut_off(shared: RunningGateway) -> None:
-    assert raw(shared, b"GET /api/v1/echo HTTP/1.1\r\nHost: x\r\n")[0].startswith(b"HTTP/1.1 408 ")
-
-
-def test_a_body_that_never_ends_is_cut_off_with_a_problem(shared: RunningGateway) -> None:
-    head, body = raw(shared, b"POST /api/v1/small HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nx")
-
-    assert head.startswith(b"HTTP/1.1 408 ")
-    assert b"application/problem+json" in head
-    assert json.loads(body)["type"] == "https://lumiere.film/problems/request-timeout"
-
-
 def test_every_answer_carries_the_security_headers(client: httpx.Client, shared: RunningGateway) -> None:
     answers = [
         client.get("/api/v1/echo"),
@@ -318,7 +306,7 @@ def test_every_answer_carries_the_security_headers(client: httpx.Client, shared:
     for answer in answers:
         assert {name: answer.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
         assert answer.headers["x-request-id"]
-        assert "server" not in answer.headers
+        assert not {"server", "x-powered-by"} & answer.headers.keys()
         assert "strict-transport-security" not in answer.headers
     assert get(shared, "/api/v1//x")[0].count(b"nosniff") == 1
 

@@ -160,7 +160,10 @@ def test_a_write_by_cookie_from_elsewhere_is_refused(signs: str, client: httpx.C
         answer = client.request(method, path, headers=headers)
         assert answer.status_code == 403
         assert answer.headers["content-type"] == "application/problem+json"
-    assert client.get("/api/v1/mine", headers=headers).status_code == 200
+        assert "access-control-allow-origin" not in answer.headers
+    read = client.get("/api/v1/mine", headers=headers)
+    assert read.status_code == 200
+    assert "access-control-allow-origin" not in read.headers
 
 
 def test_two_origins_are_refused_in_either_order(shared: RunningGateway) -> None:

@@ -30,6 +30,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
         patched.setattr(limits, "BULK_REQUESTS_MAX", 1)
         patched.setattr(limits, "FAIR_SHARE_SUBJECT", FAIR)
         patched.setattr(limits, "FAIR_SHARE_ADDRESS", FAIR)
+        patched.setattr(limits, "FAIR_FROM_PERCENT", 100)
         patched.setattr(limits, "QUEUE_SECONDS", 30)
         with crowd(RunningGateway(tmp_path_factory.mktemp("full"), "production", [*ROUTES, *ANOTHER])) as people:
             patched.undo()  # it runs with what it was compiled with

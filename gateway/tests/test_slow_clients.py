@@ -1,7 +1,9 @@
 """Clients that take their time are cut off before they cost anybody else anything; uploads and event streams go on."""
 
 import json
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -257,8 +259,8 @@ def test_ages_are_read_as_haproxy_writes_them() -> None:
     assert list(held(listing)) == [Held("0x1", "a-web", 93_600)]
 
 
-def test_times_and_places_are_compiled_as_they_are_written_down(shared: RunningGateway) -> None:
-    configuration = (shared.folder.current / "haproxy.cfg").read_text(encoding="utf-8")
+def test_times_and_places_are_compiled_as_they_are_written_down(brisk: RunningGateway) -> None:
+    configuration = (brisk.folder.current / "haproxy.cfg").read_text(encoding="utf-8")
 
     for line in (
         f"timeout http-request {limits.HEAD_SECONDS}s",
@@ -272,3 +274,36 @@ def test_times_and_places_are_compiled_as_they_are_written_down(shared: RunningG
     ):
         assert line in configuration, line
     assert limits.HELD_SECONDS_MAX > limits.BODY_WAIT_SECONDS + limits.QUEUE_SECONDS + limits.BULK_FROM_SECONDS
+
+
+ATTACKS = {
+    "slow heads": ["-H", "-i", "10", "-x", "24", "-t", "GET", "-u", "/api/v1/echo"],
+    "slow bodies": ["-B", "-i", "10", "-x", "10", "-s", "8192", "-t", "POST", "-u", "/api/v1/small"],
+    "slow readers": ["-X", "-w", "10", "-y", "20", "-n", "5", "-z", "32", "-k", "3", "-u", "/api/v1/tiles/large"],
+}
+CONNECTIONS, ATTACK_SECONDS = 1_000, 30
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_thousand_slow_clients_leave_the_service_available(name: str, production: RunningGateway) -> None:
+    """With slowhttptest and the shipped limits: neither its own probe nor somebody elsewhere ever waits in vain."""
+    if shutil.which("slowhttptest") is None:
+        pytest.skip("needs slowhttptest: apt-get install slowhttptest")
+    *arguments, path = ATTACKS[name]
+    command = ["slowhttptest", *arguments, f"{production.url}{path}", "-c", str(CONNECTIONS), "-r", "200", "-p", "5"]
+    elsewhere = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2"), base_url=production.url, timeout=5)
+    with elsewhere, subprocess.Popen([*command, "-l", str(ATTACK_SECONDS)], stdout=subprocess.PIPE, text=True) as attack:
+        reports: list[str] = []
+        reader = threading.Thread(target=lambda: reports.extend(attack.stdout or ()))
+        reader.start()
+        own, pause = [], threading.Event()
+        while attack.poll() is None:
+            own.append(elsewhere.get("/api/v1/echo").status_code)
+            pause.wait(0.2)
+        reader.join()
+
+    said = [line for line in reports if "service available" in line]
+    assert said, "".join(reports)
+    assert not [line for line in said if "NO" in line]
+    assert set(own) == {200}

@@ -1,4 +1,6 @@
-"""Event streams and long bodies through the gateway: for whom, as they come, and without being held."""
+"""Event streams through the gateway: for whom they are, and how they go on when it goes away."""
+
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -64,3 +66,23 @@ def test_origins_matter_to_event_streams_alone(client: httpx.Client, shared: Run
     headers = {"Origin": FOREIGN, "Sec-Fetch-Site": "cross-site", **shared.bearer()}
 
     assert client.get("/api/v1/mine", headers=headers).status_code == 200
+
+
+def test_a_listener_whose_gateway_went_away_goes_on_after_the_last_event_it_has(own: RunningGateway) -> None:
+    heard: list[str] = []
+
+    def listen(until: int) -> None:
+        headers = {**own.bearer(), **({"Last-Event-ID": heard[-1]} if heard else {})}
+        with httpx.stream("GET", f"{own.url}{STREAM}", headers=headers) as answer:
+            for line in answer.iter_lines():
+                heard.extend([line.removeprefix("id: ")] if line.startswith("id: ") else [])
+                if len(heard) == until:
+                    own.stop()
+
+    with suppress(httpx.RemoteProtocolError):
+        listen(until=2)
+    assert len(heard) < 5
+    own.start()
+    listen(until=0)
+
+    assert heard == ["0", "1", "2", "3", "4"]

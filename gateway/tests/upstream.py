@@ -31,7 +31,7 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         os._exit(1)
     if path.endswith("/stream"):
         start_response("200 OK", [("Content-Type", "text/event-stream")])
-        return events()
+        return events(int(environ.get("HTTP_LAST_EVENT_ID", -1)) + 1)
     if path.endswith("/slow"):
         sleep(3)
     if path.endswith("/large"):
@@ -51,13 +51,15 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         "media_type": environ.get("CONTENT_TYPE", ""),
         "replica": sys.argv[1],
     }
-    start_response("200 OK", [("Content-Type", "application/json"), ("Server", "upstream")])
+    crossing = [("Access-Control-Allow-Origin", "*"), ("Access-Control-Allow-Credentials", "true")]
+    said = [("Content-Type", "application/json"), ("Server", "upstream"), ("X-Powered-By", "something")]
+    start_response("200 OK", said + crossing * path.endswith("/crossing"))
     return [json.dumps(seen).encode()]
 
 
-def events() -> Iterator[bytes]:
+def events(start: int) -> Iterator[bytes]:
     """One event at a time, far enough apart to see whether each passes at once."""
-    for number in range(5):
+    for number in range(start, 5):
         yield f"id: {number}\ndata: {number}\n\n".encode()
         sleep(0.3)
 

@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 
 from ops import manifests
-from ops.checks import addresses, evolution, locks, secrets_scan
+from ops.checks import addresses, evolution, locks, policy, secrets_scan
 from ops.console import err, out
 from ops.settings import ROOT
 
@@ -45,6 +45,7 @@ def _checks() -> dict[str, Check]:
         "secrets": secrets_scan.faults,
         "locks": locks.faults,
         "generated": manifests.drift,
+        "policy": policy.faults,
         "evolution": evolution.faults,
         "addresses": addresses.faults,
     }

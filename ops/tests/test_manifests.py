@@ -1,10 +1,12 @@
 """Generated files: each that is not as its declaration would write it is named."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from ops.checks import policy
 from ops.manifests import documents, drift
 from ops.settings import ROOT
 
@@ -36,6 +38,15 @@ def test_a_generated_file_that_was_edited_or_is_missing_is_named(copy: Path) -> 
     found = drift(copy).splitlines()
     assert [line.split(":")[0] for line in found] == ["services/tasks/policy.json", "docs/roles.md"]
     assert all("run `make manifests` and commit it" in line for line in found)
+
+
+def test_a_policy_that_cannot_be_compiled_is_named_by_file_and_line(copy: Path) -> None:
+    assert policy.faults(copy) == ""
+
+    manifest = copy / "services" / "tasks" / "policy.json"
+    manifest.write_text(manifest.read_text().replace('"ADMIN"', '"KING"', 1), encoding="utf-8")
+
+    assert re.match(r"services/tasks/policy\.json:\d+: route .*: allow: ", policy.faults(copy))
 
 
 def test_the_role_table_names_every_route_with_its_limits(copy: Path) -> None:

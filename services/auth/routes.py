@@ -22,14 +22,17 @@ from libs.common.http import (
     page_of,
 )
 from services.auth import queries, schemas
-from services.auth.domain.accounts import Links
+from services.auth.domain.accounts import AccountNotVerified, AccountSuspended, Links
 from services.auth.domain.keys import KEY_SET_AGE
+from services.auth.domain.lockout import WrongCredentials
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
-from services.auth.domain.sessions import EndReason, device_label
+from services.auth.domain.sessions import EndReason, RefreshRefused, device_label
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, KeySet, TokenIssuer
 from services.auth.use_cases import accounts, maintenance, passwords, registration, revocations, sessions, sign_in
 from services.auth.use_cases.sessions import Credentials
+
+SIGN_IN_REFUSALS = (WrongCredentials, AccountNotVerified, AccountSuspended)
 
 routes = Routes("auth")
 
@@ -61,7 +64,7 @@ def verify_email(body: schemas.OneTimeToken, tx: Transaction) -> NoContent:
     return NoContent()
 
 
-@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
+@routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=SIGN_IN_REFUSALS)
 def login(
     body: schemas.Login,
     request: RequestInfo,
@@ -75,7 +78,7 @@ def login(
     return _tokens(_held(sign_in.sign_in(database, attempt, hasher, secret)), issuer)
 
 
-@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
+@routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=(RefreshRefused,))
 def refresh(body: schemas.Refresh, database: Database, issuer: TokenIssuer) -> schemas.Tokens:
     """Exchange a refresh token for new tokens. A token exchanged twice ends its session, but for a few seconds of grace."""
     with database.transaction() as tx:

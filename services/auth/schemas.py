@@ -45,7 +45,8 @@ NewPassword = Annotated[
         json_schema_extra={"minLength": PASSWORD_MINIMUM, "maxLength": PASSWORD_MAXIMUM},
     ),
 ]
-Reason = Annotated[str, AfterValidator(reason), Field(json_schema_extra={"minLength": 1, "maxLength": REASON_MAXIMUM})]
+ReasonText = Annotated[str, Field(examples=["Moving the database to a larger machine"])]
+Reason = Annotated[ReasonText, AfterValidator(reason), Field(json_schema_extra={"minLength": 1, "maxLength": REASON_MAXIMUM})]
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=4 * PASSWORD_MAXIMUM)]
 DisplayName = Annotated[
     str,
@@ -194,7 +195,7 @@ class Maintenance(View):
     """Whether the platform's door is shut to all but those who maintain it; who decided so is null until somebody did."""
 
     enabled: bool
-    reason: str | None
+    reason: ReasonText | None
     changed_by: UUID | None
     changed_at: datetime | None
     revision: int

@@ -11,6 +11,7 @@ from libs.common.auth.policy import PUBLIC, SIGNED_IN, Rate, Subject
 from libs.common.db import Database, Reader, Transaction
 from libs.common.http import Created, NoContent, RawBody, Redirect, RequestInfo, Routes, Streaming, Tagged
 from services.media import use_cases
+from services.media.domain.addresses import AddressExpired, AddressRefused
 from services.media.domain.kinds import ALL_MEDIA_TYPES, SIZE_MAX
 from services.media.domain.ranges import FileSlice, RangeOutsideFile, slice_of
 from services.media.domain.storage import ReceivingStorage, Storage
@@ -45,6 +46,7 @@ def open_upload(body: NewUpload, subject: Subject, tx: Transaction, storage: Sto
     timeout=RECEIVE_SECONDS,
     stream=True,
     consumes=ALL_MEDIA_TYPES,
+    refuses=(AddressRefused, AddressExpired),
 )
 def receive_upload(
     media_id: UUID,
@@ -82,7 +84,13 @@ def read_content(media_id: UUID, subject: Subject, tx: Transaction, storage: Sto
     return Redirect(use_cases.grant_download(tx, storage, media_id, subject).url)
 
 
-@routes.get("/media/<media_id>/download", allow=PUBLIC, rate=Rate.PUBLIC, timeout=RECEIVE_SECONDS)
+@routes.get(
+    "/media/<media_id>/download",
+    allow=PUBLIC,
+    rate=Rate.PUBLIC,
+    timeout=RECEIVE_SECONDS,
+    refuses=(AddressRefused, AddressExpired, RangeOutsideFile),
+)
 def download(
     media_id: UUID, query: AddressToken, request: RequestInfo, db: Reader, storage: ReceivingStorage, transfers: Transfers
 ) -> Streaming:

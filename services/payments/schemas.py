@@ -26,7 +26,7 @@ from services.payments.domain import (
 class ProviderEventView(View):
     """That a provider's event is kept, now or since an earlier delivery."""
 
-    id: str
+    id: str = Field(examples=["evt_1PgafmB7WZ01zgkWEJZ0Nc1f"])
     status: ProviderEventStatus
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from libs.common.auth.policy import CRON_HEADER, Access, Idempotency
+from libs.common.auth.policy import CRON_HEADER, Access, Idempotency, Rate, Subject
 from libs.common.errors import PROBLEM_MEDIA_TYPE, NotFound
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds
 from libs.common.http.examples import illustrate
@@ -196,7 +196,27 @@ def _responses(route: Route, signature: Signature, names: _Names) -> dict[str, A
     for answer in members:
         status, body = _success(route, answer, names)
         responses[status] = body
-    return {**responses, "4XX": _PROBLEM_ANSWER, "5XX": _PROBLEM_ANSWER}
+    return {**responses, **{str(status): _PROBLEM_ANSWER for status in _refusals(route, signature)}}
+
+
+def _refusals(route: Route, signature: Signature) -> list[int]:
+    """The statuses of this route's refusals: those that follow from its declaration, and those that it declares itself."""
+    follows = {
+        400: True,
+        401: route.allow.access is not Access.PUBLIC or signature.wants(Subject),
+        403: route.allow.access is not Access.PUBLIC or route.rate is Rate.STREAM,
+        404: bool(signature.path) or route.concealed or route.allow.access is Access.CRON,
+        409: route.method != "GET",
+        411: bool(signature.body or signature.raw),
+        412: signature.wants(IfMatch),
+        413: True,
+        415: bool(signature.body or signature.raw),
+        422: True,
+        429: True,
+        500: True,
+        503: True,
+    }
+    return sorted({status for status, possible in follows.items() if possible} | {each.status for each in route.refuses})
 
 
 def _success(route: Route, answer: Any, names: _Names) -> tuple[str, dict[str, Any]]:

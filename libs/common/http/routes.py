@@ -16,6 +16,7 @@ from libs.common.auth.policy import (
     UndeclaredPolicy,
     allow_of,
 )
+from libs.common.errors import Problem
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 65_536
@@ -60,6 +61,7 @@ class Route:
     step_up: int | None = None  # seconds since the last authentication, at most
     during_maintenance: bool = False  # answered also while the platform is being maintained
     concealed: bool = False  # not there unless the service provides every resource of the handler
+    refuses: tuple[type[Problem], ...] = ()  # what it raises that does not follow from the rest, for the document
 
     @property
     def operation(self) -> str:
@@ -91,6 +93,7 @@ class Options:
     step_up: int | None = None
     during_maintenance: bool | None = None
     concealed: bool = False
+    refuses: tuple[type[Problem], ...] = ()
 
 
 @dataclass

@@ -31,7 +31,7 @@ from libs.common.worker import Worker
 
 __all__ = ["sample", "sample_database"]
 
-SECRET = "a cron secret: é"
+SECRET = "a cron secret: é"  # pragma: allowlist secret
 KNOWN = {CRON_HEADER: SECRET.encode().decode("latin-1")}
 
 
@@ -194,7 +194,7 @@ def test_the_documents_tell_of_the_door_and_of_what_opens_it(sample: Sample) -> 
         "cron",
     )
     assert document["components"]["securitySchemes"]["cron"] == {"type": "apiKey", "in": "header", "name": CRON_HEADER}
-    assert list(operation["responses"]) == ["202", "4XX", "5XX"]
+    assert {"202", "403", "404"} <= set(operation["responses"])
     (entry,) = [each for each in manifest("sample", routes, ["web"])["routes"] if each["path"] == "/cron/sweep"]
     assert (entry["allow"], entry["concealed"], entry["operation"]) == ("cron", True, "sample.sweep")
 

@@ -169,6 +169,7 @@ def test_not_before_refuses_older_tokens_of_the_subject_and_no_newer_ones(door: 
 def test_an_admission_holds_for_as_long_as_its_token_would_be_taken(door: Door) -> None:
     by_session, by_age = (Admission(door.verifier, door.token()) for _ in range(2))
     assert by_session.holds()
+    assert Admission(door.verifier, door.token(cnf={"jkt": "x" * 43})).holds()
     assert not Admission(door.verifier, "no token").holds()
     assert not Admission(door.verifier, door.token(exp=int(clock.epoch()) - 1, iat=0, nbf=0)).holds()
 

@@ -53,7 +53,7 @@ def test_a_decision_is_read_told_and_on_record(harness: Harness, time: Time) -> 
     (fact,) = harness.published("auth.maintenance.changed")
     assert (fact.subject, {"scope": "platform", **seen}.items() <= fact.data.items()) == ("platform", True)
     with harness.transaction() as tx:
-        record = tx.one(text("SELECT * FROM auth.audit_record"))
+        record = tx.one(text("SELECT * FROM auth.audit_record WHERE entity = 'maintenance'"))
     assert (record.action, record.actor_id, record.outcome) == ("maintenance.decide", subject.id, "done")
     assert record.details == {"was_enabled": False, "enabled": True, "reason": REASON, "revision": 1}
 

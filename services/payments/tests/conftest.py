@@ -9,7 +9,7 @@ from libs.common.db.database import single_connection_engine
 from libs.common.testing import Harness, service_harness
 from services.payments.app import service
 
-STRIPE_SECRET = "whsec_of_the_tests_alone"
+STRIPE_SECRET = "whsec_of_the_tests_alone"  # pragma: allowlist secret
 harness = service_harness(service, {"STRIPE_WEBHOOK_SECRET": STRIPE_SECRET})
 
 
