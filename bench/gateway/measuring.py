@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.figures import Figure
-from bench.gateway import changes, latency, peers, routes, streams, throughput
+from bench.gateway import changes, growth, latency, peers, streams, throughput
 from bench.gateway.notify import notify
 from bench.gateway.stage import answerer, door, everywhere, keys_of_auth
 from bench.timing import bounded
@@ -33,6 +33,6 @@ def measure(seconds: float) -> list[Figure]:
             figures = throughput.measure(entrance, service, web.address, folder, seconds)
             figures += latency.measure(entrance, port, seconds)
         figures += throughput.memory(entrance)
-        figures += routes.measure(service, folder, seconds)
+        figures += growth.measure(service, folder, seconds)
         figures += changes.measure(entrance, real, folder, seconds)
         return figures + streams.measure(entrance, real, seconds)

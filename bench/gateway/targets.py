@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.figures import Figure
-from bench.gateway import changes, latency, routes, streams, throughput
+from bench.gateway import changes, growth, latency, streams, throughput
 from bench.gateway.peers import FAST, FLASK
 
 Bound = Literal["≥", "≤"]
@@ -45,7 +45,7 @@ TARGETS = (
     Target(throughput.PYTHON_MEMORY, "≤", 60),
     Target(latency.ADDED_P50, "≤", 0.5),
     Target(latency.ADDED_P99, "≤", 3),
-    *(Target(f"{size} routes", "≤", 1.25, ratio=True) for size in routes.SIZES[1:]),
+    *(Target(f"{size} routes", "≤", 1.25, ratio=True) for size in growth.SIZES[1:]),
     Target(f"{changes.RELOADED}: failed", "≤", 0),
     Target(f"{changes.SCALED}: failed", "≤", 0),
     Target(streams.OPENED, "≥", streams.STREAMS),

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.figures import Figure
-from bench.gateway import SETTINGS, peers, routes
+from bench.gateway import SETTINGS, growth, peers
 from bench.gateway.latency import complete
 from bench.gateway.listeners import Listeners
 from bench.gateway.load import parse, write_requests
@@ -72,14 +72,14 @@ def test_an_answer_is_complete_once_as_much_came_as_was_announced(body: bytes, a
     assert not complete(head[:-1])
 
 
-@pytest.mark.parametrize("size", routes.SIZES)
+@pytest.mark.parametrize("size", growth.SIZES)
 def test_manifests_of_any_size_are_ones_that_the_gateway_compiles(size: int) -> None:
-    manifest = Manifest.model_validate(routes.manifest("made", range(size)))
+    manifest = Manifest.model_validate(growth.manifest("made", range(size)))
 
     assert len(manifest.routes) == size
-    assert sum(not is_shaped(each) for each in manifest.routes) == size // routes.FREE_TEXT_EVERY
+    assert sum(not is_shaped(each) for each in manifest.routes) == size // growth.FREE_TEXT_EVERY
     assert not any(overlap(left, right) for left, right in combinations(manifest.routes[:50], 2))
-    assert all("{" not in routes.filled(each.path) for each in manifest.routes)
+    assert all("{" not in growth.filled(each.path) for each in manifest.routes)
 
 
 def test_a_process_is_counted_with_its_children_and_leaves_none() -> None:

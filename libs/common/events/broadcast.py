@@ -7,7 +7,7 @@ from typing import Final
 from libs.common.events import metrics
 from libs.common.events.backoff import Backoff
 from libs.common.events.broker import BrokerUnavailable, Received, Session, open_session
-from libs.common.events.inbox import handling
+from libs.common.events.handling import handling
 from libs.common.events.origin import authenticated
 from libs.common.events.subscriptions import Handler
 from libs.common.events.topology import broadcast_topology

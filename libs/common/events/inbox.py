@@ -1,21 +1,18 @@
 """The effect of an event happens once: its inbox row is written in the transaction of the effect."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from uuid import UUID
 
-from opentelemetry.trace import SpanKind
 from sqlalchemy import BindParameter, MetaData, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common.db import Database, Reader, Transaction, kernel_tables
-from libs.common.events.cause import caused_by
 from libs.common.events.envelope import Envelope
 from libs.common.events.gate import Gate, decide
+from libs.common.events.handling import handling, handling_together
 from libs.common.events.subscriptions import Handler, Subscription, TogetherHandler
-from libs.common.telemetry import context, linked_span, span
 
 
 class Outcome(StrEnum):
@@ -171,27 +168,3 @@ def in_runs(subscription: Subscription, envelopes: Iterable[Envelope]) -> list[t
         else:
             portions.append((handler, [envelope]))
     return [*portions, (None, ignored)]
-
-
-@contextmanager
-def handling(envelope: Envelope, subscription: str) -> Iterator[None]:
-    """What is logged, published and traced in here is caused by this event."""
-    with (
-        caused_by(envelope),
-        span(f"{envelope.type} process", envelope.traceparent, SpanKind.CONSUMER, subscription=subscription),
-    ):
-        yield
-
-
-@contextmanager
-def handling_together(envelopes: Sequence[Envelope], subscription: str) -> Iterator[None]:
-    """A call for a set of events has no cause, however small the set: `caused_by` names the one that something follows from.
-
-    Its span is the beginning of a trace of its own, linked to those of the events that are sampled.
-    """
-    sampled = [each.traceparent for each in envelopes if each.traceparent]
-    with (
-        context.bound(correlation_id=None, causation_id=None, actor=None, traceparent=None),
-        linked_span(f"{subscription} process together", sampled, SpanKind.CONSUMER, subscription=subscription),
-    ):
-        yield
