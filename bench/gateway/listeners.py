@@ -12,12 +12,12 @@ from bench.gateway.processes import LOOPBACK
 from libs.common import clock
 
 PATH = "/api/v1/notifications/stream"
-AT_ONCE = 64
+AT_ONCE = 16
 """Streams that are being opened at the same time."""
 READ_SIZE = 65_536
 POLL_SECONDS = 0.05
-OPEN_SECONDS = 90.0
-CONNECTED, NOTICE = b"event: connected\n", b"event: notification\n"
+OPEN_SECONDS = 150.0
+STATUS, CONNECTED, NOTICE = b"HTTP/1.1 200 ", b"event: connected\n", b"event: notification\n"
 KEPT = 64
 """Bytes that are looked at again with what comes next: what is looked for may be cut in two."""
 
@@ -34,6 +34,7 @@ class Listener:
     heard: list[float] = field(default_factory=list)
     """The moment of each notice."""
     begun: bytes = b""
+    """How the answer began."""
     tail: bytes = b""
 
 
@@ -104,7 +105,11 @@ class Listeners:
             self._drop(listener)
             return
         seen = listener.tail + part
-        listener.begun = listener.begun or seen[:READ_SIZE]
+        listener.begun = listener.begun or seen[:KEPT]
+        if not listener.begun.startswith(STATUS):
+            self._poll.unregister(listener.connection)
+            self._drop(listener)
+            return
         if not listener.connected and CONNECTED in seen:
             listener.connected = True
             self._opening -= 1
