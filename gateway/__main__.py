@@ -2,11 +2,12 @@
 
 import os
 import sys
+from collections.abc import Mapping
 
 import click
 import structlog
 
-from gateway import containment_commands, haproxy, policy_commands
+from gateway import haproxy
 from gateway.compiler import TargetError
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyError
@@ -17,7 +18,25 @@ from libs.common.config import ConfigurationError, load
 from libs.common.telemetry import configure_logs
 
 
-@click.group()
+class Entrance(click.Group):
+    """Operators' commands are loaded when one is asked for: the processes that stay have no use for them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in alphabetical order."""
+        return sorted({*super().list_commands(ctx), *_operators_commands()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, or None."""
+        return super().get_command(ctx, cmd_name) or _operators_commands().get(cmd_name)
+
+
+def _operators_commands() -> Mapping[str, click.Command]:
+    from gateway import containment_commands, policy_commands
+
+    return {**containment_commands.COMMANDS, **policy_commands.COMMANDS}
+
+
+@click.group(cls=Entrance)
 @click.pass_context
 def main(context: click.Context) -> None:
     """The entrance of the platform."""
@@ -42,17 +61,15 @@ def run() -> None:
 def control() -> None:
     """Watch, fetch, listen and push while HAProxy carries the traffic."""
     from gateway.control import Control
+    from gateway.heap import keep_small
 
     configure_logs("gateway", "control")
+    keep_small()
     Control(load(GatewaySettings)).run()
 
 
 def _gateway(settings: GatewaySettings) -> Gateway:
     return Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
-
-
-for _command in (*containment_commands.COMMANDS.values(), *policy_commands.COMMANDS.values()):
-    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import httpx
-
 from gateway import limits
+from gateway.auth_client import AuthClient, AuthError
 from gateway.compiler import TargetError
 from gateway.folder import Folder
 from gateway.gauges import gauges
@@ -19,7 +18,7 @@ from gateway.pages import Pages
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
-from gateway.sweep import sweep
+from gateway.sweep import Sweeper
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
@@ -44,8 +43,7 @@ class Control:
     def __init__(self, settings: GatewaySettings) -> None:
         self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
-        self._client = httpx.Client(base_url=settings.auth_url, timeout=FETCH_TIMEOUT_SECONDS)
-        self._token = settings.revocation_list_token.get_secret_value()
+        self._auth = AuthClient(settings.auth_url, settings.revocation_list_token.get_secret_value(), FETCH_TIMEOUT_SECONDS)
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
         self._maintenance = Periodic("maintenance", self._fetch_maintenance, MAINTENANCE_SECONDS)
@@ -87,7 +85,6 @@ class Control:
             fetched.wake()
         for thread in threads:
             thread.join(FETCH_TIMEOUT_SECONDS)
-        self._client.close()
         log.info("gateway.control.stopped")
 
     def status(self) -> dict[str, Any]:
@@ -120,8 +117,9 @@ class Control:
             stopped.wait(WATCH_SECONDS)
 
     def _sweep(self, stopped: threading.Event) -> None:
+        look = Sweeper(self.gateway.haproxy).sweep
         while not stopped.wait(limits.SWEEP_SECONDS):
-            guarded("sweep", lambda: sweep(self.gateway.haproxy), quiet=True)
+            guarded("sweep", look, quiet=True)
 
     def _unknown_keys(self) -> int:
         try:
@@ -130,25 +128,14 @@ class Control:
             return 0
 
     def _fetch_keys(self) -> None:
-        self.gateway.take_keys(self._get("/.well-known/jwks.json"))
+        self.gateway.take_keys(self._auth.document("/.well-known/jwks.json"))
 
     def _fetch_revocations(self) -> None:
-        self.gateway.take_revocations(self._get("/internal/revocations", self._as_service()))
+        self.gateway.take_revocations(self._auth.document("/internal/revocations"))
 
     def _fetch_maintenance(self) -> None:
         known = self.gateway.maintenance.revision
-        self.gateway.hear_auth(Decision.model_validate(self._get("/internal/maintenance", self._as_service())), known)
-
-    def _as_service(self) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {self._token}"}
-
-    def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-        answer = self._client.get(path, headers=headers)
-        answer.raise_for_status()
-        document = answer.json()
-        if not isinstance(document, dict):
-            raise ValueError(f"{path} must answer a JSON object")  # noqa: TRY004 — a fault of the answer, not of a caller
-        return document
+        self.gateway.hear_auth(Decision.model_validate(self._auth.document("/internal/maintenance")), known)
 
     def _session_revoked(self, envelope: Envelope) -> None:
         self.gateway.revoke(SessionRevoked.model_validate(envelope.data))
@@ -194,7 +181,7 @@ def guarded(doing: str, work: Callable[[], object], *, quiet: bool = False) -> b
     """Do it; a failure is logged, what was in force stays so. Returns whether it worked."""
     try:
         work()
-    except (ManifestError, TargetError, HaproxyError, httpx.HTTPError, OSError, ValueError) as error:
+    except (ManifestError, TargetError, HaproxyError, AuthError, OSError, ValueError) as error:
         (log.debug if quiet else log.error)("gateway.failed", doing=doing, error_class=type(error).__name__, reason=str(error))
         return False
     return True

@@ -64,11 +64,11 @@ STREAM_CONNECTIONS_MAX = 10_000
 """Event streams at one replica of a stream process."""
 QUEUE_SECONDS = 5
 """A request that waited this long for a place is refused."""
-FAIR_FROM_PERCENT = 50
+FAIR_FROM_PERCENT = 25
 """A service with fewer of its places free than this part of them is busy: nobody gets more than a fair share."""
-FAIR_SHARE_SUBJECT = 4
+FAIR_SHARE_SUBJECT = 8
 """While a service is busy, a subject with more requests of a class under way than this is refused."""
-FAIR_SHARE_ADDRESS = 8
+FAIR_SHARE_ADDRESS = 12
 """The same for an address and what is asked without a token."""
 RETRY_SECONDS = 2
 """When somebody who was refused for want of room may come again."""

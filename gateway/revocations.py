@@ -5,6 +5,7 @@ broadcast of `auth.session.revoked` and auth's list; an entry leaves only when n
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,9 +15,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from libs.common.auth.tokens import LEEWAY_SECONDS, LIFETIME_SECONDS
+from libs.common.telemetry import logger
 
 SESSIONS_FILE, SUBJECTS_FILE, KEYS_FILE = "revoked_sessions.map", "not_before.map", "withdrawn_keys.map"
 RETENTION_SECONDS = LIFETIME_SECONDS + LEEWAY_SECONDS
+_LINE = re.compile(r"(\S+) ([0-9]{1,18})\s*", re.ASCII)
+
+log = logger(__name__)
 
 
 class RevocationList(BaseModel):
@@ -106,8 +111,12 @@ class Revocations:
 
 
 def _parse(content: bytes) -> dict[str, int]:
-    pairs = (line.split() for line in content.decode("ascii").splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+    """What can be read: one line that cannot must keep nobody from withdrawing something else."""
+    lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
+    found = [match for match in map(_LINE.fullmatch, lines) if match]
+    if len(found) < len(lines):
+        log.error("gateway.revocations.unreadable", lines=len(lines) - len(found))
+    return {match[1]: int(match[2]) for match in found}
 
 
 def _render(entries: Mapping[str, int]) -> bytes:

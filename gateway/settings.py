@@ -108,7 +108,7 @@ class GatewaySettings(FolderSettings):
 
     @model_validator(mode="after")
     def _ports_are_what_they_are_for(self) -> Self:
-        if self.gateway_metrics_port in {self.lumiere_port, self.gateway_amqps_port} - {None}:
+        if self.gateway_metrics_port in {self.lumiere_port, self.gateway_amqps_port, self.gateway_http_port} - {None}:
             raise ValueError("GATEWAY_METRICS_PORT must be a port of its own: what is told there is not for the public")
         if self.gateway_amqps_port is None:
             return self

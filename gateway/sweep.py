@@ -2,15 +2,19 @@
 
 HAProxy measures silence, not progress: who takes one byte every few seconds is never silent. So a plain request ends when all
 the time that anything in it may take is spent, and an upload or download when its pace is too slow to be meant.
+
+What HAProxy calls the age of a request begins when the one before it on its connection ended: over HTTP/2, beside an event
+stream, that may be hours. So time counts from when a request was first seen here; HAProxy's figure says which are the same one.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway import limits
 from gateway.compiler import BULK_SUFFIX
 from gateway.haproxy import Haproxy
+from libs.common import clock
 from libs.common.telemetry import logger
 
 PLAIN = re.compile(r"-web$")
@@ -19,6 +23,8 @@ SESSION = re.compile(r"^(0x[0-9a-f]+): .*? be=(\S+) .*? age=(\S+) ", re.MULTILIN
 AGE = re.compile(r"(\d+)([dhms])")
 TOTAL = re.compile(r" total=(\d+)")
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+SAME_SECONDS = 2
+"""HAProxy writes whole seconds: what began this far apart may be one request."""
 
 log = logger(__name__)
 
@@ -38,13 +44,41 @@ def held(listing: str) -> Iterator[Held]:
         yield Held(name, backend, sum(int(count) * SECONDS[unit] for count, unit in AGE.findall(age)))
 
 
-def sweep(haproxy: Haproxy) -> int:
-    """Cut off who holds a place for too long; how many. Event streams are meant to last. Raises HaproxyAway."""
-    late = [each for each in held(haproxy.command("show sess")) if _too_long(haproxy, each)]
-    for each in late:
-        haproxy.command(f"shutdown session {each.name}")
-        log.info("gateway.swept", backend=each.backend, seconds=each.seconds)
-    return len(late)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """When HAProxy says that a request began, and when it was first seen here."""
+
+    began: float
+    first: float
+
+
+class Sweeper:
+    """Looks again and again, and remembers since when it has seen a request."""
+
+    def __init__(self, haproxy: Haproxy) -> None:
+        self._haproxy = haproxy
+        self._seen: dict[str, _Seen] = {}
+
+    def sweep(self) -> int:
+        """Cut off who holds a place for too long; how many. Event streams are meant to last. Raises HaproxyAway."""
+        late = [each for each in self._held() if _too_long(self._haproxy, each)]
+        for each in late:
+            self._haproxy.command(f"shutdown session {each.name}")
+            log.info("gateway.swept", backend=each.backend, seconds=each.seconds)
+        return len(late)
+
+    def _held(self) -> list[Held]:
+        """The requests under way, with the seconds that are certain."""
+        now, before = clock.monotonic(), self._seen
+        found = list(held(self._haproxy.command("show sess")))
+        self._seen = {each.name: _recognised(before.get(each.name), now - each.seconds, now) for each in found}
+        return [replace(each, seconds=min(each.seconds, int(now - self._seen[each.name].first))) for each in found]
+
+
+def _recognised(before: _Seen | None, began: float, now: float) -> _Seen:
+    if before is not None and abs(before.began - began) <= SAME_SECONDS:
+        return before
+    return _Seen(began, now)
 
 
 def _too_long(haproxy: Haproxy, each: Held) -> bool:

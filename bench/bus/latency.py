@@ -7,7 +7,7 @@ from bench.bus.stage import Stage, await_, children
 from bench.figures import Figure, against, limit, percentile
 from bench.timing import MILLISECONDS
 from libs.common import clock
-from libs.common.events.broker import PipelinedPublisher
+from libs.common.events.broker.publisher import PipelinedPublisher
 from libs.common.events.relay import CONFIRM_SECONDS
 
 PACE_SECONDS = 1 / 50

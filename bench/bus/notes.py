@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from libs.common import clock
 from libs.common.db import Transaction
 from libs.common.events import Delivered, Envelope, on
-from libs.common.events.broker import Outgoing
+from libs.common.events.broker.publisher import Outgoing
 from libs.common.events.envelope import schema_address
 from libs.common.events.subscriptions import Subscriptions, collect
 from libs.common.events.tests.live import Noted, effect, record

@@ -14,7 +14,8 @@ from bench.figures import Figure, NothingMeasured, against, limit
 from bench.timing import ROUNDS, in_turns
 from libs.common import clock
 from libs.common.db import Database
-from libs.common.events.broker import Outgoing, PipelinedPublisher, Sent, open_session
+from libs.common.events.broker import open_session
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher, Sent
 from libs.common.events.consumer import BATCH_EVENTS as CONSUMED_TOGETHER
 from libs.common.events.consumer import BATCH_IDLE_SECONDS, PREFETCH
 from libs.common.events.outbox import CHANNEL

@@ -51,7 +51,7 @@ BY_STATUS: Final[dict[str, dict[int, Words]]] = {
 
 BY_DECISION: Final[dict[str, dict[str, Words]]] = {
     "fr": {
-        "maintenance": Words("Maintenance en cours", "Lumière est en maintenance. Revenez dans un moment."),
+        "maintenance": Words("Maintenance en cours", "La plateforme est en maintenance ; réessayez plus tard."),
         "role_missing": Words("Accès refusé", "Votre rôle ne permet pas d’accéder à cette page."),
         "step_up_required": Words("Connexion à confirmer", "Cette page demande une connexion récente. Reconnectez-vous."),
         "cross_site_request": Words("Demande refusée", "Cette demande venait d’un autre site. Recommencez depuis celui-ci."),
@@ -59,7 +59,7 @@ BY_DECISION: Final[dict[str, dict[str, Words]]] = {
         "session_revoked": Words("Session terminée", "Cette session a été fermée. Connectez-vous de nouveau."),
     },
     "en": {
-        "maintenance": Words("Maintenance in progress", "Lumière is under maintenance. Come back in a moment."),
+        "maintenance": Words("Maintenance in progress", "The platform is being maintained; try again later."),
         "role_missing": Words("Access denied", "Your role does not permit this page."),
         "step_up_required": Words("Please confirm your sign-in", "This page needs a recent sign-in. Sign in again."),
         "cross_site_request": Words("Request refused", "This request came from another site. Start again from this one."),

@@ -4,14 +4,16 @@ import subprocess
 import sys
 import threading
 from fcntl import LOCK_EX, flock
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gateway.containment import Containment, map_of
+from gateway.folder import Folder
 from gateway.maintenance import MAINTENANCE_FILE, SCOPE, Decision, Maintenance, Word
 from gateway.manifest import ROOT
-from gateway.revocations import SESSIONS_FILE
+from gateway.revocations import KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE
 from gateway.tests.running import ROUTES, RunningGateway, route
 from libs.common.ids import new_id
 
@@ -28,6 +30,18 @@ sys.stdin.readline()
 for name in sys.argv[2:]:
     containment.revoke_session(UUID(name))
 """
+
+
+@pytest.mark.parametrize("garbage", [b"x y\n", b"x 1.5\n", b"\xff\xfe 1\n", b"\0\0\n", b"x\n", "x ١\n".encode()])
+@pytest.mark.parametrize("file", [SESSIONS_FILE, SUBJECTS_FILE, KEYS_FILE])
+def test_a_line_that_cannot_be_read_keeps_nobody_from_withdrawing(file: str, garbage: bytes, tmp_path: Path) -> None:
+    folder, session, kept = Folder(tmp_path), new_id(), b"kept 4102444800\n"
+    folder.write_state(file, kept + garbage)
+
+    Containment(folder).revoke_session(session)
+
+    assert str(session).encode() in folder.read_state(SESSIONS_FILE)
+    assert kept in folder.read_state(file)
 
 
 def test_two_processes_and_a_reload_at_once_lose_nobodys_entry(door: RunningGateway) -> None:

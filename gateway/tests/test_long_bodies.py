@@ -31,7 +31,7 @@ def long_bodies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGat
     """A gateway in front of one service for files."""
     running = RunningGateway(tmp_path_factory.mktemp("long-bodies"), routes=ROUTES)
     try:
-        running.upstreams.append(Upstream("files.py"))
+        running.upstreams.append(Upstream(program="files.py"))
         running.scale(1)
         running.publish_key()
         running.start()

@@ -134,6 +134,27 @@ def test_uploads_have_places_of_their_own_and_take_nobodys(full: Crowd) -> None:
     assert [each.result().status_code for each in (first, second, third)] == [200] * 3
 
 
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    """One replica, with the numbers of production."""
+    with crowd(RunningGateway(tmp_path_factory.mktemp("shipped"), "production")) as people:
+        yield people
+
+
+def test_of_one_replica_a_subject_gets_three_quarters_and_somebody_else_the_rest(shipped: Crowd) -> None:
+    kept = limits.REPLICA_REQUESTS_MAX * limits.FAIR_FROM_PERCENT // 100
+    most, greedy = limits.REPLICA_REQUESTS_MAX - kept + 1, shipped.gateway.bearer()
+    with shipped.held():
+        asked: list[Future[httpx.Response]] = []
+        while len(asked) < most:
+            asked.append(shipped.begin("GET", "/api/v1/mine?hold", greedy))
+            eventually(lambda: shipped.working() == len(asked))
+        assert refused(shipped.ask("GET", "/api/v1/mine", greedy), 429, shipped, "fair_share")
+        assert shipped.ask("GET", "/api/v1/mine", shipped.gateway.bearer()).status_code == 200
+
+    assert [each.result().status_code for each in asked] == [200] * most
+
+
 AT_ONCE = 3
 PLACES = AT_ONCE + 2
 

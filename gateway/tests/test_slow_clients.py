@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
+import h2.connection
 import httpx
 import pytest
 
 from gateway import limits
 from gateway.haproxy import Haproxy
-from gateway.sweep import Held, held, sweep
+from gateway.sweep import Held, Sweeper, held
 from gateway.tests.running import ROUTES, RunningGateway, eventually, route
+from libs.common import clock
 
 MANY = 200
 
@@ -137,7 +139,7 @@ def test_an_upload_that_stops_is_cut_off_and_one_that_goes_on_is_not(
 
     monkeypatch.setattr(limits, "BULK_GRACE_SECONDS", 0)
     with connected(brisk, head.format(50_000, token).encode() + b"x") as stopped:
-        assert eventually(lambda: sweep(brisk.gateway.haproxy))
+        assert eventually(Sweeper(brisk.gateway.haproxy).sweep)
         assert rest(stopped)[:13] in {b"HTTP/1.1 408 ", b"HTTP/1.1 400 ", b"HTTP/1.1 503 ", b""}
     assert eventually(lambda: working(brisk, "echo-web-bulk") == 0)
 
@@ -152,6 +154,12 @@ def working(gateway: RunningGateway, backend: str) -> int:
     """How many requests have a place there."""
     rows = [row.split(",") for row in gateway.gateway.haproxy.command("show stat").splitlines()]
     return next(int(row[4]) - int(row[2]) for row in rows if row[:2] == [backend, "BACKEND"])
+
+
+def listed(gateway: RunningGateway, backend: str) -> int:
+    """For how many seconds HAProxy says that something is under way there."""
+    listing = gateway.gateway.haproxy.command("show sess")
+    return max((each.seconds for each in held(listing) if each.backend == backend), default=0)
 
 
 class Trickling:
@@ -181,32 +189,36 @@ class Trickling:
 
 
 def test_who_takes_a_plain_answer_by_drops_is_cut_off(brisk: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    haproxy = brisk.gateway.haproxy
+    sweeper = Sweeper(brisk.gateway.haproxy)
     with Trickling(brisk, "/api/v1/large"):
         eventually(lambda: working(brisk, "echo-web") == 1)
-        assert sweep(haproxy) == 0
-        monkeypatch.setattr(limits, "HELD_SECONDS_MAX", 0)
-        assert eventually(lambda: sweep(haproxy))
+        assert sweeper.sweep() == 0
+        monkeypatch.setattr(limits, "HELD_SECONDS_MAX", -1)
+        assert eventually(sweeper.sweep)
         assert eventually(lambda: working(brisk, "echo-web") == 0)
 
 
 def test_who_takes_a_download_by_drops_is_cut_off_and_who_takes_it_slowly_is_not(
     brisk: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    haproxy = brisk.gateway.haproxy
+    sweeper = Sweeper(brisk.gateway.haproxy)
     with Trickling(brisk, "/api/v1/download/large"):
         eventually(lambda: working(brisk, "echo-web-bulk") == 1)
         monkeypatch.setattr(limits, "BULK_GRACE_SECONDS", 0)
         monkeypatch.setattr(limits, "BULK_BYTES_A_SECOND_MIN", 1)
-        eventually(lambda: next(held(haproxy.command("show sess"))).seconds >= 1)
-        assert sweep(haproxy) == 0
+        assert sweeper.sweep() == 0
+        eventually(lambda: listed(brisk, "echo-web-bulk") >= 1)
+        reading = clock.monotonic
+        monkeypatch.setattr("gateway.sweep.clock.monotonic", lambda: reading() + 1)
+        assert sweeper.sweep() == 0
         monkeypatch.setattr(limits, "BULK_BYTES_A_SECOND_MIN", 2**30)
-        assert eventually(lambda: sweep(haproxy))
+        assert eventually(sweeper.sweep)
         assert eventually(lambda: working(brisk, "echo-web-bulk") == 0)
     with Trickling(brisk, "/api/v1/download/large"):
         monkeypatch.setattr(limits, "BULK_BYTES_A_SECOND_MIN", 0)
-        monkeypatch.setattr(limits, "BULK_SECONDS_MAX", 0)
-        assert eventually(lambda: sweep(haproxy))
+        monkeypatch.setattr(limits, "BULK_GRACE_SECONDS", -1)
+        monkeypatch.setattr(limits, "BULK_SECONDS_MAX", -1)
+        assert eventually(sweeper.sweep)
         assert eventually(lambda: working(brisk, "echo-web-bulk") == 0)
 
 
@@ -219,6 +231,10 @@ class Listing(Haproxy):
         )
         self._moved = f"  req=0x1 (f=0x1 an=0x1 tofwd=0 total=1)\n  res=0x2 (f=0x2 an=0x2 total={moved - 1})\n"
         self.ended: list[str] = []
+
+    def become(self, other: "Listing") -> None:
+        """Say what the other says."""
+        self._listing, self._moved = other._listing, other._moved
 
     def command(self, text: str, name: str = "") -> str:  # noqa: ARG002 — one socket is like another here
         """The listing, one request of it, or nothing."""
@@ -246,11 +262,48 @@ BULK, GRACE, PACE = "media-web-bulk", limits.BULK_GRACE_SECONDS, limits.BULK_BYT
         ("<NONE>", "1h", 0, False),
     ],
 )
-def test_how_long_a_place_may_be_held(backend: str, age: str, moved: int, ends: bool) -> None:
-    haproxy = Listing(backend, age, moved)
+def test_how_long_a_place_may_be_held(backend: str, age: str, moved: int, ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, later = Listing(backend, "0s", moved), Listing(backend, age, moved)
+    sweeper, moment = Sweeper(first), 0.0
+    monkeypatch.setattr("gateway.sweep.clock.monotonic", lambda: moment)
+    assert sweeper.sweep() == 0
 
-    assert sweep(haproxy) == int(ends)
-    assert haproxy.ended == ["shutdown session 0xabc"] * ends
+    moment = next(held(later.command("show sess"))).seconds
+    first.become(later)
+
+    assert sweeper.sweep() == int(ends)
+    assert first.ended == ["shutdown session 0xabc"] * ends
+
+
+def test_another_request_under_the_same_name_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    haproxy, moment = Listing("tasks-web", "0s", 1), 0.0
+    sweeper = Sweeper(haproxy)
+    monkeypatch.setattr("gateway.sweep.clock.monotonic", lambda: moment)
+    assert sweeper.sweep() == 0
+
+    moment = 2.0 * limits.HELD_SECONDS_MAX
+    haproxy.become(Listing("tasks-web", f"{limits.HELD_SECONDS_MAX + 1}s", 1))
+
+    assert sweeper.sweep() == 0
+    assert haproxy.ended == []
+
+
+def test_a_request_is_not_as_old_as_the_connection_it_came_by(brisk: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside an event stream HAProxy counts a request from the end of the one before it, or from the connection's beginning."""
+    monkeypatch.setattr(limits, "HELD_SECONDS_MAX", 0)
+    sweeper, connection = Sweeper(brisk.gateway.haproxy), h2.connection.H2Connection()
+    connection.initiate_connection()
+    fields = [(":method", "GET"), (":scheme", "http"), (":authority", "x")]
+    with socket.create_connection(("127.0.0.1", brisk.port), timeout=10) as wire:
+        connection.send_headers(1, [*fields, (":path", "/api/v1/notices/stream"), *brisk.bearer().items()], end_stream=True)
+        wire.sendall(connection.data_to_send())
+        eventually(lambda: listed(brisk, "echo-stream") >= 1)
+        connection.send_headers(3, [*fields, (":path", "/api/v1/patient/slow")], end_stream=True)
+        wire.sendall(connection.data_to_send())
+        eventually(lambda: working(brisk, "echo-web") == 1)
+
+        assert listed(brisk, "echo-web") > limits.HELD_SECONDS_MAX
+        assert sweeper.sweep() == 0
 
 
 def test_ages_are_read_as_haproxy_writes_them() -> None:

@@ -265,6 +265,7 @@ ENVIRONMENT = {
         ({"GATEWAY_HTTP_PORT": "80", "GATEWAY_CERTIFICATE": ""}, "GATEWAY_HTTP_PORT needs GATEWAY_CERTIFICATE"),
         ({"GATEWAY_HTTP_PORT": "80", "LUMIERE_ORIGIN": "http://lumiere.test"}, "begins with https://"),
         ({"GATEWAY_HTTP_PORT": "8080"}, "must differ from LUMIERE_PORT"),
+        ({"GATEWAY_HTTP_PORT": "80", "GATEWAY_METRICS_PORT": "80"}, "GATEWAY_METRICS_PORT must be a port of its own"),
         ({"GATEWAY_ACME_CHALLENGES": "/challenges"}, "GATEWAY_ACME_CHALLENGES needs GATEWAY_HTTP_PORT"),
         ({"GATEWAY_CORS_ORIGINS": "*"}, "GATEWAY_CORS_ORIGINS"),
     ],

@@ -143,8 +143,8 @@ def test_the_gateway_is_told_of_the_door_only_when_it_is_open(tmp_path: Path) ->
         (program,) = [each for each in plan.services() if each.name == GATEWAY_PROCESS]
         return {name: value for name, value in program.environment.items() if "AMQPS" in name}, program.ports
 
-    assert gateway(shut) == ({}, (8080,))
+    assert gateway(shut) == ({}, (8080, shut.layout.metrics_port))
     assert gateway(opened) == (
         {"GATEWAY_AMQPS_PORT": "5671", "GATEWAY_AMQPS_CERTIFICATE": str(certificate)},
-        (8080, 5671),
+        (8080, opened.layout.metrics_port, 5671),
     )

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from pika.exceptions import AMQPError, ConnectionClosed  # type: ignore[import-untyped]
 
 from libs.common.config import load
-from libs.common.events.broker import Outgoing, PipelinedPublisher, declare
+from libs.common.events.broker import declare
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
 from libs.common.events.tests.live import eventually
 from libs.common.events.tests.platform import backing
 from libs.common.events.topology import EVENTS_EXCHANGE, UNROUTABLE_QUEUE, definitions, platform_topology

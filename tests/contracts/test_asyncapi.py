@@ -178,6 +178,7 @@ def test_personal_fields_are_marked_and_say_who_may_have_the_event() -> None:
     assert internal == {
         "auth.email.requested",
         "auth.key.changed",
+        "auth.maintenance.changed",
         "auth.session.revoked",
         *(f"{service.name}.audit.recorded" for service in services()),
     }

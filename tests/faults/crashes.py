@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from libs.common.config import process_environment
 from libs.common.events import relay
-from libs.common.events.broker import PipelinedPublisher, Session
+from libs.common.events.broker import Session
+from libs.common.events.broker.publisher import PipelinedPublisher
 from libs.common.events.consumer import Consumer
 from libs.common.events.gate import Gate
 from libs.common.events.inbox import Inbox, _Batch

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from libs.common import clock, ids
 from libs.common.auth.revocations import Revocations
 from libs.common.events import Envelope
-from libs.common.events.broker import Outgoing, PipelinedPublisher
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
 from libs.common.events.envelope import schema_address
 from libs.common.events.tests.live import eventually, subscriptions
 from libs.common.service import synchroniser

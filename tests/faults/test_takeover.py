@@ -10,7 +10,7 @@ from sqlalchemy import text
 from libs.common.db.database import psycopg2_url, single_connection_engine
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
-from libs.common.events.broker import Outgoing, Sent
+from libs.common.events.broker.publisher import Outgoing, Sent
 from libs.common.events.consumer import Consumer
 from libs.common.events.relay import Relay
 from libs.common.events.subscriptions import Subscriptions

@@ -1,4 +1,4 @@
-"""What a handler logs, publishes and traces is caused by its event. Knows no database: who only listens needs none."""
+"""What surrounds the work on an event: its cause and its span. Apart from the inbox, since who only listens has no database."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -28,7 +28,8 @@ from libs.common.db import Database, kernel_tables
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import metrics
 from libs.common.events.backoff import Backoff
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Sent, declare
+from libs.common.events.broker import BrokerUnavailable, declare
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher, Sent
 from libs.common.events.topology import Topology
 from libs.common.telemetry import logger
 

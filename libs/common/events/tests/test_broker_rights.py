@@ -11,7 +11,8 @@ import pytest
 
 from libs.common import ids
 from libs.common.config import process_environment
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Session, declare, subscribe
+from libs.common.events.broker import BrokerUnavailable, Session, declare, subscribe
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
 from libs.common.events.tests.live import subscriptions
 from libs.common.events.tests.platform import backing
 from libs.common.events.tests.test_subscriptions import cut, file

@@ -16,7 +16,8 @@ from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
 from libs.common.events import consumer as consumers
 from libs.common.events.broadcast import Broadcast
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, declare
+from libs.common.events.broker import BrokerUnavailable, declare
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
 from libs.common.events.inbox import gate_of
 from libs.common.events.relay import LOCK, Relay
 from libs.common.events.subscriptions import Subscriptions

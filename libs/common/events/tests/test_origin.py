@@ -11,7 +11,8 @@ import pytest
 from libs.common import clock, ids
 from libs.common.events import Envelope
 from libs.common.events.broadcast import Broadcast
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Received, declare
+from libs.common.events.broker import BrokerUnavailable, Received, declare
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher
 from libs.common.events.consumer import Consumer
 from libs.common.events.origin import ForgedEvent, authenticated
 from libs.common.events.tests.live import CINEMA, RUN, STUDIO, Mood, effects, eventually, leave, running, seat, subscriptions

@@ -16,7 +16,8 @@ from libs.common.db.database import psycopg2_url, single_connection_engine
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import Envelope
 from libs.common.events import relay as relay_module
-from libs.common.events.broker import BrokerUnavailable, Outgoing, PipelinedPublisher, Sent, subscribe
+from libs.common.events.broker import BrokerUnavailable, subscribe
+from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher, Sent
 from libs.common.events.relay import Relay, _claim
 from libs.common.events.retention import Retention, keep_archive
 from libs.common.events.tests.cinema import Cinema, publish_cuts, stored
