@@ -23,12 +23,14 @@ SCALED = f"{len(SCALES)} changes of scale under load"
 def measure(door: Door, real: Notify, folder: Path, seconds: float) -> list[Figure]:
     """Requests that failed while five configurations and three scales followed each other."""
     requests = write_requests(folder / "changes", ((COUNT, token) for token in door.tokens(PEOPLE)))
+    before = door.targets
     with ExitStack() as stack:
         replicas = _Replicas(door, real, stack)
         replicas.scale(1)
         calm = seconds / 5
         reloaded = _under_load(door, requests, calm, [partial(_reload, door)] * RELOADS)
         scaled = _under_load(door, requests, calm, [partial(replicas.scale, count) for count in SCALES])
+        door.send_to(before)
     return [
         *_figures(RELOADED, reloaded),
         *_figures(SCALED, scaled),

@@ -32,6 +32,7 @@ def measure(seconds: float) -> list[Figure]:
             port = int(web.address.rpartition(":")[2])
             figures = throughput.measure(entrance, service, web.address, folder, seconds)
             figures += latency.measure(entrance, port, seconds)
+            entrance.send_to(everywhere(service))
         figures += throughput.memory(entrance)
         figures += growth.measure(service, folder, seconds)
         figures += changes.measure(entrance, real, folder, seconds)

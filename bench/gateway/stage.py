@@ -176,11 +176,11 @@ def door(folder: Path, amqp_url: str, keys: TestKeys, auth_url: str, targets: Ta
     layout = Layout(load(PlatformSettings, given))
     environ = Plan(layout).environments.gateway() | {"AUTH_URL": auth_url}
     write_targets(layout, targets)
-    command, output = [sys.executable, "-m", "gateway"], folder / "gateway.log"
+    command, lines = [sys.executable, "-m", "gateway"], folder / "gateway.log"
     with ExitStack() as stack:
-        control = stack.enter_context(running([*command, "control"], cores()[1], environ=environ, output=output))
+        control = stack.enter_context(running([*command, "control"], cores()[1], environ=environ))
         await_("the gateway's keys", (layout.gateway_folder / "state" / "jwks.json").exists, START_SECONDS)
-        haproxy = stack.enter_context(running([*command, "run"], cores()[0], environ=environ, output=output))
+        haproxy = stack.enter_context(running([*command, "run"], cores()[0], environ=environ, output=lines))
         await_answers(port, "the gateway", haproxy)
         made = Door(layout, haproxy, control, keys)
         made.send_to(targets)
