@@ -11,6 +11,8 @@ from rich.markup import escape
 from bench import log, posting, requests, story, tokens
 from bench.bus import measuring as bus
 from bench.figures import Figure, NothingMeasured
+from bench.gateway import measuring as gateway
+from bench.gateway.targets import missed
 from bench.output import table, write
 from libs.common.telemetry import configure_logs
 from ops.command_line import told
@@ -30,6 +32,8 @@ class Benchmark:
     title: str
     measure: Callable[[float], list[Figure]]
     servers: bool = True
+    missed: Callable[[list[Figure]], list[str]] = lambda _: []
+    """The promises that these figures do not keep, a sentence each."""
     on_request: bool = False
     """Takes minutes: left out unless it is named."""
 
@@ -39,6 +43,7 @@ BENCHMARKS = {
     "requests": Benchmark("A request through the kernel, without the HTTP server", requests.measure),
     "bus": Benchmark("Outbox → relay → RabbitMQ → inbox", bus.measure),
     "bus-growth": Benchmark("The bus with ten million events behind it", bus.measure_growth, on_request=True),
+    "gateway": Benchmark("The gateway", gateway.measure, missed=missed),
     "posting": Benchmark("Booking Lumens", posting.measure),
     "log": Benchmark("The transparency log", log.measure),
     "story": Benchmark("Validated → Lumens, proof, notice, through the gateway", story.measure, servers=False),
@@ -54,6 +59,8 @@ def run(name: str, seconds: float) -> bool:
         err.print(f"[red]✗[/] {name}: {escape(str(failure))}")
         return False
     out.print(table(f"{name}: {benchmark.title}", figures))
+    for line in benchmark.missed(figures):
+        out.print(f"[yellow]Not kept:[/] {escape(line)}")
     out.print(f"[dim]{write(FOLDER, name, benchmark.title, figures).relative_to(ROOT)}, and a plot beside it[/]\n")
     return True
 
@@ -69,7 +76,7 @@ def run(name: str, seconds: float) -> bool:
 )
 @told
 def main(names: tuple[str, ...], seconds: float) -> None:
-    """Measure all, or what is named: tokens, requests, bus, posting, log, story; or bus-growth, which takes minutes."""
+    """Measure all, or what is named: tokens, requests, bus, gateway, posting, log, story; or bus-growth: that takes minutes."""
     wanted = names or tuple(name for name, each in BENCHMARKS.items() if not each.on_request)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -24,8 +24,8 @@ def table(title: str, figures: Sequence[Figure]) -> Table:
     for heading, justify in (("", "right"), ("FIGURE", "left"), ("VALUE", "right"), ("UNIT", "left"), ("RATIO", "left")):
         shown.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for each in figures:
-        ratio = "" if each.ratio is None else f"{_number(each.ratio)} of {lines[str(each.ratio_to)]}"
-        shown.add_row(lines[each.name], each.name, _number(each.value), each.unit, ratio, style=None if ratio else "dim")
+        ratio = "" if each.ratio is None else f"{number(each.ratio)} of {lines[str(each.ratio_to)]}"
+        shown.add_row(lines[each.name], each.name, number(each.value), each.unit, ratio, style=None if ratio else "dim")
     return shown
 
 
@@ -64,8 +64,8 @@ def _bar(picture: ET.Element, figure: Figure, largest: float, top: float) -> Non
     _text(picture, figure.name, MARGIN, top)
     colour = LIMIT_COLOUR if figure.ratio is None else COLOUR
     ET.SubElement(picture, "rect", x=str(left), y=str(top), width=f"{length:.1f}", height=str(BAR_HEIGHT), fill=colour)
-    ratio = "" if figure.ratio is None else f"  (× {_number(figure.ratio)})"
-    _text(picture, _number(figure.value) + ratio, left + length + 8, top)
+    ratio = "" if figure.ratio is None else f"  (× {number(figure.ratio)})"
+    _text(picture, number(figure.value) + ratio, left + length + 8, top)
 
 
 def _text(picture: ET.Element, text: str, left: float, top: float) -> ET.Element:
@@ -83,7 +83,8 @@ def write(folder: Path, name: str, title: str, figures: Sequence[Figure]) -> Pat
     return path
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """As people read it: four digits, thousands kept apart."""
     if value >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.4g}"

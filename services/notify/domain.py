@@ -23,6 +23,7 @@ HEARTBEAT_SECONDS = 15
 STREAM_RETRY_MILLISECONDS = 2_000
 STREAMS_PER_USER_MAX = 5
 STREAMS_PER_PROCESS_MAX = 8_000
+STREAM_READERS_MAX = 6  # streams of one process that read the table at once; fewer than it has connections
 STREAM_BATCH_ROWS = 100
 SWEEP_SECONDS = 0.4  # how often open streams are checked for expiry and revocation
 POLL_SECONDS = 5  # how often the table is read for notices whose wake-up was lost

@@ -24,6 +24,7 @@ from services.notify.domain import (
     POLL_SECONDS,
     POLL_WINDOW,
     STREAM_BATCH_ROWS,
+    STREAM_READERS_MAX,
     STREAM_RETRY_MILLISECONDS,
     STREAMS_PER_PROCESS_MAX,
     STREAMS_PER_USER_MAX,
@@ -50,10 +51,16 @@ class Stream(Iterator[bytes]):
     """One listener: an iterator of chunks that blocks until there is something to say."""
 
     def __init__(
-        self, database: Database, subject: Subject, admitted: Callable[[], bool], release: Callable[["Stream"], None]
+        self,
+        database: Database,
+        turn: threading.Semaphore,
+        subject: Subject,
+        admitted: Callable[[], bool],
+        release: Callable[["Stream"], None],
     ) -> None:
         self.user_id = subject.id
         self._database = database
+        self._turn = turn
         self._expires_at = subject.expires_at
         self._admitted = admitted
         self._release = release
@@ -109,7 +116,8 @@ class Stream(Iterator[bytes]):
         raise StopIteration
 
     def _news(self) -> bytes:
-        with self._database.reader() as db:
+        # What concerns everybody wakes thousands at once: they wait for each other here, where waiting ends nobody's stream.
+        with self._turn, self._database.reader() as db:
             rows = queries.notices_after(db, self.user_id, self._position, STREAM_BATCH_ROWS)
             locale = queries.locale_of_person(db, self.user_id) if rows else None
             unread = queries.unread_count(db, self.user_id)
@@ -129,6 +137,7 @@ class Hub:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turn = threading.BoundedSemaphore(STREAM_READERS_MAX)
         self._streams: dict[UUID, set[Stream]] = {}
         self._open = 0
         self._lock = threading.Lock()
@@ -140,7 +149,7 @@ class Hub:
     def open(self, subject: Subject, last_event_id: str | None, admitted: Callable[[], bool]) -> Stream:
         """A person's stream. Raises TooManyStreams, StreamsExhausted."""
         self._start()
-        stream = Stream(self._database, subject, admitted, self._release)
+        stream = Stream(self._database, self._turn, subject, admitted, self._release)
         self._admit(stream)
         try:
             # Listed before it looks where to begin: a notice in between wakes it.

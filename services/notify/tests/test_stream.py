@@ -3,18 +3,24 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from libs.common import clock
 from libs.common.auth import Role, Subject
 from libs.common.auth.tokens import LIFETIME_SECONDS
+from libs.common.db.database import POOL_SIZE
+from libs.common.ids import new_id
 from libs.common.testing import Harness
 from libs.common.testing.harness import ORIGIN
+from services.notify import queries, use_cases
 from services.notify.adapters import hub as hub_module
-from services.notify.domain import STREAMS_PER_USER_MAX, SWEEP_SECONDS
+from services.notify.domain import STREAM_READERS_MAX, STREAMS_PER_USER_MAX, SWEEP_SECONDS, NoticeKind
 from services.notify.tests.factories import lumens_changed, task_validated, user_registered
 from services.notify.tests.listening import PATH, Heard, StreamProcess
+
+TOLD = {"amount": 10, "balance_after": 10, "reason": "TASK_VALIDATED"}
 
 
 @pytest.fixture
@@ -311,6 +317,32 @@ def test_a_process_carries_so_many_streams_and_no_more(
     refused = stream_process.get(harness.subject(Role.VIEWER))
 
     assert (refused.status_code, refused.json["type"]) == (503, "https://lumiere.film/problems/streams-exhausted")
+
+
+def test_what_concerns_everybody_is_read_by_a_few_at_a_time_and_heard_by_all(
+    harness: Harness, stream_process: StreamProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, most = [0], [0]
+    asked = queries.notices_after
+
+    def counted(*arguments: Any) -> Any:
+        reading[0] += 1
+        most[0] = max(most[0], reading[0])
+        try:
+            return asked(*arguments)
+        finally:
+            reading[0] -= 1
+
+    monkeypatch.setattr("services.notify.queries.notices_after", counted)
+    people = [harness.subject(Role.CONTRIBUTOR) for _ in range(3 * STREAM_READERS_MAX)]
+    listening = [stream_process.listen(each) for each in people]
+    with harness.transaction() as tx:
+        for each in people:
+            use_cases.write_notice(tx, user_id=each.id, kind=NoticeKind.LUMENS_CHANGED, data=TOLD, event_id=new_id())
+
+    for one in listening:
+        one.notified(1)
+    assert most[0] <= STREAM_READERS_MAX < POOL_SIZE
 
 
 def test_a_listener_that_goes_away_leaves_nothing_behind(stream_process: StreamProcess, contributor: Subject) -> None:

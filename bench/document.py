@@ -1,0 +1,62 @@
+"""`python -m bench.document gateway`: write what was measured last into its place in docs/figures.md."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench.figures import Figure
+from bench.gateway.targets import target_of
+from bench.output import number
+from ops.command_line import told
+from ops.errors import OperationError
+from ops.settings import ROOT
+
+PAGE = ROOT / "docs" / "figures.md"
+FOLDER = ROOT / ".local" / "bench"
+HEAD = ["| figure | value | ratio | to | promised |", "|---|---|---|---|---|"]
+
+
+def rows(figures: Sequence[Figure]) -> list[str]:
+    """A Markdown table, with what was promised and whether it is kept."""
+    return [*HEAD, *(_row(each) for each in figures)]
+
+
+def _row(figure: Figure) -> str:
+    target = target_of(figure)
+    promised = f"{target}: {'kept' if target.met(figure) else '**missed**'}" if target else ""
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.2g}"
+    cells = (figure.name, f"{number(figure.value)} {figure.unit}", ratio, figure.ratio_to or "", promised)
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def put(page: str, name: str, table: Sequence[str]) -> str:
+    """The page with this table between its marks. Raises OperationError when it has none."""
+    begin, end = f"<!-- bench-{name} -->", f"<!-- /bench-{name} -->"
+    found = re.search(f"{re.escape(begin)}.*?{re.escape(end)}", page, re.DOTALL)
+    if not found:
+        raise OperationError(f"docs/figures.md has no place for it: write {begin} and {end} where the table belongs.")
+    return page[: found.start()] + "\n".join((begin, *table, end)) + page[found.end() :]
+
+
+def write(name: str, folder: Path = FOLDER, page: Path = PAGE) -> None:
+    """Raises OperationError when nothing was measured or there is no place for it."""
+    document = folder / f"{name}.json"
+    if not document.exists():
+        raise OperationError(f"Nothing was measured yet: make bench-{name}")
+    figures = [Figure(**each) for each in json.loads(document.read_text(encoding="utf-8"))]
+    page.write_text(put(page.read_text(encoding="utf-8"), name, rows(figures)), encoding="utf-8")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["gateway"]))
+@told
+def main(name: str) -> None:
+    """Write what `make bench-NAME` measured last into docs/figures.md."""
+    write(name)
+
+
+if __name__ == "__main__":
+    main()
