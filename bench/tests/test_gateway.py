@@ -132,7 +132,7 @@ def keys() -> TestKeys:
 
 @pytest.fixture
 def checking(keys: TestKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The Flask peers, before a service that answers with its port's silence: only the check is looked at."""
+    """The Flask peers, with no service behind them: only the check is looked at."""
     settings = {
         "issuer": ISSUER,
         "audience": "lumiere",
