@@ -1,7 +1,7 @@
 """The same check in Flask: asked by nginx and Caddy before they forward (`verifier`), and as a whole gateway (`gateway`).
 
-Run by gunicorn with green threads. It verifies with the kernel's own verifier, which remembers tokens by their hash: no slower
-than what others would write.
+Run by gunicorn with green threads. It verifies with the kernel's own verifier; told to remember, it keeps what that found of a
+token by its hash, as the platform's services do.
 """
 
 import json
@@ -37,10 +37,14 @@ class NothingRevoked:
         return False
 
 
+def _new_verifier() -> TokenVerifier:
+    """One that remembers nothing yet."""
+    return TokenVerifier(_settings["issuer"], _settings["audience"], _keys, NothingRevoked())
+
+
 _settings = json.loads(process_environment()[SETTINGS])
-_verifier = TokenVerifier(
-    _settings["issuer"], _settings["audience"], StaticKeys(parse_key_set({"keys": [_settings["key"]]})), NothingRevoked()
-)
+_keys = StaticKeys(parse_key_set({"keys": [_settings["key"]]}))
+_remembering = _new_verifier() if _settings["remember"] else None
 _host, _, _port = _settings["service"].rpartition(":")
 _service = urllib3.HTTPConnectionPool(_host, int(_port), maxsize=CONNECTIONS, block=True)
 
@@ -57,7 +61,7 @@ def _refusal(asked: Request, path: str) -> int | None:
     if scheme != "Bearer":
         return 401
     try:
-        subject = _verifier.verify(token)
+        subject = (_remembering or _new_verifier()).verify(token)
     except Unauthenticated:
         return 401
     return 403 if allowed and not allowed & subject.roles else None

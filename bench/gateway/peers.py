@@ -21,7 +21,7 @@ from ops.settings import ROOT
 
 FAST_GATEWAY = ROOT / "bench" / "peers" / "fast_gateway"
 PLACE = ROOT / ".local" / "bench" / "peers-npm"
-LOCK = "package-lock.json"
+LOCK, SCRIPT = "package-lock.json", "gateway.js"
 
 _BARE = """
 defaults
@@ -99,13 +99,16 @@ class Started:
         return sum(each.memory_mb() for each in self.processes)
 
 
+Start = Callable[["Place"], AbstractContextManager[Started]]
+
+
 @dataclass(frozen=True)
 class Peer:
     """A gateway to compare with, and what it does less."""
 
     name: str
     less: str
-    start: Callable[["Place"], AbstractContextManager[Started]]
+    start: Start
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Place:
     service: str
     folder: Path
 
-    def environ(self, port: int) -> dict[str, str]:
+    def environ(self, port: int, *, remember: bool) -> dict[str, str]:
         """What a peer that is a program of ours reads."""
         settings = {
             "issuer": self.door.layout.origin,
@@ -124,9 +127,9 @@ class Place:
             "key": published(self.door.keys)["keys"][0],
             "service": self.service,
             "port": port,
+            "remember": remember,
         }
-        # Some keep state below their user's home.
-        return {SETTINGS: json.dumps(settings), "HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder)}
+        return {SETTINGS: json.dumps(settings)}
 
 
 @contextmanager
@@ -147,34 +150,30 @@ def bare_haproxy(here: Place) -> Iterator[Started]:
 
 
 @contextmanager
-def _flask(here: Place, application: str) -> Iterator[Started]:
+def _flask(here: Place, application: str, *, remember: bool) -> Iterator[Started]:
     port = free_port()
     options = ("--worker-class", "gevent", "--workers", "1", "--no-control-socket", "--log-level", "error")
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        *options,
-        "--bind",
-        f"{LOOPBACK}:{port}",
-        f"bench.gateway.checking:{application}",
-    ]
-    with running(command, cores()[0], environ=here.environ(port)) as process:
+    where = ("--bind", f"{LOOPBACK}:{port}", f"bench.gateway.checking:{application}")
+    command = [sys.executable, "-m", "gunicorn", *options, *where]
+    with running(command, cores()[0], environ=here.environ(port, remember=remember)) as process:
         await_answers(port, f"the Flask {application}", process)
         yield Started(port, (process,))
 
 
-@contextmanager
-def _flask_gateway(here: Place) -> Iterator[Started]:
-    with _flask(here, "gateway") as started:
-        yield started
+def _flask_gateway(*, remember: bool = False) -> Start:
+    @contextmanager
+    def start(here: Place) -> Iterator[Started]:
+        with _flask(here, "gateway", remember=remember) as started:
+            yield started
+
+    return start
 
 
-def _nginx(cache: str) -> Callable[[Place], AbstractContextManager[Started]]:
+def _nginx(cache: str = "") -> Start:
     @contextmanager
     def start(here: Place) -> Iterator[Started]:
         port, nginx = free_port(), program("nginx", "nginx-light")
-        with _flask(here, "verifier") as verifier:
+        with _flask(here, "verifier", remember=False) as verifier:
             folder = here.folder / f"nginx-{port}"
             folder.mkdir()
             user = "user root;" if os.geteuid() == 0 else ""
@@ -190,31 +189,39 @@ def _nginx(cache: str) -> Callable[[Place], AbstractContextManager[Started]]:
 @contextmanager
 def _caddy(here: Place) -> Iterator[Started]:
     port, caddy = free_port(), program("caddy", "caddy")
-    with _flask(here, "verifier") as verifier:
+    with _flask(here, "verifier", remember=False) as verifier:
         file = _write(here, "Caddyfile", _CADDY, port, {"verifier": f"{LOOPBACK}:{verifier.port}"})
-        with running([caddy, "run", "--config", file], cores()[0], environ=here.environ(port)) as process:
+        home = {"HOME": str(here.folder), "XDG_DATA_HOME": str(here.folder), "XDG_CONFIG_HOME": str(here.folder)}
+        with running([caddy, "run", "--config", file], cores()[0], environ=home) as process:
             await_answers(port, "Caddy", process)
             yield Started(port, (process, *verifier.processes))
 
 
-@contextmanager
-def _fast_gateway(here: Place) -> Iterator[Started]:
-    port, node = free_port(), program("node", "nodejs npm")
-    if not (PLACE / "node_modules").exists():
-        raise NotInstalled(f"not installed: npm ci --prefix {PLACE.relative_to(ROOT)}")
-    with running([node, "gateway.js"], cores()[0], environ=here.environ(port), cwd=PLACE) as process:
-        await_answers(port, "fast-gateway", process)
-        yield Started(port, (process,))
+def _fast_gateway(*, remember: bool = False) -> Start:
+    @contextmanager
+    def start(here: Place) -> Iterator[Started]:
+        port, node = free_port(), program("node", "nodejs npm")
+        if not (PLACE / "node_modules").exists():
+            raise NotInstalled(f"not installed: npm ci --prefix {PLACE.relative_to(ROOT)}")
+        # The script stands with its packages: there Node looks for them.
+        shutil.copy(FAST_GATEWAY / SCRIPT, PLACE / SCRIPT)
+        with running([node, SCRIPT], cores()[0], environ=here.environ(port, remember=remember), cwd=PLACE) as process:
+            await_answers(port, "fast-gateway", process)
+            yield Started(port, (process,))
+
+    return start
 
 
 PEERS = (
-    Peer("nginx, auth_request to Flask", "no limits, no revocation", _nginx("")),
-    Peer("the same, answers kept for 5 s", "roles by token alone; what is revoked lives on for 5 s; no limits", _nginx(_CACHE)),
+    Peer("nginx, auth_request to Flask", "no limits, no revocation", _nginx()),
+    Peer("nginx, the same, answers kept for 5 s", "what is revoked lives on for 5 s; no limits", _nginx(_CACHE)),
     Peer("Caddy, forward_auth to Flask", "no limits, no revocation", _caddy),
-    Peer("fast-gateway (Node)", "no limits, no revocation", _fast_gateway),
-    Peer("Flask gateway (gunicorn, gevent, urllib3)", "no limits, no revocation", _flask_gateway),
+    Peer("fast-gateway (Node)", "no limits, no revocation", _fast_gateway()),
+    Peer("fast-gateway that remembers tokens", "no limits, no revocation", _fast_gateway(remember=True)),
+    Peer("Flask gateway", "no limits, no revocation", _flask_gateway()),
+    Peer("Flask gateway that remembers tokens", "no limits, no revocation", _flask_gateway(remember=True)),
 )
-FLASK, FAST = PEERS[-1], PEERS[-2]
+FLASK, FAST = PEERS[5], PEERS[3]
 
 
 def install() -> None:
@@ -225,7 +232,7 @@ def install() -> None:
         return
     err.print(f"[dim]Installing fast-gateway into {PLACE.relative_to(ROOT)}, for this benchmark alone[/]")
     PLACE.mkdir(parents=True, exist_ok=True)
-    for name in (LOCK, "package.json", "gateway.js"):
+    for name in (LOCK, "package.json"):
         shutil.copy(FAST_GATEWAY / name, PLACE / name)
     command = [npm, "ci", "--prefix", str(PLACE), "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(command, cwd=PLACE, capture_output=True, text=True, check=False)

@@ -104,14 +104,15 @@ def test_a_gateway_that_is_not_installed_is_in_the_table_with_the_line_that_inst
         raise NotInstalled(f"not installed: apt-get install {package}")
 
     monkeypatch.setattr(peers, "program", gone)
-    monkeypatch.setattr(peers, "PEERS", peers.PEERS[:-1])
-    monkeypatch.setattr(peers, "_flask", lambda *_: nullcontext(peers.Started(9, ())))
+    monkeypatch.setattr(peers, "PEERS", peers.PEERS[:-2])
+    monkeypatch.setattr(peers, "_flask", lambda *_, **__: nullcontext(peers.Started(9, ())))
     with peers.started(Place(None, "127.0.0.1:9", tmp_path)) as found:  # type: ignore[arg-type]
         assert {peer.name: why for peer, why in found.items()} == {
             "nginx, auth_request to Flask": "not installed: apt-get install nginx-light",
-            "the same, answers kept for 5 s": "not installed: apt-get install nginx-light",
+            "nginx, the same, answers kept for 5 s": "not installed: apt-get install nginx-light",
             "Caddy, forward_auth to Flask": "not installed: apt-get install caddy",
             "fast-gateway (Node)": "not installed: apt-get install nodejs npm",
+            "fast-gateway that remembers tokens": "not installed: apt-get install nodejs npm",
         }
 
 
@@ -131,8 +132,14 @@ def keys() -> TestKeys:
 
 @pytest.fixture
 def checking(keys: TestKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The Flask peers, before a service that answers with its port's silence: only the check is looked at."""
-    settings = {"issuer": ISSUER, "audience": "lumiere", "key": published(keys)["keys"][0], "service": "127.0.0.1:9"}
+    """The Flask peers, with no service behind them: only the check is looked at."""
+    settings = {
+        "issuer": ISSUER,
+        "audience": "lumiere",
+        "key": published(keys)["keys"][0],
+        "service": "127.0.0.1:9",
+        "remember": True,
+    }
     monkeypatch.setenv(SETTINGS, json.dumps(settings))
     yield importlib.import_module("bench.gateway.checking")
     del sys.modules["bench.gateway.checking"]
