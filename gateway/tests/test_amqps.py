@@ -241,8 +241,8 @@ def test_a_broker_that_does_not_speak_amqp_is_down(tmp_path: Path) -> None:
 def test_the_door_is_shut_unless_it_is_opened(tmp_path: Path) -> None:
     shut = compiled(*manifest_paths())["haproxy.cfg"].decode()
 
-    assert "mode tcp" not in shut
     assert "subscribers" not in shut
+    assert "backend broker" not in shut
 
 
 def test_idle_time_exceeds_the_heartbeats_that_rabbitmq_proposes() -> None:

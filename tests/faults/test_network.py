@@ -86,6 +86,7 @@ def proxy(servers: Servers) -> Iterator[Proxy]:
         yield standing
 
 
+@pytest.mark.long
 def test_commands_go_on_while_the_broker_refuses_connections_and_everything_arrives_afterwards(
     servers: Servers, bus: Platform, subscribed: Subscriptions, seed: int
 ) -> None:
