@@ -322,8 +322,9 @@ def test_what_the_services_declare_compiles_and_haproxy_takes_it() -> None:
 
 
 def test_an_idle_event_stream_holds_no_buffer_to_repeat_its_request_from(tmp_path: Path) -> None:
-    stream = route("GET", "/stream", "signed_in", rate="stream", stream=True, process="stream")
-    configuration = compiled(written(tmp_path, "echo", [route("GET", "/x", "public"), stream]))["haproxy.cfg"].decode()
+    stream = route("GET", "/api/v1/stream", "signed_in", rate="stream", stream=True, process="stream")
+    routes = [route("GET", "/api/v1/x", "public"), stream]
+    configuration = compiled(written(tmp_path, "echo", routes, processes=["web", "stream"]))["haproxy.cfg"].decode()
     backends = {part.split(maxsplit=1)[0]: part for part in configuration.split("\nbackend ")[1:]}
 
     assert "retry-on conn-failure\n" in backends["echo-stream"]
