@@ -23,13 +23,10 @@ pytestmark = [pytest.mark.faults, pytest.mark.platform]
 
 VICTIMS = (
     "auth-web-1",
-    "tasks-worker-1",
-    "ledger-worker-1",
-    "notify-stream-1",
     "gateway",
-    "gateway-control",
-    "postgres",
     "rabbitmq",
+    *(pytest.param(each, marks=pytest.mark.long) for each in ("tasks-worker-1", "ledger-worker-1", "notify-stream-1")),
+    *(pytest.param(each, marks=pytest.mark.long) for each in ("gateway-control", "postgres")),
 )
 ROUNDS = 12
 WORKERS = 2
