@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from libs.common import clock
 from libs.common.ids import new_id
 from libs.common.telemetry.traces import new_traceparent
 from ops.demo.client import API, wait_for
@@ -48,7 +47,6 @@ class Journey:
 def journey(studio: Studio, inside: Inside) -> Journey:
     secrets: dict[str, str] = {}
     traceparent = new_traceparent(sampled=True)
-    begun = clock.now()
     with inside.every_message() as messages:
         person = studio.register(f"Ève Tanguy-Öztürk {new_id().hex[-12:]}", headers={"traceparent": traceparent})
         secrets |= {"e-mail address": person.email, "display name": person.display_name, "password": person.password}
@@ -60,7 +58,7 @@ def journey(studio: Studio, inside: Inside) -> Journey:
         secrets |= {"access token": person.tokens["access_token"], "refresh token": person.tokens["refresh_token"]}
         secrets |= make_mistakes(person)
         secrets |= work(studio, person)
-        wait_for("every fact to be sealed", lambda: inside.everything_is_sealed(begun), seconds=30, every=0.1)
+        wait_for("every fact to be sealed", inside.everything_is_sealed, seconds=30, every=0.1)
     return Journey(person, secrets, messages, traceparent)
 
 
