@@ -107,11 +107,14 @@ class Haproxy:
         found = re.search(r"http_req_cnt=(\d+)", self.command("show table unknown_keys"))
         return int(found[1]) if found else 0
 
+    def statistics(self) -> list[dict[str, str]]:
+        """HAProxy's figures, a row a proxy or server (management guide, section 9.1). Raises HaproxyAway."""
+        return list(csv.DictReader(self.command("show stat").removeprefix("# ").splitlines()))
+
     def replicas(self) -> dict[str, dict[str, str]]:
         """Backend → replica → its state: UP or DOWN as the health checks see it, or EJECTED. Raises HaproxyAway."""
-        rows = csv.DictReader(self.command("show stat").removeprefix("# ").splitlines())
         found: dict[str, dict[str, str]] = {}
-        for row in rows:
+        for row in self.statistics():
             if row["svname"] not in {"FRONTEND", "BACKEND"} and row["check_status"]:
                 found.setdefault(row["pxname"], {})[row["svname"]] = row["status"]
         return {backend: servers.states(states) for backend, states in found.items()}

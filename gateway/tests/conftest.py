@@ -12,13 +12,8 @@ from gateway.tests.running import RunningGateway
 
 def _started(root: Path, profile: str) -> Iterator[RunningGateway]:
     running = RunningGateway(root, profile)
-    try:
-        running.scale(2)
-        running.publish_key()
-        running.start()
+    with running.serving(2):
         yield running
-    finally:
-        running.close()
 
 
 @pytest.fixture(scope="session")

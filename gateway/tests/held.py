@@ -87,15 +87,11 @@ class Crowd:
 
     def waiting(self, backend: str = "echo-web") -> int:
         """How many requests wait for a place."""
-        return self._count(backend, 2)
+        return self.gateway.waiting(backend)
 
     def working(self, backend: str = "echo-web") -> int:
         """How many requests have a place."""
-        return self._count(backend, 4) - self.waiting(backend)
-
-    def _count(self, backend: str, column: int) -> int:
-        rows = [row.split(",") for row in self.gateway.gateway.haproxy.command("show stat").splitlines()]
-        return next(int(row[column]) for row in rows if row[:2] == [backend, "BACKEND"])
+        return self.gateway.working(backend)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -7,7 +7,8 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,28 @@ class RunningGateway:
         if self.process:
             self.process.terminate()
             self.process.wait(DEADLINE_SECONDS)
+
+    @contextmanager
+    def serving(self, replicas: int) -> Iterator[None]:
+        """In front of this many replicas, with the key published; ended afterwards."""
+        try:
+            self.scale(replicas)
+            self.publish_key()
+            self.start()
+            yield
+        finally:
+            self.close()
+
+    def waiting(self, backend: str) -> int:
+        """How many requests wait for a place there."""
+        return int(self._backend(backend)["qcur"])
+
+    def working(self, backend: str) -> int:
+        """How many requests have a place there."""
+        return int(self._backend(backend)["scur"]) - self.waiting(backend)
+
+    def _backend(self, name: str) -> dict[str, str]:
+        return next(row for row in self.gateway.haproxy.statistics() if (row["pxname"], row["svname"]) == (name, "BACKEND"))
 
     def close(self) -> None:
         """End everything."""

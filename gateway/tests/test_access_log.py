@@ -1,6 +1,5 @@
 """The access log: a JSON line a request whatever was sent, with the decision and the times, and nothing about anybody."""
 
-import csv
 import json
 import re
 import socket
@@ -199,7 +198,7 @@ def test_haproxy_speaks_of_its_servers_elsewhere(own: RunningGateway) -> None:
 
 
 def test_a_log_that_nobody_takes_waits_instead_of_trying_again_and_again(shared: RunningGateway) -> None:
-    rows = csv.DictReader(shared.gateway.haproxy.command("show stat").removeprefix("# ").splitlines())
+    rows = shared.gateway.haproxy.statistics()
 
     (taken,) = [int(row["stot"]) for row in rows if (row["pxname"], row["svname"]) == ("lines", "FRONTEND")]
 

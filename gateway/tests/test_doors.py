@@ -44,13 +44,8 @@ MACHINES = [
 def running(root: Path, cron_secret: str | None) -> Iterator[RunningGateway]:
     """With the limits of production."""
     gateway = RunningGateway(root, "production", MACHINES, cron_secret=cron_secret, origins=("https://studio.example.org",))
-    try:
-        gateway.scale(1)
-        gateway.publish_key()
-        gateway.start()
+    with gateway.serving(1):
         yield gateway
-    finally:
-        gateway.close()
 
 
 @pytest.fixture(scope="module")

@@ -30,14 +30,9 @@ ROUTES = [
 def long_bodies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """A gateway in front of one service for files."""
     running = RunningGateway(tmp_path_factory.mktemp("long-bodies"), routes=ROUTES)
-    try:
-        running.upstreams.append(Upstream(program="files.py"))
-        running.scale(1)
-        running.publish_key()
-        running.start()
+    running.upstreams.append(Upstream(program="files.py"))
+    with running.serving(1):
         yield running
-    finally:
-        running.close()
 
 
 def counts(gateway: RunningGateway, name: str = "counts") -> dict[str, int]:

@@ -36,13 +36,8 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     running = RunningGateway(tmp_path_factory.mktemp("origins"))
     running.door = replace(running.door, origins=(NAMED, SECOND))
     running.gateway = running.another_gateway()
-    try:
-        running.scale(1)
-        running.publish_key()
-        running.start()
+    with running.serving(1):
         yield running
-    finally:
-        running.close()
 
 
 def crossing(answer: httpx.Response) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Replicas join, leave, die, hang and fail under load: what is sent to whom, what is sent twice, what is answered at once."""
 
-import csv
 import json
 import signal
 import threading
@@ -31,13 +30,8 @@ MORE = [
 def gateway(tmp_path: Path) -> Iterator[RunningGateway]:
     """Two replicas."""
     running = RunningGateway(tmp_path, routes=MORE)
-    try:
-        running.scale(2)
-        running.publish_key()
-        running.start()
+    with running.serving(2):
         yield running
-    finally:
-        running.close()
 
 
 def state(gateway: RunningGateway, upstream: Upstream) -> str:
@@ -200,7 +194,7 @@ def test_a_post_that_a_replica_died_of_is_not_sent_to_the_next(gateway: RunningG
 
 def nobody_is_left(gateway: RunningGateway) -> bool:
     """Whether HAProxy has given up every replica, and its spare."""
-    rows = csv.DictReader(gateway.gateway.haproxy.command("show stat").removeprefix("# ").splitlines())
+    rows = gateway.gateway.haproxy.statistics()
     return {row["status"] for row in rows if (row["pxname"], row["svname"]) == ("echo-web", "BACKEND")} == {"DOWN"}
 
 

@@ -37,13 +37,8 @@ def brisk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
             route("GET", "/api/v1/download/large", "public", rate="public", timeout=600),
         ]
         running = RunningGateway(tmp_path_factory.mktemp("brisk"), routes=routes)
-        try:
-            running.scale(1)
-            running.publish_key()
-            running.start()
+        with running.serving(1):
             yield running
-        finally:
-            running.close()
 
 
 def connected(gateway: RunningGateway, sent: bytes) -> socket.socket:
@@ -120,9 +115,9 @@ def test_who_reads_nothing_gives_the_place_back(brisk: RunningGateway) -> None:
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(connected(brisk, b"GET /api/v1/large HTTP/1.1\r\nHost: x\r\n\r\n"))
-        eventually(lambda: working(brisk, "echo-web") == 2)
+        eventually(lambda: brisk.working("echo-web") == 2)
         assert httpx.get(f"{brisk.url}/api/v1/echo", timeout=20).status_code == 200
-        assert eventually(lambda: working(brisk, "echo-web") == 0)
+        assert eventually(lambda: brisk.working("echo-web") == 0)
 
 
 def test_an_upload_that_stops_is_cut_off_and_one_that_goes_on_is_not(
@@ -141,19 +136,13 @@ def test_an_upload_that_stops_is_cut_off_and_one_that_goes_on_is_not(
     with connected(brisk, head.format(50_000, token).encode() + b"x") as stopped:
         assert eventually(Sweeper(brisk.gateway.haproxy).sweep)
         assert rest(stopped)[:13] in {b"HTTP/1.1 408 ", b"HTTP/1.1 400 ", b"HTTP/1.1 503 ", b""}
-    assert eventually(lambda: working(brisk, "echo-web-bulk") == 0)
+    assert eventually(lambda: brisk.working("echo-web-bulk") == 0)
 
 
 def test_a_slow_service_and_quiet_events_are_not_the_clients_fault(brisk: RunningGateway) -> None:
     with httpx.stream("GET", f"{brisk.url}/api/v1/notices/stream", headers=brisk.bearer(), timeout=20) as answer:
         assert b"data: 4" in b"".join(answer.iter_raw())
     assert httpx.get(f"{brisk.url}/api/v1/patient/slow", timeout=20).status_code == 200
-
-
-def working(gateway: RunningGateway, backend: str) -> int:
-    """How many requests have a place there."""
-    rows = [row.split(",") for row in gateway.gateway.haproxy.command("show stat").splitlines()]
-    return next(int(row[4]) - int(row[2]) for row in rows if row[:2] == [backend, "BACKEND"])
 
 
 def listed(gateway: RunningGateway, backend: str) -> int:
@@ -191,11 +180,11 @@ class Trickling:
 def test_who_takes_a_plain_answer_by_drops_is_cut_off(brisk: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     sweeper = Sweeper(brisk.gateway.haproxy)
     with Trickling(brisk, "/api/v1/large"):
-        eventually(lambda: working(brisk, "echo-web") == 1)
+        eventually(lambda: brisk.working("echo-web") == 1)
         assert sweeper.sweep() == 0
         monkeypatch.setattr(limits, "HELD_SECONDS_MAX", -1)
         assert eventually(sweeper.sweep)
-        assert eventually(lambda: working(brisk, "echo-web") == 0)
+        assert eventually(lambda: brisk.working("echo-web") == 0)
 
 
 def test_who_takes_a_download_by_drops_is_cut_off_and_who_takes_it_slowly_is_not(
@@ -203,7 +192,7 @@ def test_who_takes_a_download_by_drops_is_cut_off_and_who_takes_it_slowly_is_not
 ) -> None:
     sweeper = Sweeper(brisk.gateway.haproxy)
     with Trickling(brisk, "/api/v1/download/large"):
-        eventually(lambda: working(brisk, "echo-web-bulk") == 1)
+        eventually(lambda: brisk.working("echo-web-bulk") == 1)
         monkeypatch.setattr(limits, "BULK_GRACE_SECONDS", 0)
         monkeypatch.setattr(limits, "BULK_BYTES_A_SECOND_MIN", 1)
         assert sweeper.sweep() == 0
@@ -213,13 +202,13 @@ def test_who_takes_a_download_by_drops_is_cut_off_and_who_takes_it_slowly_is_not
         assert sweeper.sweep() == 0
         monkeypatch.setattr(limits, "BULK_BYTES_A_SECOND_MIN", 2**30)
         assert eventually(sweeper.sweep)
-        assert eventually(lambda: working(brisk, "echo-web-bulk") == 0)
+        assert eventually(lambda: brisk.working("echo-web-bulk") == 0)
     with Trickling(brisk, "/api/v1/download/large"):
         monkeypatch.setattr(limits, "BULK_BYTES_A_SECOND_MIN", 0)
         monkeypatch.setattr(limits, "BULK_GRACE_SECONDS", -1)
         monkeypatch.setattr(limits, "BULK_SECONDS_MAX", -1)
         assert eventually(sweeper.sweep)
-        assert eventually(lambda: working(brisk, "echo-web-bulk") == 0)
+        assert eventually(lambda: brisk.working("echo-web-bulk") == 0)
 
 
 class Listing(Haproxy):
@@ -300,7 +289,7 @@ def test_a_request_is_not_as_old_as_the_connection_it_came_by(brisk: RunningGate
         eventually(lambda: listed(brisk, "echo-stream") >= 1)
         connection.send_headers(3, [*fields, (":path", "/api/v1/patient/slow")], end_stream=True)
         wire.sendall(connection.data_to_send())
-        eventually(lambda: working(brisk, "echo-web") == 1)
+        eventually(lambda: brisk.working("echo-web") == 1)
 
         assert listed(brisk, "echo-web") > limits.HELD_SECONDS_MAX
         assert sweeper.sweep() == 0

@@ -46,13 +46,8 @@ MIXED = [
 def entrance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """A gateway before routes of every shape, some beside each other."""
     running = RunningGateway(tmp_path_factory.mktemp("mixed"), routes=MIXED)
-    try:
-        running.scale(1)
-        running.publish_key()
-        running.start()
+    with running.serving(1):
         yield running
-    finally:
-        running.close()
 
 
 @pytest.fixture(scope="module")
