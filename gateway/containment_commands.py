@@ -15,8 +15,8 @@ from uuid import UUID
 
 import click
 
+from gateway.command_line import Place, json_option
 from gateway.containment import Containment, map_of
-from gateway.folder import Folder
 from gateway.haproxy import HaproxyAway, HaproxyError
 from gateway.keys import KEY_ID
 from gateway.limits import MAINTENANCE_REASON_MAX
@@ -29,11 +29,6 @@ KEPT_ONLY = 3
 """Exit code: it is on disk, but no HAProxy runs that could obey; the next start does."""
 
 STATUS = "status"
-
-Place = Callable[[], Folder]
-"""Finds the gateway's folder; what `obj` of the context must be."""
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document on standard output.")
 
 
 @click.command()

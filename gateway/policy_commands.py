@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from gateway import haproxy, limits
+from gateway.command_line import Place, json_option
 from gateway.compiler import Door, TargetError, compile_configuration
 from gateway.differences import Change, differences, who
 from gateway.dry_run import ControlAway, DryRun, Finding, Trial
@@ -39,8 +40,6 @@ PROFILES = ("development", "production")
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Place = Callable[[], Folder]
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document on standard output.")
 
 
 def said(function: Callable[P, R]) -> Callable[P, R]:

@@ -9,7 +9,7 @@ from gateway.manifest import GATEWAY
 from gateway.tests.running import RunningGateway, eventually
 from libs.common.auth.policy import Role
 from ops.testing import LivePlatform
-from tests.journeys.doors import Declared, Doors, declared
+from tests.journeys.doors import Declared, Doors, guarded_route_of_each_service
 from tests.journeys.people import Studio
 from tests.tokens import Attempt, Forge, corpus
 
@@ -18,16 +18,6 @@ pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]  # the first test 
 SECONDS_UNTIL_IT_BITES = 1
 REFUSED = {400, 401, 431}
 """Not understood, not believed, or (of the overlong one) not even read."""
-
-
-def guarded_route_of_each_service() -> Iterator[Declared]:
-    """One route a service that only a signed-in person may read."""
-    seen: set[str] = set()
-    for each in declared():
-        readable = each.route.method == "GET" and not each.public and each.route.exposed and not each.route.stream
-        if readable and each.service not in seen and each.service != GATEWAY:
-            seen.add(each.service)
-            yield each
 
 
 TARGETS = list(guarded_route_of_each_service())

@@ -1,7 +1,7 @@
 """Keys of the running platform: those that sign its tokens, and those that its tokens may be bound to."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -14,22 +14,12 @@ from libs.common.auth.policy import Role
 from libs.common.testing import bound_to, prove
 from ops import keys
 from ops.testing import LivePlatform
-from tests.journeys.doors import Declared, Doors, declared
+from tests.journeys.doors import Doors, guarded_route_of_each_service
 from tests.tokens import Forge
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]
 
 BITES_WITHIN_SECONDS = 1.0
-
-
-def guarded_route_of_each_service() -> Iterator[Declared]:
-    """One route a service that a signed-in person may read."""
-    seen: set[str] = set()
-    for each in declared():
-        readable = each.route.method == "GET" and not each.public and each.route.exposed and not each.route.stream
-        if readable and each.service not in seen and each.service != GATEWAY:
-            seen.add(each.service)
-            yield each
 
 
 TARGETS = list(guarded_route_of_each_service())
