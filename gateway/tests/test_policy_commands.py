@@ -44,7 +44,7 @@ def test_explain_names_the_route_its_declaration_and_its_limits(ask: Ask) -> Non
     said = ask("explain", "GET", "/api/v1/admin/users?x=1", "--role", "VIEWER").output
 
     assert "is answered 403: role_missing (it takes one of ADMIN)" in said
-    assert "services/auth/routes.py:" in said
+    assert "services/auth/routes/" in said
     assert "read: 600 a subject, 3000 an address, in 60 s" in said
     assert "auth-web (unknown: no HAProxy answers here)" in said
 
@@ -53,7 +53,7 @@ def test_explain_answers_in_json_too(ask: Ask) -> None:
     answer = json.loads(ask("explain", "GET", "/api/v1/admin/users", "--role", "ADMIN", "--json").output)
 
     assert (answer["decision"], answer["passes"], answer["status"]) == ("permitted", True, None)
-    assert answer["route"]["declared_at"].startswith("services/auth/routes.py:")
+    assert answer["route"]["declared_at"].startswith("services/auth/routes/")
     assert answer["route"]["rate_limits"] == {"subject": 600, "address": 3_000, "window_seconds": 60}
 
 

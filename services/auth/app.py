@@ -5,7 +5,7 @@ from datetime import timedelta
 from libs.common.auth.tokens import KeySource, PublishedKeys
 from libs.common.db import Database
 from libs.common.service import Resources, RevocationSource, Service
-from services.auth import events, jobs, routes
+from services.auth import events, jobs
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
 from services.auth.adapters.passwords import BcryptHasher
@@ -16,6 +16,7 @@ from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
+from services.auth.routes import accounts, credentials, platform, sessions
 from services.auth.settings import Settings
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
@@ -48,7 +49,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[routes],
+    routes=[credentials, sessions, accounts, platform],
     jobs=[jobs],
     events=[events],
     resources=build,

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 from uuid import UUID
 
 from joserfc import jwt
@@ -64,6 +64,9 @@ class Grant:
     authenticated_at: datetime
     methods: tuple[str, ...]
     issued_at: datetime
+    client_id: str = CLIENT_ID
+    scope: str | None = None
+    key_thumbprint: str | None = None
 
 
 class TokenIssuer(Protocol):
@@ -91,8 +94,14 @@ def issue_time(now: datetime, not_before: datetime | None) -> datetime:
     return second if not_before is None else max(second, not_before)
 
 
+class Confirmation(TypedDict):
+    """The key that a token is bound to (RFC 9449 section 6.1)."""
+
+    jkt: str
+
+
 class Claims(TypedDict):
-    """An access token's payload."""
+    """An access token's payload; `scope` and `cnf` only where a client was given less than all, or its tokens have a key."""
 
     iss: str
     aud: str
@@ -106,16 +115,18 @@ class Claims(TypedDict):
     roles: str
     auth_time: int
     amr: list[str]
+    scope: NotRequired[str]
+    cnf: NotRequired[Confirmation]
 
 
 def claims(grant: Grant, issuer: str, audience: str, token_id: UUID) -> Claims:
     """Return the payload of an access token: times in seconds since 1970, identifiers as text."""
     issued_at = int(grant.issued_at.timestamp())
-    return Claims(
+    payload = Claims(
         iss=issuer,
         aud=audience,
         sub=str(grant.user_id),
-        client_id=CLIENT_ID,
+        client_id=grant.client_id,
         sid=str(grant.session_id),
         jti=str(token_id),
         iat=issued_at,
@@ -125,6 +136,11 @@ def claims(grant: Grant, issuer: str, audience: str, token_id: UUID) -> Claims:
         auth_time=int(grant.authenticated_at.timestamp()),
         amr=list(grant.methods),
     )
+    if grant.scope is not None:
+        payload["scope"] = grant.scope
+    if grant.key_thumbprint is not None:
+        payload["cnf"] = Confirmation(jkt=grant.key_thumbprint)
+    return payload
 
 
 def sign(payload: Claims, key: ECKey) -> str:

@@ -60,6 +60,9 @@ _renew = (
         session.c.user_id,
         session.c.authenticated_at,
         session.c.methods,
+        session.c.client_id,
+        session.c.scope,
+        session.c.key_thumbprint,
         user_account.c.role,
         user_account.c.tokens_not_before,
     )
@@ -89,7 +92,22 @@ class Credentials:
     refresh_token: str
 
 
-def open_session(tx: Transaction, account: Any, methods: tuple[str, ...], device_label: str) -> Credentials:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a session begins: the authentication methods (RFC 8176), on what device, and for which client.
+
+    `scope` (space-separated, RFC 6749 section 3.3) and `key_thumbprint` (RFC 9449 section 6.1) are None where the client is
+    the platform's own, or its tokens are bound to no key.
+    """
+
+    methods: tuple[str, ...]
+    device_label: str
+    client_id: str = CLIENT_ID
+    scope: str | None = None
+    key_thumbprint: str | None = None
+
+
+def open_session(tx: Transaction, account: Any, opening: Opening) -> Credentials:
     """Begin a session for an account that `queries.account_to_enter` holds."""
     issued_at = issue_time(tx.now, account.tokens_not_before)
     session_id = ids.new_id()
@@ -98,9 +116,11 @@ def open_session(tx: Transaction, account: Any, methods: tuple[str, ...], device
         {
             "id": session_id,
             "user_id": account.id,
-            "client_id": CLIENT_ID,
-            "device_label": device_label,
-            "methods": " ".join(methods),
+            "client_id": opening.client_id,
+            "scope": opening.scope,
+            "key_thumbprint": opening.key_thumbprint,
+            "device_label": opening.device_label,
+            "methods": " ".join(opening.methods),
             "authenticated_at": tx.now,
             "last_used_at": tx.now,
             "last_token_at": issued_at,
@@ -111,7 +131,18 @@ def open_session(tx: Transaction, account: Any, methods: tuple[str, ...], device
     )
     token = ids.random_token()
     _keep(tx, session_id, token)
-    return Credentials(Grant(account.id, session_id, account.role, tx.now, methods, issued_at), token)
+    grant = Grant(
+        account.id,
+        session_id,
+        account.role,
+        tx.now,
+        opening.methods,
+        issued_at,
+        client_id=opening.client_id,
+        scope=opening.scope,
+        key_thumbprint=opening.key_thumbprint,
+    )
+    return Credentials(grant, token)
 
 
 def refresh(tx: Transaction, token: str) -> Credentials | RefreshRefused:
@@ -162,7 +193,17 @@ def _renewed(tx: Transaction, session_id: UUID) -> Grant | None:
     if row is None:
         return None
     issued_at = issue_time(tx.now, row.tokens_not_before)
-    return Grant(row.user_id, row.id, row.role, row.authenticated_at, tuple(row.methods.split()), issued_at)
+    return Grant(
+        row.user_id,
+        row.id,
+        row.role,
+        row.authenticated_at,
+        tuple(row.methods.split()),
+        issued_at,
+        client_id=row.client_id,
+        scope=row.scope,
+        key_thumbprint=row.key_thumbprint,
+    )
 
 
 def _keep(tx: Transaction, session_id: UUID, token: str) -> None:

@@ -16,7 +16,7 @@ from services.auth.domain.lockout import WrongCredentials
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.models import login_failure
-from services.auth.use_cases.sessions import Credentials, open_session
+from services.auth.use_cases.sessions import Credentials, Opening, open_session
 
 log = logger(__name__)
 
@@ -58,7 +58,7 @@ def sign_in(database: Database, attempt: Attempt, hasher: PasswordHasher, secret
         refusal = judge_password(tx, key, account, correct=correct)
         if refusal or account is None:
             return refusal or WrongCredentials()
-        return _enter(tx, account, attempt.device_label)
+        return enter(tx, account, Opening(PASSWORD_METHOD, attempt.device_label))
 
 
 def judge_password(tx: Transaction, key: bytes, account: Row[Any] | None, *, correct: bool) -> Problem | None:
@@ -88,13 +88,14 @@ def clear_failures(tx: Transaction, key: bytes) -> None:
     tx.execute(_clear_failures, {"key": key})
 
 
-def _enter(tx: Transaction, seen: Row[Any], device_label: str) -> Credentials | Problem:
+def enter(tx: Transaction, seen: Row[Any], opening: Opening) -> Credentials | Problem:
+    """Open a session for an account as seen when its owner authenticated, however that was; or return the refusal."""
     account = queries.account_to_enter(tx, seen.id)
     refusal = _refuse_entry(account, seen)
     if refusal:
         log.warning("auth.login.refused", reason=type(refusal).__name__, user_id=account.id)
         return refusal
-    credentials = open_session(tx, account, PASSWORD_METHOD, device_label)
+    credentials = open_session(tx, account, opening)
     log.info("auth.login.succeeded", user_id=account.id, session_id=credentials.grant.session_id)
     return credentials
 

@@ -1,27 +1,21 @@
-"""Every question that auth asks its tables."""
+"""What auth asks of accounts and of what they sign in with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, Uuid, and_, bindparam, func, or_, select
+from sqlalchemy import Row, Text, Uuid, bindparam, func, or_, select
 
 from libs.common.auth.policy import Role
 from libs.common.db import Reader
 from services.auth.domain.accounts import Address, Status, UnknownAccount
 from services.auth.domain.lockout import Failures
-from services.auth.domain.sessions import SpentToken
-from services.auth.domain.tokens import KeyState, Purpose
+from services.auth.domain.tokens import Purpose
 from services.auth.models import (
     login_failure,
-    maintenance,
     one_time_token,
     password_credential,
-    refresh_token,
-    session,
-    signing_key,
     user_account,
 )
 
@@ -46,34 +40,6 @@ _one_time_token = select(one_time_token.c.user_id).where(
 _administrators = select(func.count()).select_from(user_account).where(user_account.c.role == Role.ADMIN)
 _other_administrators = _administrators.where(user_account.c.status == Status.ACTIVE, user_account.c.id != bindparam("user_id"))
 
-_spent_token = (
-    select(
-        refresh_token.c.session_id,
-        refresh_token.c.used_at,
-        refresh_token.c.expires_at,
-        refresh_token.c.successor_sealed,
-        session.c.user_id,
-        and_(session.c.revoked_at.is_(None), session.c.expires_at > bindparam("now")).label("session_alive"),
-    )
-    .join(session, session.c.id == refresh_token.c.session_id)
-    .where(refresh_token.c.token_hash == bindparam("token_hash"))
-)
-_live_session = and_(session.c.revoked_at.is_(None), session.c.expires_at > bindparam("now"))
-_sessions_page = (
-    select(session)
-    .where(
-        session.c.user_id == bindparam("user_id"),
-        _live_session,
-        or_(bindparam("after", type_=Uuid).is_(None), session.c.id < bindparam("after")),
-    )
-    .order_by(session.c.id.desc())
-    .limit(bindparam("limit"))
-)
-_revoked_sessions = select(session.c.id, session.c.revoked_at).where(session.c.revoked_at > bindparam("since"))
-_revoked_subjects = select(user_account.c.id, user_account.c.tokens_not_before).where(
-    user_account.c.tokens_not_before > bindparam("since")
-)
-
 _accounts_page = (
     select(user_account)
     .where(
@@ -85,23 +51,6 @@ _accounts_page = (
     .order_by(user_account.c.id.desc())
     .limit(bindparam("limit"))
 )
-
-_active_key = select(signing_key).where(signing_key.c.state == KeyState.ACTIVE)
-_next_key = select(signing_key).where(signing_key.c.state == KeyState.PUBLISHED)
-_key_by_id = select(signing_key).where(signing_key.c.id == bindparam("key_id"))
-_keys = select(signing_key).order_by(signing_key.c.published_at, signing_key.c.id)
-_verification_keys = (
-    select(signing_key.c.public_jwk)
-    .where(
-        or_(
-            signing_key.c.state.in_([KeyState.PUBLISHED, KeyState.ACTIVE]),
-            and_(signing_key.c.state == KeyState.RETIRED, signing_key.c.retired_at > bindparam("since")),
-        )
-    )
-    .order_by(signing_key.c.published_at)
-)
-
-_maintenance = select(maintenance)
 
 
 def account_by_address(db: Reader, address: Address) -> Row[Any] | None:
@@ -151,68 +100,6 @@ def other_administrators(db: Reader, user_id: UUID) -> int:
     return int(db.scalar(_other_administrators, {"user_id": user_id}))
 
 
-def spent_token(db: Reader, token_hash: bytes, now: datetime) -> tuple[SpentToken | None, Row[Any] | None]:
-    """What is known of a refresh token that could not be spent?"""
-    row = db.first(_spent_token, {"token_hash": token_hash, "now": now})
-    return (None, None) if row is None else (SpentToken(row.used_at, row.expires_at, row.session_alive), row)
-
-
-def sessions_page(db: Reader, user_id: UUID, now: datetime, limit: int, after: UUID | None) -> list[Row[Any]]:
-    """Which live sessions does this person have, newest first? One row over the limit tells of more."""
-    return db.all(_sessions_page, {"user_id": user_id, "now": now, "limit": limit + 1, "after": after})
-
-
 def accounts_page(db: Reader, filters: Mapping[str, str | None], limit: int, after: UUID | None) -> list[Row[Any]]:
     """Which accounts match email, role and status (None: any), newest first? One row over the limit tells of more."""
     return db.all(_accounts_page, {**filters, "limit": limit + 1, "after": after})
-
-
-def revoked_sessions(db: Reader, since: datetime) -> list[Row[Any]]:
-    """Which sessions ended before their time since then?"""
-    return db.all(_revoked_sessions, {"since": since})
-
-
-def revoked_subjects(db: Reader, since: datetime) -> list[Row[Any]]:
-    """Whose older tokens were voided since then, and from which instant do their tokens count?"""
-    return db.all(_revoked_subjects, {"since": since})
-
-
-def active_key(db: Reader) -> Row[Any] | None:
-    """Which key signs?"""
-    return db.first(_active_key)
-
-
-def verification_keys(db: Reader, since: datetime) -> list[dict[str, Any]]:
-    """Which public keys verify tokens that may be alive: published, active, or retired since then?"""
-    return [row.public_jwk for row in db.all(_verification_keys, {"since": since})]
-
-
-def next_key(db: Reader) -> Row[Any] | None:
-    """Which key signs next?"""
-    return db.first(_next_key)
-
-
-def signing_key_by_id(db: Reader, key_id: str) -> Row[Any] | None:
-    """What is known of this key?"""
-    return db.first(_key_by_id, {"key_id": key_id})
-
-
-def keys(db: Reader) -> list[Row[Any]]:
-    """Which keys were ever made, oldest first?"""
-    return db.all(_keys)
-
-
-@dataclass(frozen=True, slots=True)
-class NeverMaintained:
-    """What holds until somebody decides for the first time."""
-
-    enabled: bool = False
-    reason: str | None = None
-    changed_by: UUID | None = None
-    changed_at: datetime | None = None
-    revision: int = 0
-
-
-def maintenance_decision(db: Reader) -> Row[Any] | NeverMaintained:
-    """Is the platform being maintained, and who decided so when and why?"""
-    return db.first(_maintenance) or NeverMaintained()

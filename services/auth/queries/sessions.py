@@ -1,0 +1,64 @@
+"""What auth asks of sessions, their tokens, and what was revoked."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Uuid, and_, bindparam, or_, select
+
+from libs.common.db import Reader
+from services.auth.domain.sessions import SpentToken
+from services.auth.models import (
+    refresh_token,
+    session,
+    user_account,
+)
+
+_spent_token = (
+    select(
+        refresh_token.c.session_id,
+        refresh_token.c.used_at,
+        refresh_token.c.expires_at,
+        refresh_token.c.successor_sealed,
+        session.c.user_id,
+        and_(session.c.revoked_at.is_(None), session.c.expires_at > bindparam("now")).label("session_alive"),
+    )
+    .join(session, session.c.id == refresh_token.c.session_id)
+    .where(refresh_token.c.token_hash == bindparam("token_hash"))
+)
+_live_session = and_(session.c.revoked_at.is_(None), session.c.expires_at > bindparam("now"))
+_sessions_page = (
+    select(session)
+    .where(
+        session.c.user_id == bindparam("user_id"),
+        _live_session,
+        or_(bindparam("after", type_=Uuid).is_(None), session.c.id < bindparam("after")),
+    )
+    .order_by(session.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_revoked_sessions = select(session.c.id, session.c.revoked_at).where(session.c.revoked_at > bindparam("since"))
+_revoked_subjects = select(user_account.c.id, user_account.c.tokens_not_before).where(
+    user_account.c.tokens_not_before > bindparam("since")
+)
+
+
+def spent_token(db: Reader, token_hash: bytes, now: datetime) -> tuple[SpentToken | None, Row[Any] | None]:
+    """What is known of a refresh token that could not be spent?"""
+    row = db.first(_spent_token, {"token_hash": token_hash, "now": now})
+    return (None, None) if row is None else (SpentToken(row.used_at, row.expires_at, row.session_alive), row)
+
+
+def sessions_page(db: Reader, user_id: UUID, now: datetime, limit: int, after: UUID | None) -> list[Row[Any]]:
+    """Which live sessions does this person have, newest first? One row over the limit tells of more."""
+    return db.all(_sessions_page, {"user_id": user_id, "now": now, "limit": limit + 1, "after": after})
+
+
+def revoked_sessions(db: Reader, since: datetime) -> list[Row[Any]]:
+    """Which sessions ended before their time since then?"""
+    return db.all(_revoked_sessions, {"since": since})
+
+
+def revoked_subjects(db: Reader, since: datetime) -> list[Row[Any]]:
+    """Whose older tokens were voided since then, and from which instant do their tokens count?"""
+    return db.all(_revoked_subjects, {"since": since})

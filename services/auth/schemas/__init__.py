@@ -1,0 +1,36 @@
+"""What clients send and what they are answered. Nothing is coerced, nothing unknown is taken, every fault is told at once."""
+
+from services.auth.schemas.accounts import AccountsQuery, ChangeProfile, ChangeStanding, Profile
+from services.auth.schemas.credentials import (
+    ChangePassword,
+    Forgot,
+    Login,
+    OneTimeToken,
+    Refresh,
+    Register,
+    Reset,
+    SessionView,
+    Taken,
+    Tokens,
+)
+from services.auth.schemas.platform import DecideMaintenance, Maintenance, RevocationList
+
+__all__ = [
+    "AccountsQuery",
+    "ChangePassword",
+    "ChangeProfile",
+    "ChangeStanding",
+    "DecideMaintenance",
+    "Forgot",
+    "Login",
+    "Maintenance",
+    "OneTimeToken",
+    "Profile",
+    "Refresh",
+    "Register",
+    "Reset",
+    "RevocationList",
+    "SessionView",
+    "Taken",
+    "Tokens",
+]
