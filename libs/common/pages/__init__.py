@@ -19,12 +19,12 @@ VERSION_LENGTH: Final = 12
 HTML: Final = "text/html; charset=utf-8"
 KEPT_FOR_EVER: Final = "public, max-age=31536000, immutable"
 """Cache-Control of what stands at an address that names its content."""
-_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
-PAGE_POLICY: Final = f"{_POLICY}'none'"
+_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+PAGE_POLICY: Final = f"{_POLICY}form-action 'none'"
 """Content-Security-Policy of a page without scripts and forms."""
-FORM_POLICY: Final = f"{_POLICY}'self'"
+FORM_POLICY: Final = f"{_POLICY}form-action 'self'"
 """Of a page without scripts, whose forms go to this origin alone."""
-SCRIPT_POLICY: Final = f"{FORM_POLICY}; script-src 'self'; connect-src 'self'"
+SCRIPT_POLICY: Final = f"{_POLICY}script-src 'self'; connect-src 'self'; form-action 'self'"
 """Of a page with forms and scripts of this origin, none of them inline."""
 
 
