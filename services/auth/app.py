@@ -20,7 +20,8 @@ from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, platform, second_factor, sessions
+from services.auth.routes import accounts, credentials, pages, platform, second_factor, sessions
+from services.auth.routes.pages.cookies import Keeper
 from services.auth.settings import Settings
 from services.auth.use_cases.second_factor import Means
 
@@ -49,6 +50,7 @@ def build(settings: Settings, database: Database) -> Resources:
         RelyingParty: relying_party,
         Means: Means(secret, relying_party, lifetimes),
         TokenIssuer: keys,
+        Keeper: Keeper(keys, lifetimes),
         KeySet: keys,
         KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
         RevocationSource: OwnRevocations(database),
@@ -61,7 +63,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, second_factor, sessions, accounts, platform],
+    routes=[credentials, second_factor, sessions, accounts, platform, *pages.DOORS],
     jobs=[jobs],
     events=[events],
     resources=build,

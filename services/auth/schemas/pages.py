@@ -1,13 +1,16 @@
 """What people's browsers send from pages."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from libs.common.auth.policy import Role
 from libs.common.http import Input
 from services.auth.domain.accounts import role_at_registration
+from services.auth.domain.factors import Proof
+from services.auth.schemas.factors import OneTimeCode, RecoveryCode, UsedCredential
 from services.auth.schemas.texts import DisplayName, EmailAddress, GivenPassword, NewPassword, Token
 
 TEXT_MAXIMUM = 8_000
@@ -16,32 +19,80 @@ TEXT_MAXIMUM = 8_000
 Parameter = Annotated[str, Field(max_length=TEXT_MAXIMUM)]
 
 
-class PageQueryText(Input):
+def _from_json(text: Any) -> Any:
+    """What a script put into a hidden box as JSON; raises ValueError."""
+    return json.loads(text) if isinstance(text, str) else text
+
+
+PasskeyText = Annotated[UsedCredential, BeforeValidator(_from_json)]
+
+
+class PageParameters(Input):
     """What every page's address may say: the language, and what was just done."""
 
     lang: Parameter | None = None
     notice: Parameter | None = None
 
 
-class EntranceQuery(PageQueryText):
+class EntranceQuery(PageParameters):
     """Where somebody is led after signing in, and whether they are to be asked again."""
 
     callbackUrl: Parameter | None = None  # noqa: N815  the name that the platform's clients know
     prompt: Parameter | None = None
 
 
-class MailedQuery(PageQueryText):
+class MailedQuery(PageParameters):
     """A mailed link."""
 
     token: Token | None = None
 
 
-class LoginForm(Input):
+class AssetQuery(Input):
+    """Which content is meant; there is one."""
+
+    v: Parameter | None = None
+
+
+class _Led(Input):
+    callbackUrl: Parameter | None = None  # noqa: N815  the name that the platform's clients know
+
+
+class LoginForm(_Led):
     """Who signs in, and where they go from there."""
 
     email: EmailAddress
     password: GivenPassword
-    callbackUrl: Parameter | None = None  # noqa: N815  the name that the platform's clients know
+
+
+class SecondFactorForm(_Led):
+    """The second factor of a sign-in that waits for it; `methods` is for showing the form again."""
+
+    challenge: Token
+    methods: Parameter = ""
+    otp: OneTimeCode | None = None
+    recovery_code: RecoveryCode | None = None
+    passkey: PasskeyText | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(each is not None for each in (self.otp, self.recovery_code, self.passkey)) != 1:
+            raise ValueError("must hold exactly one of otp, recovery_code, passkey")
+        return self
+
+    @property
+    def proof(self) -> Proof:
+        """What is given, as it is judged."""
+        return Proof(
+            self.otp,
+            None if self.recovery_code is None else self.recovery_code.get_secret_value(),
+            None if self.passkey is None else self.passkey.as_json(),
+        )
+
+
+class PasskeyForm(_Led):
+    """A passkey in place of address and password."""
+
+    passkey: PasskeyText
 
 
 class RegisterForm(Input):

@@ -25,7 +25,7 @@ def forgot_page(query: schemas.EntranceQuery, request: RequestInfo) -> Html:
 
 @routes.post("/forgot-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
 def forgot_form(
-    form: Submitted[schemas.Forgot], query: schemas.PageQueryText, request: RequestInfo, tx: Transaction
+    form: Submitted[schemas.Forgot], query: schemas.PageParameters, request: RequestInfo, tx: Transaction
 ) -> Html | Redirect:
     """Ask for a link by mail. The answer is the same whether or not the address is known."""
     visitor = Visitor.of(request, query.lang)
@@ -47,7 +47,7 @@ def reset_page(query: schemas.MailedQuery, request: RequestInfo, cookies: Cookie
 @routes.post("/reset-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
 def reset_form(
     form: Submitted[schemas.Reset],
-    query: schemas.PageQueryText,
+    query: schemas.PageParameters,
     request: RequestInfo,
     cookies: Cookies,
     *,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from libs.common.auth.policy import Role
 from libs.common.errors import Fault, Problem, TooManyRequests
 from services.auth.domain.accounts import DISPLAY_NAME_MAXIMUM, DISPLAY_NAME_MINIMUM
 from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM
@@ -85,6 +86,47 @@ def notice(name: str | None, language: str) -> str | None:
     """The sentence of this name."""
     pair = NOTICES.get(name or "")
     return chosen(pair, language) if pair else None
+
+
+ROLES: Final[Mapping[Role, Pair]] = {
+    Role.ADMIN: ("Administration", "Administrator"),
+    Role.CONTRIBUTOR: ("Contribuer aux films", "Contribute to films"),
+    Role.ARTIST: ("Artiste", "Artist"),
+    Role.STUNT_PERFORMER: ("Cascades", "Stunt performer"),
+    Role.VIEWER: ("Regarder et suivre", "Watch and follow"),
+    Role.SCREENWRITER: ("Scénario", "Screenwriter"),
+    Role.CREATOR: ("Création de films", "Film creator"),
+}
+_WORKS: Final = frozenset({Role.ADMIN, Role.CONTRIBUTOR, Role.ARTIST, Role.STUNT_PERFORMER})
+MAY: Final[tuple[tuple[frozenset[Role], Pair], ...]] = (
+    (frozenset(Role), ("Lire les films et les tâches, et suivre votre progression.", "Read films and tasks, and follow your progress.")),
+    (frozenset(Role), ("Voir vos Lumens, vos paiements et vos notifications.", "See your Lumens, payments and notices.")),
+    (_WORKS, ("Prendre une tâche, rendre un travail, l’abandonner.", "Claim a task, hand in work, give a task back.")),
+    (frozenset({Role.ADMIN, Role.SCREENWRITER}), ("Ouvrir les scénarios.", "Open screenplays.")),
+    (
+        frozenset({Role.ADMIN}),
+        (
+            "Préparer les films, relire les travaux, gérer les comptes et la maintenance.",
+            "Plan films, review work, look after accounts and maintenance.",
+        ),
+    ),
+)
+"""What the routes of the platform let each role do (docs/roles.md), in a person's words."""
+
+
+def may(role: Role, language: str) -> list[str]:
+    """What somebody of this role may do."""
+    return [chosen(pair, language) for roles, pair in MAY if role in roles]
+
+
+def role_name(role: Role, language: str) -> str:
+    """What a role is called."""
+    return chosen(ROLES[role], language)
+
+
+def hints(language: str) -> dict[str, str]:
+    """What each box takes."""
+    return {name: chosen(pair, language) for name, pair in BY_FIELD.items()}
 
 
 def chosen(pair: Pair, language: str) -> str:
