@@ -8,16 +8,21 @@ from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
+from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
+from services.auth.domain.factors import Required
 from services.auth.domain.keys import SigningPeriod
+from services.auth.domain.passkeys import RelyingParty
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, platform, sessions
+from services.auth.routes import accounts, credentials, platform, second_factor, sessions
 from services.auth.settings import Settings
+from services.auth.use_cases.second_factor import Means
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
 """An unknown key id costs one read of one's own table, at most so often."""
@@ -26,7 +31,10 @@ OWN_KEYS_INTERVAL_SECONDS = 0.05
 def build(settings: Settings, database: Database) -> Resources:
     """Make what routes and jobs ask for."""
     secret = MasterSecret(settings.auth_secret.get_secret_value())
-    keys = SigningKeys(database, secret, issuer=settings.lumiere_origin, audience=settings.audience)
+    required = Required(of_administrators=settings.lumiere_env == "production")
+    keys = SigningKeys(database, secret, required, issuer=settings.lumiere_origin, audience=settings.audience)
+    lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
+    relying_party = WebRelyingParty(settings.lumiere_origin)
     return {
         MasterSecret: secret,
         PasswordHasher: BcryptHasher(
@@ -36,6 +44,10 @@ def build(settings: Settings, database: Database) -> Resources:
             queue=settings.password_queue,
             wait_seconds=settings.password_wait_seconds,
         ),
+        Required: required,
+        Lifetimes: lifetimes,
+        RelyingParty: relying_party,
+        Means: Means(secret, relying_party, lifetimes),
         TokenIssuer: keys,
         KeySet: keys,
         KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
@@ -49,7 +61,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, sessions, accounts, platform],
+    routes=[credentials, second_factor, sessions, accounts, platform],
     jobs=[jobs],
     events=[events],
     resources=build,

@@ -8,6 +8,7 @@ from services.auth.models.accounts import (
     reset_request,
     user_account,
 )
+from services.auth.models.factors import login_challenge, passkey, passkey_ceremony, recovery_code, totp_credential
 from services.auth.models.metadata import metadata
 from services.auth.models.oauth import (
     authorization_code,
@@ -27,17 +28,22 @@ __all__ = [
     "client_secret",
     "consent",
     "device_request",
+    "login_challenge",
     "login_failure",
     "mail_allowance",
     "maintenance",
     "metadata",
     "oauth_client",
     "one_time_token",
+    "passkey",
+    "passkey_ceremony",
     "password_credential",
+    "recovery_code",
     "refresh_token",
     "reset_request",
     "revoked_client_token",
     "session",
     "signing_key",
+    "totp_credential",
     "user_account",
 ]

@@ -30,6 +30,14 @@ from services.auth.queries.oauth import (
     session_of_refresh_token,
     sessions_of_client,
     waiting_device,
+from services.auth.queries.factors import (
+    ceremony_waits,
+    enrolled,
+    login_challenge_to_answer,
+    own_passkey,
+    passkey_to_use,
+    passkeys,
+    totp,
 )
 from services.auth.queries.platform import (
     NeverMaintained,
@@ -63,6 +71,9 @@ __all__ = [
     "failures",
     "keys",
     "living_session",
+    "ceremony_waits",
+    "enrolled",
+    "login_challenge_to_answer",
     "maintenance_decision",
     "next_key",
     "one_time_token_holds",
@@ -71,6 +82,9 @@ __all__ = [
     "person",
     "revoked_client_tokens",
     "revoked_clients",
+    "own_passkey",
+    "passkey_to_use",
+    "passkeys",
     "revoked_sessions",
     "revoked_subjects",
     "secrets",
@@ -79,6 +93,7 @@ __all__ = [
     "sessions_page",
     "signing_key_by_id",
     "spent_token",
+    "totp",
     "verification_keys",
     "waiting_device",
 ]
