@@ -20,12 +20,12 @@ from gateway.settings import DEVELOPMENT_SECURITY_CONTACT
 from gateway.site import documents
 from gateway.site.operator import Operator
 from gateway.site.published import COMPRESSED_FROM, Published
-from gateway.site.rendering import LANGUAGES, PAGE_POLICY
 from gateway.site.security_txt import VALID_DAYS, security_txt
 from gateway.tests.running import ORIGIN, RunningGateway
 from gateway.tests.site import STATED, settings, site
 from libs.common.auth.policy import Role
 from libs.common.config import ConfigurationError
+from libs.common.pages import LANGUAGES, PAGE_POLICY
 
 LEGAL = tuple(f"/legal/{page}" for page in documents.LEGAL)
 PAGES = ("/", "/docs", *LEGAL)

@@ -1,0 +1,116 @@
+"""What pages say of faults and refusals, in French and English. Programs get the details of the problem documents instead."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from libs.common.errors import Fault, Problem, TooManyRequests
+from services.auth.domain.accounts import DISPLAY_NAME_MAXIMUM, DISPLAY_NAME_MINIMUM
+from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM
+
+Pair = tuple[str, str]
+"""French, English."""
+
+BY_FIELD: Final[Mapping[str, Pair]] = {
+    "email": ("Écrivez une adresse comme nom@exemple.fr.", "Write an address like name@example.org."),
+    "password": (
+        f"Le mot de passe a de {PASSWORD_MINIMUM} à {PASSWORD_MAXIMUM} caractères.",
+        f"A password has {PASSWORD_MINIMUM} to {PASSWORD_MAXIMUM} characters.",
+    ),
+    "display_name": (
+        f"Le nom a de {DISPLAY_NAME_MINIMUM} à {DISPLAY_NAME_MAXIMUM} caractères, sans espace au début ni à la fin.",
+        f"A name has {DISPLAY_NAME_MINIMUM} to {DISPLAY_NAME_MAXIMUM} characters, and no space at its ends.",
+    ),
+    "role": ("Choisissez un rôle de la liste.", "Choose a role of the list."),
+    "token": (
+        "Ouvrez le lien du message, ou collez ici le code qu’il contient.",
+        "Open the link in the mail, or paste its code here.",
+    ),
+}
+"""What a box takes, for whatever was wrong with what was typed."""
+ELSEWHERE: Final[Pair] = (
+    "Ce formulaire a été modifié. Rechargez la page, puis réessayez.",
+    "This form was altered. Load the page again, then try once more.",
+)
+
+REFUSALS: Final[Mapping[str, Pair]] = {
+    "WrongCredentials": ("L’adresse ou le mot de passe est faux.", "The e-mail address or the password is wrong."),
+    "AccountLocked": ("Trop d’essais.", "Too many attempts."),
+    "AccountNotVerified": (
+        "Confirmez d’abord votre adresse : le lien est dans le message que nous avons envoyé. "
+        "Inscrivez-vous de nouveau pour en recevoir un autre.",
+        "Confirm your e-mail address first: the link is in the mail that we sent. Register again for a new one.",
+    ),
+    "AccountSuspended": (
+        "Ce compte est suspendu. Écrivez-nous pour savoir pourquoi.",
+        "This account is suspended. Write to us to learn why.",
+    ),
+    "TokenRefused": (
+        "Ce lien a déjà servi, a été remplacé, ou est trop ancien. Demandez-en un autre.",
+        "This link was used already, was replaced, or is too old. Ask for a new one.",
+    ),
+    "UnknownSession": ("Cette session était déjà terminée.", "That session had ended already."),
+}
+BY_STATUS: Final[Mapping[int, Pair]] = {
+    401: ("Cela n’a pas été reconnu. Réessayez.", "That was not recognised. Try again."),
+    403: ("Ce n’est pas permis.", "This is not permitted."),
+    409: ("Cela a changé entre-temps. Regardez de nouveau.", "That changed meanwhile. Look again."),
+    429: ("Trop d’essais.", "Too many attempts."),
+    503: ("Le service est occupé.", "The service is busy."),
+}
+UNKNOWN: Final[Pair] = ("Ce n’était pas possible.", "That was not possible.")
+
+
+NOTICES: Final[Mapping[str, Pair]] = {
+    "registered": (
+        "Si cette adresse peut être utilisée, un message avec un lien est en route. Ouvrez-le pour confirmer l’adresse.",
+        "If this address can be used, a mail with a link is on its way. Open it to confirm the address.",
+    ),
+    "verified": ("Votre adresse est confirmée. Connectez-vous.", "Your address is confirmed. Sign in."),
+    "reset_sent": (
+        "Si un compte a cette adresse, un message avec un lien est en route. Le lien vaut une heure.",
+        "If an account has this address, a mail with a link is on its way. The link holds for an hour.",
+    ),
+    "reset": (
+        "Le nouveau mot de passe est en place, et toutes les sessions sont terminées. Connectez-vous.",
+        "The new password is set, and all sessions have ended. Sign in.",
+    ),
+    "signed_out": ("Vous êtes déconnecté.", "You are signed out."),
+    "ended": ("La session est terminée.", "The session has ended."),
+    "others_ended": ("Toutes les autres sessions sont terminées.", "All other sessions have ended."),
+}
+"""What a page says of what was just done, by the name in its address; other names say nothing."""
+
+
+def notice(name: str | None, language: str) -> str | None:
+    """The sentence of this name."""
+    pair = NOTICES.get(name or "")
+    return chosen(pair, language) if pair else None
+
+
+def chosen(pair: Pair, language: str) -> str:
+    """The text in this language."""
+    return pair[0] if language == "fr" else pair[1]
+
+
+def sentence_for(fault: Fault, language: str) -> str:
+    """What is wrong with one box."""
+    field = fault.pointer.strip("/").split("/")[0]
+    return chosen(BY_FIELD.get(field, ELSEWHERE), language)
+
+
+def sentence_of(problem: Problem, language: str) -> str:
+    """Why it was refused, and how long to wait where waiting helps."""
+    pair = REFUSALS.get(type(problem).__name__) or BY_STATUS.get(problem.status, UNKNOWN)
+    seconds = getattr(problem, "retry_after", None)
+    wait = f" {waiting(seconds, language)}" if seconds is not None else ""
+    unlock = ""
+    if isinstance(problem, TooManyRequests) and type(problem).__name__ == "AccountLocked":
+        unlock = chosen((" Un nouveau mot de passe lève aussi l’attente.", " A new password ends the wait, too."), language)
+    return chosen(pair, language) + wait + unlock
+
+
+def waiting(seconds: int, language: str) -> str:
+    """How long to wait, in whole minutes from one minute on."""
+    number, unit = (-(-seconds // 60), ("minute", "minute")) if seconds >= 60 else (seconds, ("seconde", "second"))
+    name = chosen(unit, language) + ("s" if number > 1 else "")
+    return chosen((f"Réessayez dans {number} {name}.", f"Try again in {number} {name}."), language)
