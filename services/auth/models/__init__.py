@@ -10,15 +10,30 @@ from services.auth.models.accounts import (
 )
 from services.auth.models.factors import login_challenge, passkey, passkey_ceremony, recovery_code, totp_credential
 from services.auth.models.metadata import metadata
+from services.auth.models.oauth import (
+    authorization_code,
+    authorization_request,
+    client_secret,
+    consent,
+    device_request,
+    oauth_client,
+    revoked_client_token,
+)
 from services.auth.models.platform import maintenance, signing_key
 from services.auth.models.sessions import refresh_token, session
 
 __all__ = [
+    "authorization_code",
+    "authorization_request",
+    "client_secret",
+    "consent",
+    "device_request",
     "login_challenge",
     "login_failure",
     "mail_allowance",
     "maintenance",
     "metadata",
+    "oauth_client",
     "one_time_token",
     "passkey",
     "passkey_ceremony",
@@ -26,6 +41,7 @@ __all__ = [
     "recovery_code",
     "refresh_token",
     "reset_request",
+    "revoked_client_token",
     "session",
     "signing_key",
     "totp_credential",
