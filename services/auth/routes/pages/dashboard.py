@@ -13,7 +13,7 @@ from services.auth import queries, schemas
 from services.auth.domain.sessions import EndReason
 from services.auth.routes.pages.rendering import Page, Visitor
 from services.auth.routes.pages.words import may, notice, role_name
-from services.auth.use_cases import sessions
+from services.auth.use_cases import browsers, sessions
 
 routes = Routes("auth")
 
@@ -62,7 +62,7 @@ def end_session_form(
 def end_others_form(query: schemas.PageParameters, request: RequestInfo, subject: Subject, database: Database) -> Redirect:
     """End all of one's sessions but this one."""
     with database.transaction() as tx:
-        sessions.end_other_sessions(tx, subject.id, subject.session_id)
+        browsers.end_others(tx, subject.id, subject.session_id)
     return Redirect(Visitor.of(request, query.lang).link(HERE, notice="others_ended"), 303)
 
 

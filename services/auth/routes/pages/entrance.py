@@ -39,7 +39,7 @@ def login_page(
         outcome = sessions.refresh(tx, token, keeper.lifetimes, OWN_CLIENT)
     if isinstance(outcome, Problem):
         return _form(callback, told, forget=True).shown(visitor)
-    return Redirect(callback or HOME, 303, keeper.signed_in(outcome))
+    return Redirect(callback or visitor.link(HOME, notice=query.notice), 303, keeper.signed_in(outcome))
 
 
 @routes.post("/login", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
@@ -54,7 +54,7 @@ def login_form(
     means: Means,
     keeper: Keeper,
 ) -> Html | Redirect:
-    """Sign in with e-mail address and password, and go where one was led from. What the browser was signed in to before ends."""
+    """Sign in with e-mail address and password, and go where one was led from. The browser's session before ends."""
     visitor, callback = Visitor.of(request, query.lang), safe_path(form.given.get("callbackUrl"))
     given = {"email": form.given.get("email", "")}
     if form.value is None:

@@ -37,8 +37,7 @@ REFUSALS: Final[Mapping[str, Pair]] = {
     "WrongCredentials": ("L’adresse ou le mot de passe est faux.", "The e-mail address or the password is wrong."),
     "AccountLocked": ("Trop d’essais.", "Too many attempts."),
     "AccountNotVerified": (
-        "Confirmez d’abord votre adresse : le lien est dans le message que nous avons envoyé. "
-        "Inscrivez-vous de nouveau pour en recevoir un autre.",
+        "Confirmez d’abord votre adresse par le lien envoyé. Inscrivez-vous de nouveau pour en recevoir un autre.",
         "Confirm your e-mail address first: the link is in the mail that we sent. Register again for a new one.",
     ),
     "AccountSuspended": (
@@ -99,7 +98,10 @@ ROLES: Final[Mapping[Role, Pair]] = {
 }
 _WORKS: Final = frozenset({Role.ADMIN, Role.CONTRIBUTOR, Role.ARTIST, Role.STUNT_PERFORMER})
 MAY: Final[tuple[tuple[frozenset[Role], Pair], ...]] = (
-    (frozenset(Role), ("Lire les films et les tâches, et suivre votre progression.", "Read films and tasks, and follow your progress.")),
+    (
+        frozenset(Role),
+        ("Lire les films et les tâches, et suivre votre progression.", "Read films and tasks, and follow your progress."),
+    ),
     (frozenset(Role), ("Voir vos Lumens, vos paiements et vos notifications.", "See your Lumens, payments and notices.")),
     (_WORKS, ("Prendre une tâche, rendre un travail, l’abandonner.", "Claim a task, hand in work, give a task back.")),
     (frozenset({Role.ADMIN, Role.SCREENWRITER}), ("Ouvrir les scénarios.", "Open screenplays.")),
