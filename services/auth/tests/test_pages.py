@@ -320,7 +320,7 @@ def test_the_dashboard_ends_one_session_or_all_others(at_home: Surfer, person: P
     assert at_home.send("/dashboard/sessions/end", {"session_id": "x"}).status_code == 422
     gone = at_home.send("/dashboard/sessions/end", {"session_id": "01890a5d-ac96-774b-bcce-b302099a8057"})
     assert gone.status_code == 404
-    assert REFUSALS["UnknownSession"][1] in gone.text
+    assert REFUSALS["UnknownSession"][0] in gone.text
 
 
 def test_who_comes_back_to_the_address_of_a_form_is_led_to_the_dashboard(at_home: Surfer) -> None:
