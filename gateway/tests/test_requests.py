@@ -16,7 +16,7 @@ from gateway.problems import SECURITY_HEADERS
 from gateway.tests.running import ROUTES, UUID_TEXT, RunningGateway, eventually
 from libs.common.auth.policy import Role
 
-PAGES = ("dashboard", "admin", "profile", "tasks", "lumens", "notifications", "screenplays", "tokenization")
+PAGES = ("admin", "profile", "tasks", "lumens", "notifications", "screenplays", "tokenization")
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
@@ -297,7 +297,7 @@ def test_every_answer_carries_the_security_headers(client: httpx.Client, shared:
         client.get("/api/v1/echo"),
         client.get("/api/v1/mine"),
         client.get("/api/v1/nothing"),
-        client.get("/dashboard", headers=HTML),
+        client.get("/profile", headers=HTML),
         client.get("/health/live"),
         client.get("/api/v1/slow"),
     ]

@@ -12,6 +12,7 @@ from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
+from services.auth.domain.authorization import Provider
 from services.auth.domain.factors import Required
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.passkeys import RelyingParty
@@ -56,6 +57,7 @@ def build(settings: Settings, database: Database) -> Resources:
         RevocationSource: OwnRevocations(database),
         SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
+        Provider: Provider(settings.lumiere_origin),
     }
 
 

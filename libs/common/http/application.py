@@ -204,13 +204,13 @@ def _on_http_exception(error: HTTPException) -> Response:
 def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[str, str]) -> Response:
     if route.rate is Rate.STREAM:
         require_own_origin(request, runtime.verifier.issuer)
-    if route.page and route.method not in SAFE_METHODS:
-        require_own_page(request, runtime.verifier.issuer)
     subject = authenticate(runtime, route, request, wanted=signature.wants(Subject) is not None)
     if subject:
         route.allow.require(subject)
         require_scope(route, subject, request)
         require_recent(route, subject, request)
+    if route.page and route.method not in SAFE_METHODS:
+        require_own_page(request, runtime.verifier.issuer)
     with context.bound(**_actor(route, subject)):
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):

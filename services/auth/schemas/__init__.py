@@ -29,7 +29,11 @@ from services.auth.schemas.factors import (
     TotpSecret,
 )
 from services.auth.schemas.pages import (
+    AnswerForm,
     AssetQuery,
+    ConsentQuery,
+    DeviceForm,
+    DeviceQuery,
     EndSessionForm,
     EntranceQuery,
     LoginForm,
@@ -44,12 +48,16 @@ from services.auth.schemas.platform import DecideMaintenance, Maintenance, Revoc
 
 __all__ = [
     "AccountsQuery",
+    "AnswerForm",
     "AssetQuery",
     "ChangePassword",
     "ChangeProfile",
     "ChangeStanding",
+    "ConsentQuery",
     "CreationOptions",
     "DecideMaintenance",
+    "DeviceForm",
+    "DeviceQuery",
     "EndSessionForm",
     "EntranceQuery",
     "Factors",

@@ -1,7 +1,7 @@
 """What people's browsers send from pages."""
 
 import json
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,6 +16,7 @@ from services.auth.schemas.texts import DisplayName, EmailAddress, GivenPassword
 TEXT_MAXIMUM = 8_000
 """Characters of one parameter of a page's address; the gateway takes no longer address."""
 
+UserCode = Annotated[str, Field(min_length=1, max_length=40)]
 Parameter = Annotated[str, Field(max_length=TEXT_MAXIMUM)]
 
 
@@ -108,6 +109,31 @@ class MailedForm(Input):
     """The token from a mail."""
 
     token: Token
+
+
+class ConsentQuery(PageParameters):
+    """Which question is meant."""
+
+    request: Token
+
+
+class AnswerForm(Input):
+    """Yes or no."""
+
+    answer: Literal["grant", "deny"]
+
+
+class DeviceQuery(PageParameters):
+    """A device's code, where a link brought it."""
+
+    user_code: UserCode | None = None
+
+
+class DeviceForm(Input):
+    """A device's code, and yes or no once the person has seen what it asks for."""
+
+    user_code: UserCode
+    answer: Literal["grant", "deny"] | None = None
 
 
 class EndSessionForm(Input):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from libs.common.auth.policy import Role
+from libs.common.auth.policy import Role, Scope
 from libs.common.errors import Fault, Problem, TooManyRequests
 from services.auth.domain.accounts import DISPLAY_NAME_MAXIMUM, DISPLAY_NAME_MINIMUM
 from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM
@@ -22,6 +22,9 @@ BY_FIELD: Final[Mapping[str, Pair]] = {
         f"A name has {DISPLAY_NAME_MINIMUM} to {DISPLAY_NAME_MAXIMUM} characters, and no space at its ends.",
     ),
     "role": ("Choisissez un rôle de la liste.", "Choose a role of the list."),
+    "otp": ("Le code a six chiffres.", "The code has six digits."),
+    "recovery_code": ("Un code de secours a seize lettres ou chiffres.", "A recovery code has sixteen letters or digits."),
+    "user_code": ("Écrivez le code que l’appareil affiche.", "Write the code that the device shows."),
     "token": (
         "Ouvrez le lien du message, ou collez ici le code qu’il contient.",
         "Open the link in the mail, or paste its code here.",
@@ -47,6 +50,22 @@ REFUSALS: Final[Mapping[str, Pair]] = {
     "TokenRefused": (
         "Ce lien a déjà servi, a été remplacé, ou est trop ancien. Demandez-en un autre.",
         "This link was used already, was replaced, or is too old. Ask for a new one.",
+    ),
+    "RequestGone": (
+        "Cette question a déjà reçu une réponse ou est trop ancienne. Recommencez depuis le programme.",
+        "This question was answered already or is too old. Go back to the program and begin again.",
+    ),
+    "UnknownUserCode": (
+        "Aucun appareil n’attend avec ce code. Vérifiez-le : il vaut dix minutes et une réponse.",
+        "No device waits under this code. Look at it again: codes hold for ten minutes and one answer.",
+    ),
+    "SignInOver": (
+        "Cette connexion a pris trop de temps ou a déjà abouti. Recommencez.",
+        "This sign-in took too long or was completed already. Begin again.",
+    ),
+    "WrongSecondFactor": (
+        "Cela n’a pas été accepté. Un code ne sert qu’une fois : attendez le suivant.",
+        "That was not accepted. A code is good for one use: wait for the next one.",
     ),
     "UnknownSession": ("Cette session était déjà terminée.", "That session had ended already."),
 }
@@ -75,6 +94,8 @@ NOTICES: Final[Mapping[str, Pair]] = {
         "The new password is set, and all sessions have ended. Sign in.",
     ),
     "signed_out": ("Vous êtes déconnecté.", "You are signed out."),
+    "device_allowed": ("L’appareil est connecté. Revenez-y.", "The device is connected. Go back to it."),
+    "device_refused": ("L’appareil n’a rien reçu.", "The device was given nothing."),
     "ended": ("La session est terminée.", "The session has ended."),
     "others_ended": ("Toutes les autres sessions sont terminées.", "All other sessions have ended."),
 }
@@ -114,6 +135,28 @@ MAY: Final[tuple[tuple[frozenset[Role], Pair], ...]] = (
     ),
 )
 """What the routes of the platform let each role do (docs/roles.md), in a person's words."""
+
+
+SCOPES: Final[Mapping[str, Pair]] = {
+    Scope.OPENID: ("savoir que c’est vous, par votre identifiant", "know that it is you, by your identifier"),
+    Scope.PROFILE: ("lire votre nom affiché et votre langue", "read your displayed name and language"),
+    Scope.EMAIL: ("lire votre adresse e-mail", "read your e-mail address"),
+    Scope.OFFLINE_ACCESS: ("continuer quand vous n’êtes pas là", "go on while you are away"),
+    Scope.TASKS_READ: ("lire vos tâches et vos travaux", "read your tasks and work"),
+    Scope.TASKS_WRITE: ("prendre des tâches et rendre des travaux pour vous", "claim tasks and hand in work for you"),
+    Scope.MEDIA_READ: ("lire vos fichiers", "read your files"),
+    Scope.MEDIA_WRITE: ("envoyer et supprimer des fichiers pour vous", "upload and delete files for you"),
+    Scope.PAYMENTS_READ: ("lire vos Lumens et vos paiements", "read your Lumens and payments"),
+    Scope.NOTIFICATIONS_READ: ("lire vos notifications", "read your notices"),
+    Scope.NOTIFICATIONS_WRITE: ("marquer vos notifications comme lues", "mark your notices as read"),
+}
+"""What a program may do with each scope."""
+
+
+def scope_name(scope: str, language: str) -> str:
+    """What a scope lets a program do; one without words is shown by its name."""
+    pair = SCOPES.get(scope)
+    return chosen(pair, language) if pair else scope
 
 
 def may(role: Role, language: str) -> list[str]:
