@@ -45,6 +45,7 @@ def command_line(folder: Folder) -> list[str]:
     return [
         executable(),
         "-W",
+        "-dMglobal,no-tag,no-poison",
         "-S",
         "unix@../../run/master.sock,mode,600,level,admin",
         "-C",
