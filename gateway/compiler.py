@@ -312,7 +312,10 @@ def _is_bulk(route: Route) -> bool:
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up."""
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up.
+
+    The last two are how long ago a step-up may be, and how sure it must be.
+    """
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
@@ -322,6 +325,8 @@ def _policy(manifest: Manifest, route: Route) -> str:
         "concealed": concealed,
         "maintenance": route.during_maintenance,
         "step_up": route.step_up is not None,
+        "assured": route.step_up_acr is not None,
+        "enrolment": route.enrolment,
     }
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
@@ -333,6 +338,7 @@ def _policy(manifest: Manifest, route: Route) -> str:
         round(seconds * 1000),
         "+".join(traits),
         route.step_up or 0,
+        route.step_up_acr or "",
     )
     return "|".join(map(str, fields))
 

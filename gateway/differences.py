@@ -92,7 +92,7 @@ def _compared(left: Route, right: Route) -> Iterator[tuple[str, bool]]:
         if old != new:
             yield (
                 f"{name.replace('_', ' ')} {_shown(old)} → {_shown(new)}",
-                name in {"stream", "during_maintenance"} and bool(new),
+                bool(old) if name == "step_up_acr" else name in {"stream", "during_maintenance", "enrolment"} and bool(new),
             )
 
 

@@ -81,6 +81,8 @@ ROUTES = [
     route("GET", "/api/v1/films/{slug}", "public", rate="public", parameters={"slug": "string"}),
     route("PUT", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("POST", "/api/v1/standing", ["ADMIN"], step_up=300),
+    route("DELETE", "/api/v1/standing", "signed_in", step_up=300, step_up_acr="mfa"),
+    route("GET", "/api/v1/enrolment", "signed_in", enrolment=True),
     route("PATCH", "/api/v1/things/{thing_id}", ["ADMIN"], parameters={"thing_id": "uuid"}),
     route("DELETE", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("GET", "/api/v1/tiles/{rest}", "public", rate="public", parameters={"rest": "path"}),
@@ -229,7 +231,7 @@ class RunningGateway:
         return Forge(self.key, "key-one", ORIGIN, AUDIENCE, paths)
 
     def bearer(self, *roles: Role, **changes: Any) -> dict[str, str]:
-        """Headers of somebody with these roles."""
+        """Headers of somebody with these roles, or of a viewer; who holds no role at all says `roles=""`."""
         return {"Authorization": f"Bearer {self.forge.token(*roles, **changes)}"}
 
     def shut(self) -> bool:

@@ -38,6 +38,15 @@ CRON_HEADER = "X-Cron-Secret"
 """Carries the secret that opens routes for CRON."""
 
 
+class Assurance(StrEnum):
+    """How surely a caller was recognised, as challenges ask for it (RFC 9470, `acr_values`).
+
+    Each is named like the authentication method (RFC 8176) that a token then lists in `amr`.
+    """
+
+    SECOND_FACTOR = "mfa"
+
+
 class Rate(StrEnum):
     """Rate class of a route; the gateway holds the numbers."""
 
@@ -77,6 +86,10 @@ class Subject:
 
 class RoleRequired(Forbidden):
     """The caller's roles do not permit this."""
+
+
+class RoleWithheld(Forbidden):
+    """The caller's role counts once a second factor was shown: until then they may set one up and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from libs.common import clock
 from libs.common.auth import dpop
 from libs.common.auth.browser import origin_of
 from libs.common.auth.dpop import BoundRequest, ProofRefused
-from libs.common.auth.policy import CRON_HEADER, Access, Subject
+from libs.common.auth.policy import CRON_HEADER, Access, Assurance, RoleWithheld, Subject
 from libs.common.db import kernel_tables
 from libs.common.errors import NOTHING_HERE, NotFound, Unauthenticated
 from libs.common.http import proofs
@@ -24,20 +24,22 @@ _CREDENTIALS = re.compile(r"(?i:(bearer)|(dpop)) ([A-Za-z0-9._~+/=-]+)")
 
 
 class StepUpRequired(Unauthenticated):
-    """The sign-in is too old for this act (RFC 9470)."""
+    """The sign-in is too old for this act, or was not sure enough (RFC 9470)."""
 
-    def __init__(self, max_age: int, scheme: str) -> None:
+    def __init__(self, max_age: int, scheme: str = "Bearer", acr: Assurance | None = None) -> None:
+        wanted = {"max_age": str(max_age), **({"acr_values": str(acr)} if acr else {})}
         super().__init__(
-            "This needs a recent sign-in: authenticate again, then repeat it.",
+            f"This needs a recent sign-in{' with a second factor' if acr else ''}: authenticate again, then repeat it.",
             code="insufficient_user_authentication",
             scheme=scheme,
             max_age=max_age,
+            **({"acr_values": str(acr)} if acr else {}),
         )
-        self._max_age = max_age
+        self._wanted = wanted
 
     def challenge(self) -> str:
-        """With the seconds since the last authentication that are permitted (RFC 9470 section 3)."""
-        return f'{super().challenge()}, max_age="{self._max_age}"'
+        """With the seconds since the last authentication that are permitted, and how sure it must be (RFC 9470 section 3)."""
+        return "".join((super().challenge(), *(f', {name}="{value}"' for name, value in self._wanted.items())))
 
 
 def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted: bool) -> Subject | None:
@@ -61,10 +63,20 @@ def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted:
     return subject
 
 
+def require_role(route: Route, subject: Subject) -> None:
+    """Raise RoleWithheld for a token without any role where that is not enough, RoleRequired for one of other roles."""
+    if not subject.roles and not route.enrolment and route.allow.access is not Access.PUBLIC:
+        raise RoleWithheld("This token holds no role: set up a second factor or sign in with it, then use new tokens.")
+    route.allow.require(subject)
+
+
 def require_recent(route: Route, subject: Subject, incoming: Request) -> None:
-    """Raise StepUpRequired when the sign-in is older than the route permits."""
-    if route.step_up is not None and clock.epoch() - subject.authenticated_at.timestamp() > route.step_up:
-        raise StepUpRequired(route.step_up, credentials(incoming)[0])
+    """Raise StepUpRequired when the sign-in is older than the route permits, or less sure than it demands."""
+    if route.step_up is None:
+        return
+    recent = clock.epoch() - subject.authenticated_at.timestamp() <= route.step_up
+    if not recent or (route.step_up_acr is not None and route.step_up_acr not in subject.methods):
+        raise StepUpRequired(route.step_up, credentials(incoming)[0], route.step_up_acr)
 
 
 def credentials(incoming: Request) -> tuple[str, str]:

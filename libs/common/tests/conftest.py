@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, Table, Text, bindparam, insert, select, 
 from sqlalchemy.engine import make_url
 
 from libs.common.audit import Auditor
-from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Rate, Revocations, Role, Subject, TokenVerifier
+from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Assurance, Idempotency, Rate, Revocations, Role, Subject, TokenVerifier
 from libs.common.config import process_environment
 from libs.common.db import APPEND_ONLY, Database, Reader, Transaction, id_column, kernel_tables, new_metadata, provision
 from libs.common.db.append_only import REFUSE_CHANGE
@@ -166,6 +166,20 @@ def internal_list() -> NoteView:
 @routes.post("/fresh", allow=SIGNED_IN, step_up=300)
 def fresh(tx: Transaction) -> NoContent:
     """Needs a recent sign-in."""
+    tx.execute(text("SELECT 1"))
+    return NoContent()
+
+
+@routes.delete("/fresh", allow=SIGNED_IN, step_up=300, step_up_acr=Assurance.SECOND_FACTOR)
+def fresh_with_a_second_factor(tx: Transaction) -> NoContent:
+    """Needs a recent sign-in with a second factor."""
+    tx.execute(text("SELECT 1"))
+    return NoContent()
+
+
+@routes.post("/enrolment", allow=SIGNED_IN, enrolment=True)
+def enrol(tx: Transaction) -> NoContent:
+    """Open also to whose role is withheld."""
     tx.execute(text("SELECT 1"))
     return NoContent()
 
