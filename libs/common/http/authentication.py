@@ -11,7 +11,7 @@ from libs.common import clock
 from libs.common.auth import dpop
 from libs.common.auth.browser import origin_of
 from libs.common.auth.dpop import BoundRequest, ProofRefused
-from libs.common.auth.policy import CRON_HEADER, Access, Assurance, RoleWithheld, Subject
+from libs.common.auth.policy import CRON_HEADER, Access, RoleWithheld, StepUpRequired, Subject
 from libs.common.db import kernel_tables
 from libs.common.errors import NOTHING_HERE, NotFound, Unauthenticated
 from libs.common.http import proofs
@@ -21,25 +21,6 @@ if TYPE_CHECKING:
     from libs.common.http.application import Runtime
 
 _CREDENTIALS = re.compile(r"(?i:(bearer)|(dpop)) ([A-Za-z0-9._~+/=-]+)")
-
-
-class StepUpRequired(Unauthenticated):
-    """The sign-in is too old for this act, or was not sure enough (RFC 9470)."""
-
-    def __init__(self, max_age: int, scheme: str = "Bearer", acr: Assurance | None = None) -> None:
-        wanted = {"max_age": str(max_age), **({"acr_values": str(acr)} if acr else {})}
-        super().__init__(
-            f"This needs a recent sign-in{' with a second factor' if acr else ''}: authenticate again, then repeat it.",
-            code="insufficient_user_authentication",
-            scheme=scheme,
-            max_age=max_age,
-            **({"acr_values": str(acr)} if acr else {}),
-        )
-        self._wanted = wanted
-
-    def challenge(self) -> str:
-        """With the seconds since the last authentication that are permitted, and how sure it must be (RFC 9470 section 3)."""
-        return "".join((super().challenge(), *(f', {name}="{value}"' for name, value in self._wanted.items())))
 
 
 def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted: bool) -> Subject | None:

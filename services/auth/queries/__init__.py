@@ -29,7 +29,14 @@ from services.auth.queries.platform import (
     signing_key_by_id,
     verification_keys,
 )
-from services.auth.queries.sessions import revoked_sessions, revoked_subjects, sessions_page, spent_token
+from services.auth.queries.sessions import (
+    device_is_new,
+    own_session,
+    revoked_sessions,
+    revoked_subjects,
+    sessions_page,
+    spent_token,
+)
 
 __all__ = [
     "NeverMaintained",
@@ -41,6 +48,7 @@ __all__ = [
     "active_key",
     "administrators",
     "ceremony_waits",
+    "device_is_new",
     "enrolled",
     "failures",
     "keys",
@@ -50,6 +58,7 @@ __all__ = [
     "one_time_token_holds",
     "other_administrators",
     "own_passkey",
+    "own_session",
     "passkey_to_use",
     "passkeys",
     "revoked_sessions",
