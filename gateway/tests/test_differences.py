@@ -35,8 +35,8 @@ CHANGES: dict[str, tuple[dict[str, Any], list[tuple[str, bool]]]] = {
         {"rate": "credentials"},
         [("rate class write → credentials: 120 → 20 a subject, 600 → 30 an address, in 60 s", False)],
     ),
-    "a longer body": ({"body_limit": 70_000}, [("body limit 65536 → 70000 bytes", True)]),
-    "a shorter body": ({"body_limit": 10}, [("body limit 65536 → 10 bytes", False)]),
+    "a longer body": ({"body_limit": 70_000}, [("body limit 32768 → 70000 bytes", True)]),
+    "a shorter body": ({"body_limit": 10}, [("body limit 32768 → 10 bytes", False)]),
     "another timeout": ({"timeout": 30}, [("timeout 15 → 30 s", False)]),
     "a recent sign-in": ({"step_up": 300}, [("a sign-in within 300 s is needed now", False)]),
     "a second factor": (

@@ -170,8 +170,9 @@ def test_no_vector_of_wycheproof_passes_that_should_not_or_that_the_library_refu
         if "keys" in document or "alg" not in document:
             continue
         key = JWKRegistry.import_key(document)
-        taken = ours(vector["jws"], {str(document.get("kid")): key} if isinstance(key, ECKey) else {})
+        token = vector["jws"] if isinstance(vector["jws"], str) else json.dumps(vector["jws"])
+        taken = ours(token, {str(document.get("kid")): key} if isinstance(key, ECKey) else {})
         assert not (taken and vector["result"] == "invalid"), name
-        assert not taken or joserfc_alone(vector["jws"], key, document["alg"]), name
+        assert not taken or joserfc_alone(token, key, document["alg"]), name
         judged += 1
     assert judged > 300
