@@ -21,7 +21,7 @@ from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, pages, platform, second_factor, sessions
+from services.auth.routes import accounts, credentials, factors, pages, passkeys, platform, second_factor, sessions
 from services.auth.routes.pages.cookies import Keeper
 from services.auth.settings import Settings
 from services.auth.use_cases.second_factor import Means
@@ -65,7 +65,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, second_factor, sessions, accounts, platform, *pages.DOORS],
+    routes=[credentials, second_factor, factors, passkeys, sessions, accounts, platform, *pages.DOORS],
     jobs=[jobs],
     events=[events],
     resources=build,

@@ -62,6 +62,7 @@ class EndReason(StrEnum):
     PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105  a reason
     ROLE_CHANGED = "ROLE_CHANGED"
     SUSPENDED = "SUSPENDED"
+    SECOND_FACTOR_RESET = "SECOND_FACTOR_RESET"
 
 
 class Judgement(StrEnum):

@@ -49,7 +49,14 @@ from services.auth.queries.platform import (
     signing_key_by_id,
     verification_keys,
 )
-from services.auth.queries.sessions import revoked_sessions, revoked_subjects, sessions_page, spent_token
+from services.auth.queries.sessions import (
+    device_is_new,
+    own_session,
+    revoked_sessions,
+    revoked_subjects,
+    sessions_page,
+    spent_token,
+)
 
 __all__ = [
     "NeverMaintained",
@@ -70,6 +77,7 @@ __all__ = [
     "consented_scope",
     "consents_page",
     "device_by_code",
+    "device_is_new",
     "enrolled",
     "failures",
     "keys",
@@ -81,6 +89,7 @@ __all__ = [
     "open_request",
     "other_administrators",
     "own_passkey",
+    "own_session",
     "passkey_to_use",
     "passkeys",
     "person",

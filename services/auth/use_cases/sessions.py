@@ -75,6 +75,17 @@ _renew = (
         user_account.c.tokens_not_before,
     )
 )
+_show = (
+    update(session)
+    .where(session.c.id == bindparam("id_of_session"), session.c.revoked_at.is_(None))
+    .values(methods=bindparam("shown"))
+)
+_authenticate = _show.values(authenticated_at=bindparam("now"))
+_spend_all = (
+    update(refresh_token)
+    .where(refresh_token.c.session_id == bindparam("id_of_session"), refresh_token.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
 _end = (
     update(session)
     .where(session.c.id == bindparam("id_of_session"), session.c.user_id == bindparam("owner"), session.c.revoked_at.is_(None))
@@ -86,6 +97,12 @@ _end_all = (
     .where(session.c.user_id == bindparam("owner"), session.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"), revoke_reason=bindparam("reason"))
     .returning(session.c.id, session.c.last_token_at)
+)
+_end_others = (
+    update(session)
+    .where(session.c.user_id == bindparam("owner"), session.c.id != bindparam("id_of_session"), session.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"), revoke_reason=bindparam("reason"))
+    .returning(session.c.id)
 )
 _void_older_tokens = (
     update(user_account).where(user_account.c.id == bindparam("owner")).values(tokens_not_before=bindparam("instant"))
@@ -241,6 +258,33 @@ def _keep(tx: Transaction, session_id: UUID, token: str, expires_at: datetime) -
             "successor_sealed": None,
         },
     )
+
+
+def show_methods(tx: Transaction, session_id: UUID, methods: tuple[str, ...]) -> None:
+    """Note with what the person of a session showed who they are; its next tokens say so."""
+    tx.execute(_show, {"id_of_session": session_id, "shown": " ".join(methods)})
+
+
+def authenticate_again(
+    tx: Transaction, session_id: UUID, methods: tuple[str, ...], lifetimes: Lifetimes
+) -> Credentials | RefreshRefused:
+    """Renew when and with what the person of a session showed who they are; its refresh token is spent for a new one."""
+    tx.execute(_spend_all, {"id_of_session": session_id, "now": tx.now})
+    tx.execute(_authenticate, {"id_of_session": session_id, "now": tx.now, "shown": " ".join(methods)})
+    renewed = _renewed(tx, session_id, lifetimes)
+    if renewed is None:
+        return _refused("session_ended", session_id=session_id)
+    token = ids.random_token()
+    _keep(tx, session_id, token, renewed.expires_at)
+    return Credentials(_grant(tx, renewed), token)
+
+
+def end_other_sessions(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> int:
+    """End every session of this person but one, at once; returns how many."""
+    ended = tx.all(_end_others, {"owner": user_id, "id_of_session": session_id, "now": tx.now, "reason": reason})
+    for each in ended:
+        _tell(tx, user_id, each.id, reason)
+    return len(ended)
 
 
 def end_session(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> None:
