@@ -10,10 +10,12 @@ from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
 from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
+from services.auth.adapters.replays import KernelReplays
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
 from services.auth.domain.authorization import Provider
 from services.auth.domain.factors import Required
+from services.auth.domain.id_tokens import SignInTeller
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.passkeys import RelyingParty
 from services.auth.domain.passwords import PasswordHasher
@@ -21,10 +23,25 @@ from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, factors, pages, passkeys, platform, second_factor, sessions
+from services.auth.routes import (
+    accounts,
+    authorization,
+    clients,
+    credentials,
+    discovery,
+    factors,
+    pages,
+    passkeys,
+    platform,
+    second_factor,
+    sessions,
+    tokens,
+)
 from services.auth.routes.pages.cookies import Keeper
 from services.auth.settings import Settings
+from services.auth.use_cases.desk import Desk
 from services.auth.use_cases.second_factor import Means
+from services.auth.use_cases.token_status import Reader
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
 """An unknown key id costs one read of one's own table, at most so often."""
@@ -36,6 +53,7 @@ def build(settings: Settings, database: Database) -> Resources:
     required = Required(of_administrators=settings.lumiere_env == "production")
     keys = SigningKeys(database, secret, required, issuer=settings.lumiere_origin, audience=settings.audience)
     lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
+    published = PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS)
     relying_party = WebRelyingParty(settings.lumiere_origin)
     return {
         MasterSecret: secret,
@@ -53,11 +71,21 @@ def build(settings: Settings, database: Database) -> Resources:
         TokenIssuer: keys,
         Keeper: Keeper(keys, lifetimes),
         KeySet: keys,
-        KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
+        KeySource: published,
         RevocationSource: OwnRevocations(database),
         SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
         Provider: Provider(settings.lumiere_origin),
+        Desk: Desk(
+            database=database,
+            provider=Provider(settings.lumiere_origin),
+            used=KernelReplays(database),
+            issuer=keys,
+            teller=keys,
+            lifetimes=lifetimes,
+            reader=Reader(Provider(settings.lumiere_origin), settings.audience, published),
+        ),
+        SignInTeller: keys,
     }
 
 
@@ -65,7 +93,20 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, second_factor, factors, passkeys, sessions, accounts, platform, *pages.DOORS],
+    routes=[
+        credentials,
+        second_factor,
+        factors,
+        passkeys,
+        sessions,
+        accounts,
+        platform,
+        discovery,
+        authorization,
+        tokens,
+        clients,
+        *pages.DOORS,
+    ],
     jobs=[jobs],
     events=[events],
     resources=build,

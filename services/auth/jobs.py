@@ -6,6 +6,7 @@ from services.auth.domain.accounts import Links
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.secrets import MasterSecret
 from services.auth.use_cases import keys, passwords, purge
+from services.auth.use_cases import purge_grants as grants
 
 
 @every(seconds=5, wake=passwords.RESET_CHANNEL)
@@ -18,6 +19,12 @@ def mail_resets(tx: Transaction, links: Links) -> int:
 def purge_expired(tx: Transaction) -> int:
     """Delete tokens, sessions and failures that no decision needs any more."""
     return purge.purge(tx)
+
+
+@every(minutes=10)
+def purge_grants(tx: Transaction) -> int:
+    """Delete codes, questions and secrets of clients that no decision needs any more."""
+    return grants.purge_grants(tx)
 
 
 @every(seconds=15)

@@ -26,7 +26,7 @@ from services.auth.domain.sessions import (
     token_hash,
     unseal_successor,
 )
-from services.auth.domain.tokens import CLIENT_ID, Grant, issue_time
+from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, CLIENT_ID, Grant, issue_time
 from services.auth.events import SessionRevoked
 from services.auth.models import refresh_token, session, user_account
 from services.auth.use_cases.notices import tell
@@ -111,7 +111,10 @@ _void_older_tokens = (
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client holds after signing in: what its next access token says, and the refresh token that comes after."""
+    """What a client holds after signing in: what its next access token says, and the refresh token that comes after.
+
+    A session that cannot be renewed has no refresh token: it is empty.
+    """
 
     grant: Grant
     refresh_token: str
@@ -122,7 +125,8 @@ class Opening:
     """How a session begins: the authentication methods (RFC 8176), on what device, and for which client.
 
     `scope` (space-separated, RFC 6749 section 3.3) and `key_thumbprint` (RFC 9449 section 6.1) are None where the client is
-    the platform's own, or its tokens are bound to no key.
+    the platform's own, or its tokens are bound to no key. A client of others comes by a session of the person's own (`parent`),
+    and inherits when they authenticated; one that may not act in their absence is not `renewable`.
     """
 
     methods: tuple[str, ...]
@@ -130,13 +134,16 @@ class Opening:
     client_id: str = CLIENT_ID
     scope: str | None = None
     key_thumbprint: str | None = None
+    parent: Row[Any] | None = None
+    renewable: bool = True
 
 
 def open_session(tx: Transaction, account: Any, opening: Opening, lifetimes: Lifetimes) -> Credentials:
     """Begin a session for an account that `queries.account_to_enter` holds."""
     issued_at = issue_time(tx.now, account.tokens_not_before)
     session_id = ids.new_id()
-    ends_at = tx.now + lifetimes.absolute
+    authenticated_at = tx.now if opening.parent is None else opening.parent.authenticated_at
+    ends_at = tx.now + (lifetimes.absolute if opening.renewable else ACCESS_TOKEN_LIFE)
     expires_at = min(tx.now + lifetimes.sliding, ends_at)
     tx.execute(
         _open,
@@ -149,7 +156,8 @@ def open_session(tx: Transaction, account: Any, opening: Opening, lifetimes: Lif
             "device_label": opening.device_label,
             "methods": " ".join(opening.methods),
             "created_at": tx.now,
-            "authenticated_at": tx.now,
+            "authenticated_at": authenticated_at,
+            "parent_id": None if opening.parent is None else opening.parent.id,
             "last_used_at": tx.now,
             "last_token_at": issued_at,
             "expires_at": expires_at,
@@ -158,13 +166,14 @@ def open_session(tx: Transaction, account: Any, opening: Opening, lifetimes: Lif
             "revoke_reason": None,
         },
     )
-    token = ids.random_token()
-    _keep(tx, session_id, token, expires_at)
+    token = ids.random_token() if opening.renewable else ""
+    if opening.renewable:
+        _keep(tx, session_id, token, expires_at)
     grant = Grant(
         account.id,
         session_id,
         account.role,
-        tx.now,
+        authenticated_at,
         opening.methods,
         issued_at,
         client_id=opening.client_id,
@@ -211,7 +220,7 @@ def _refresh_again(tx: Transaction, token: str, lifetimes: Lifetimes, presenter:
 
 def _end_family(tx: Transaction, row: Row[Any]) -> None:
     """Somebody holds a copy: neither they nor the owner goes on with this session, and the owner learns why."""
-    if _ended(tx, row.user_id, row.session_id, EndReason.REFRESH_TOKEN_REUSED):
+    if ended(tx, row.user_id, row.session_id, EndReason.REFRESH_TOKEN_REUSED):
         tx.audit("session.refresh_token_reused", "session", row.session_id, outcome="revoked")
         tell(tx, row.user_id, Notice.REFRESH_TOKEN_REUSED, device=row.device_label)
 
@@ -289,11 +298,12 @@ def end_other_sessions(tx: Transaction, user_id: UUID, session_id: UUID, reason:
 
 def end_session(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> None:
     """End one session of this person at once. Raises UnknownSession."""
-    if not _ended(tx, user_id, session_id, reason):
+    if not ended(tx, user_id, session_id, reason):
         raise UnknownSession("You have no such session.")
 
 
-def _ended(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
+def ended(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
+    """End one session of this person at once, if it lives; whether it did."""
     parameters = {"id_of_session": session_id, "owner": user_id, "now": tx.now, "reason": reason}
     if tx.first(_end, parameters) is None:
         return False
