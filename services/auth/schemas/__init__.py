@@ -42,6 +42,7 @@ from services.auth.schemas.oauth import (
 from services.auth.schemas.pages import (
     AnswerForm,
     AssetQuery,
+    ConfirmTotpForm,
     ConsentQuery,
     DeviceForm,
     DeviceQuery,
@@ -50,9 +51,11 @@ from services.auth.schemas.pages import (
     LoginForm,
     MailedForm,
     MailedQuery,
+    NewPasskeyForm,
     PageParameters,
     PasskeyForm,
     RegisterForm,
+    RemoveFactorForm,
     SecondFactorForm,
 )
 from services.auth.schemas.platform import DecideMaintenance, Maintenance, RevocationList
@@ -67,6 +70,7 @@ __all__ = [
     "ChangeProfile",
     "ChangeStanding",
     "ClientView",
+    "ConfirmTotpForm",
     "ConsentQuery",
     "ConsentView",
     "CreationOptions",
@@ -84,6 +88,7 @@ __all__ = [
     "Maintenance",
     "NewClient",
     "NewPasskey",
+    "NewPasskeyForm",
     "NewSecret",
     "OneTimeCodeGiven",
     "OneTimeToken",
@@ -98,6 +103,7 @@ __all__ = [
     "RegisterForm",
     "RegisteredClient",
     "RegisteredPasskey",
+    "RemoveFactorForm",
     "RenamePasskey",
     "RequestOptions",
     "Reset",
