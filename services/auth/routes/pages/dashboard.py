@@ -32,7 +32,7 @@ def dashboard(query: schemas.PageParameters, request: RequestInfo, subject: Subj
 @routes.get("/dashboard/<path:rest>", allow=SIGNED_IN, root=True, page=True, enrolment=True)
 def below_the_dashboard(rest: str, query: schemas.PageParameters) -> Redirect:
     """Lead to the dashboard: whoever signed in again after sending one of its forms comes back by its address."""
-    return Redirect(f"{HERE}/security" if rest.startswith("security") else HERE, 303)
+    return Redirect(HERE, 303)
 
 
 @routes.post("/dashboard/sessions/end", allow=SIGNED_IN, root=True, page=True)
