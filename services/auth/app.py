@@ -8,15 +8,17 @@ from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
+from services.auth.adapters.openid import HttpOpenIdProviders
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
+from services.auth.domain.federation import OpenIdProviders
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, platform, sessions
+from services.auth.routes import accounts, credentials, federation, platform, sessions
 from services.auth.settings import Settings
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
@@ -42,6 +44,9 @@ def build(settings: Settings, database: Database) -> Resources:
         RevocationSource: OwnRevocations(database),
         SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
+        OpenIdProviders: HttpOpenIdProviders(
+            [each.described(settings.lumiere_origin) for each in settings.oidc_providers], plain_http=not settings.production
+        ),
     }
 
 
@@ -49,7 +54,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, sessions, accounts, platform],
+    routes=[credentials, sessions, accounts, federation, platform],
     jobs=[jobs],
     events=[events],
     resources=build,

@@ -8,11 +8,15 @@ from services.auth.models.accounts import (
     reset_request,
     user_account,
 )
+from services.auth.models.federation import federated_identity, federation_attempt, identity_offer
 from services.auth.models.metadata import metadata
 from services.auth.models.platform import maintenance, signing_key
 from services.auth.models.sessions import refresh_token, session
 
 __all__ = [
+    "federated_identity",
+    "federation_attempt",
+    "identity_offer",
     "login_failure",
     "mail_allowance",
     "maintenance",

@@ -11,6 +11,7 @@ from services.auth.queries.accounts import (
     one_time_token_holds,
     other_administrators,
 )
+from services.auth.queries.federation import identities, identity, ways_in
 from services.auth.queries.platform import (
     NeverMaintained,
     active_key,
@@ -32,6 +33,8 @@ __all__ = [
     "active_key",
     "administrators",
     "failures",
+    "identities",
+    "identity",
     "keys",
     "maintenance_decision",
     "next_key",
@@ -43,4 +46,5 @@ __all__ = [
     "signing_key_by_id",
     "spent_token",
     "verification_keys",
+    "ways_in",
 ]

@@ -13,19 +13,35 @@ from services.auth.schemas.credentials import (
     Taken,
     Tokens,
 )
+from services.auth.schemas.federation import (
+    Began,
+    CompleteFederation,
+    ConfirmLink,
+    Identities,
+    IdentityView,
+    Providers,
+    ProviderView,
+)
 from services.auth.schemas.platform import DecideMaintenance, Maintenance, RevocationList
 
 __all__ = [
     "AccountsQuery",
+    "Began",
     "ChangePassword",
     "ChangeProfile",
     "ChangeStanding",
+    "CompleteFederation",
+    "ConfirmLink",
     "DecideMaintenance",
     "Forgot",
+    "Identities",
+    "IdentityView",
     "Login",
     "Maintenance",
     "OneTimeToken",
     "Profile",
+    "ProviderView",
+    "Providers",
     "Refresh",
     "Register",
     "Reset",

@@ -6,7 +6,15 @@ from libs.common.db import Transaction
 from services.auth.domain.lockout import FAILURES_FORGOTTEN_AFTER
 from services.auth.domain.sessions import REPEAT_WINDOW, REVOCATION_ALLOWANCE
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, MAILS_WINDOW
-from services.auth.models import login_failure, mail_allowance, one_time_token, refresh_token, session
+from services.auth.models import (
+    federation_attempt,
+    identity_offer,
+    login_failure,
+    mail_allowance,
+    one_time_token,
+    refresh_token,
+    session,
+)
 
 _drop_sessions = delete(session).where(session.c.expires_at < bindparam("before"))
 _drop_refresh_tokens = delete(refresh_token).where(refresh_token.c.expires_at < bindparam("before"))
@@ -16,6 +24,8 @@ _drop_failures = delete(login_failure).where(
     or_(login_failure.c.last_failed_at.is_(None), login_failure.c.last_failed_at < bindparam("before")),
     func.coalesce(login_failure.c.locked_until, bindparam("before")) <= bindparam("now"),
 )
+_drop_attempts = delete(federation_attempt).where(federation_attempt.c.expires_at <= bindparam("before"))
+_drop_offers = delete(identity_offer).where(identity_offer.c.expires_at <= bindparam("before"))
 _drop_successors = (
     update(refresh_token)
     .where(refresh_token.c.successor_sealed.is_not(None), refresh_token.c.used_at < bindparam("before"))
@@ -34,6 +44,8 @@ def purge(tx: Transaction) -> int:
         tx.execute(_drop_sessions, {"before": horizon}),
         tx.execute(_drop_refresh_tokens, {"before": tx.now}),
         tx.execute(_drop_one_time_tokens, {"before": tx.now}),
+        tx.execute(_drop_attempts, {"before": tx.now}),
+        tx.execute(_drop_offers, {"before": tx.now}),
         tx.execute(_drop_allowances, {"before": tx.now - MAILS_WINDOW}),
         tx.execute(_drop_failures, {"before": tx.now - FAILURES_FORGOTTEN_AFTER, "now": tx.now}),
     )

@@ -66,8 +66,8 @@ def _register_again(tx: Transaction, address: Address, password_hash: str, links
         mail.tell_address_in_use(tx, known, links)
 
 
-def add_account(tx: Transaction, registration: Registration, password_hash: str) -> Row[Any] | None:
-    """Add the account and tell of it; None when the address is taken."""
+def add_account(tx: Transaction, registration: Registration, password_hash: str | None) -> Row[Any] | None:
+    """Add the account, with a password or without, and tell of it; None when the address is taken."""
     account = tx.first(
         _add_account,
         {
@@ -86,7 +86,8 @@ def add_account(tx: Transaction, registration: Registration, password_hash: str)
     )
     if account is None:
         return None
-    set_password(tx, account.id, password_hash)
+    if password_hash is not None:
+        set_password(tx, account.id, password_hash)
     tx.publish(
         UserRegistered(
             user_id=account.id,
