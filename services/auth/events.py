@@ -88,7 +88,8 @@ class SessionRevoked(Event, type="auth.session.revoked", version=1, aggregate="u
 class EmailRequested(Event, type="auth.email.requested", version=1, aggregate="email_id", internal=True):
     """A person is owed an e-mail; after `expires_at` it is worthless and must not be sent any more.
 
-    `variables` always holds `display_name` and `link`; templates that carry a one-time token hold it as `token` too.
+    `variables` always holds `display_name`. Mails with a link hold `link`, and those with a one-time token hold it as `token`
+    too; a SECURITY_NOTICE has no link and holds `notice`, which says what happened, and the facts of it.
     """
 
     email_id: UUID

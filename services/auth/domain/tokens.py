@@ -48,6 +48,7 @@ class Template(StrEnum):
     VERIFY_EMAIL = "VERIFY_EMAIL"
     ADDRESS_IN_USE = "ADDRESS_IN_USE"
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105  the name of a template
+    SECURITY_NOTICE = "SECURITY_NOTICE"
 
 
 class TokenRefused(BadRequest):
