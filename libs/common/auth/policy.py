@@ -38,6 +38,26 @@ CRON_HEADER = "X-Cron-Secret"
 """Carries the secret that opens routes for CRON."""
 
 
+OWN_CLIENT = "lumiere"
+"""Client of the platform's own pages and apps: its tokens may do what the person may. Every other client's do what they say."""
+
+
+class Scope(StrEnum):
+    """What a person may hand on to a client (RFC 6749 section 3.3): of oneself, and of the platform."""
+
+    OPENID = "openid"
+    PROFILE = "profile"
+    EMAIL = "email"
+    OFFLINE_ACCESS = "offline_access"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
+    MEDIA_READ = "media:read"
+    MEDIA_WRITE = "media:write"
+    PAYMENTS_READ = "payments:read"
+    NOTIFICATIONS_READ = "notifications:read"
+    NOTIFICATIONS_WRITE = "notifications:write"
+
+
 class Rate(StrEnum):
     """Rate class of a route; the gateway holds the numbers."""
 
@@ -69,6 +89,13 @@ class Subject:
     methods: tuple[str, ...]
     expires_at: datetime
     token_id: UUID
+    scopes: frozenset[str] | None = None
+    """What the token is limited to; None: nothing, it is of the platform's own client."""
+
+    @property
+    def machine(self) -> bool:
+        """Whether a client speaks for itself (RFC 6749 section 4.4), and no person through it."""
+        return str(self.id) == self.client_id
 
     def has(self, *roles: Role) -> bool:
         """Whether the caller holds one of the roles."""

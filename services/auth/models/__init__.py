@@ -10,10 +10,24 @@ from services.auth.models.accounts import (
 )
 from services.auth.models.federation import federated_identity, federation_attempt, identity_offer
 from services.auth.models.metadata import metadata
+from services.auth.models.oauth import (
+    authorization_code,
+    authorization_request,
+    client_secret,
+    consent,
+    device_request,
+    oauth_client,
+    revoked_client_token,
+)
 from services.auth.models.platform import maintenance, signing_key
 from services.auth.models.sessions import refresh_token, session
 
 __all__ = [
+    "authorization_code",
+    "authorization_request",
+    "client_secret",
+    "consent",
+    "device_request",
     "federated_identity",
     "federation_attempt",
     "identity_offer",
@@ -21,10 +35,12 @@ __all__ = [
     "mail_allowance",
     "maintenance",
     "metadata",
+    "oauth_client",
     "one_time_token",
     "password_credential",
     "refresh_token",
     "reset_request",
+    "revoked_client_token",
     "session",
     "signing_key",
     "user_account",

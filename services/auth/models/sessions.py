@@ -15,6 +15,8 @@ session = Table(
     Column("scope", Text),
     # Of the key that the session's tokens are bound to (RFC 9449).
     Column("key_thumbprint", Text),
+    # The session in which a person let the client of this one act for them; null where the person signed in here.
+    id_column("parent_id", primary_key=False, nullable=True, index=True),
     Column("device_label", Text, nullable=False),
     Column("methods", Text, nullable=False),
     timestamp("authenticated_at"),
