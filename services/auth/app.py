@@ -18,7 +18,7 @@ from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, federation, platform, sessions
+from services.auth.routes import access_tokens, accounts, credentials, federation, history, platform, proposals, sessions
 from services.auth.settings import Settings
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
@@ -54,7 +54,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, sessions, accounts, federation, platform],
+    routes=[credentials, sessions, accounts, access_tokens, federation, history, proposals, platform],
     jobs=[jobs],
     events=[events],
     resources=build,

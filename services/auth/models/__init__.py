@@ -1,5 +1,6 @@
 """The rows of schema `auth`."""
 
+from services.auth.models.access_tokens import personal_access_token
 from services.auth.models.accounts import (
     login_failure,
     mail_allowance,
@@ -20,9 +21,11 @@ from services.auth.models.oauth import (
     revoked_client_token,
 )
 from services.auth.models.platform import maintenance, signing_key
+from services.auth.models.proposals import administrator_proposal
 from services.auth.models.sessions import refresh_token, session
 
 __all__ = [
+    "administrator_proposal",
     "authorization_code",
     "authorization_request",
     "client_secret",
@@ -38,6 +41,7 @@ __all__ = [
     "oauth_client",
     "one_time_token",
     "password_credential",
+    "personal_access_token",
     "refresh_token",
     "reset_request",
     "revoked_client_token",

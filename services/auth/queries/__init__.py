@@ -1,5 +1,6 @@
 """Every question that auth asks its tables."""
 
+from services.auth.queries.access_tokens import access_token_count, access_tokens, revoked_access_tokens
 from services.auth.queries.accounts import (
     account,
     account_by_address,
@@ -12,6 +13,7 @@ from services.auth.queries.accounts import (
     other_administrators,
 )
 from services.auth.queries.federation import identities, identity, ways_in
+from services.auth.queries.history import history
 from services.auth.queries.oauth import (
     as_client,
     client,
@@ -41,10 +43,13 @@ from services.auth.queries.platform import (
     signing_key_by_id,
     verification_keys,
 )
+from services.auth.queries.proposals import pending_proposal, proposal, proposals_page
 from services.auth.queries.sessions import revoked_sessions, revoked_subjects, sessions_page, spent_token
 
 __all__ = [
     "NeverMaintained",
+    "access_token_count",
+    "access_tokens",
     "account",
     "account_by_address",
     "account_to_change",
@@ -62,6 +67,7 @@ __all__ = [
     "consents_page",
     "device_by_code",
     "failures",
+    "history",
     "identities",
     "identity",
     "keys",
@@ -71,7 +77,11 @@ __all__ = [
     "one_time_token_holds",
     "open_request",
     "other_administrators",
+    "pending_proposal",
     "person",
+    "proposal",
+    "proposals_page",
+    "revoked_access_tokens",
     "revoked_client_tokens",
     "revoked_clients",
     "revoked_sessions",

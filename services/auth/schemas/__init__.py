@@ -1,5 +1,13 @@
 """What clients send and what they are answered. Nothing is coerced, nothing unknown is taken, every fault is told at once."""
 
+from services.auth.schemas.access_tokens import (
+    AccessTokens,
+    AccessTokenView,
+    CreateAccessToken,
+    CreatedAccessToken,
+    ExchangeAccessToken,
+    ExchangedToken,
+)
 from services.auth.schemas.accounts import AccountsQuery, ChangeProfile, ChangeStanding, Profile
 from services.auth.schemas.credentials import (
     ChangePassword,
@@ -22,26 +30,50 @@ from services.auth.schemas.federation import (
     Providers,
     ProviderView,
 )
+from services.auth.schemas.people import (
+    Act,
+    By,
+    KycView,
+    ProposalsQuery,
+    ProposalView,
+    ProposeAdministrator,
+    RecordedAct,
+    RecordKyc,
+)
 from services.auth.schemas.platform import DecideMaintenance, Maintenance, RevocationList
 
 __all__ = [
+    "AccessTokenView",
+    "AccessTokens",
     "AccountsQuery",
+    "Act",
     "Began",
+    "By",
     "ChangePassword",
     "ChangeProfile",
     "ChangeStanding",
     "CompleteFederation",
     "ConfirmLink",
+    "CreateAccessToken",
+    "CreatedAccessToken",
     "DecideMaintenance",
+    "ExchangeAccessToken",
+    "ExchangedToken",
     "Forgot",
     "Identities",
     "IdentityView",
+    "KycView",
     "Login",
     "Maintenance",
     "OneTimeToken",
     "Profile",
+    "ProposalView",
+    "ProposalsQuery",
+    "ProposeAdministrator",
     "ProviderView",
     "Providers",
+    "RecordKyc",
+    "RecordedAct",
     "Refresh",
     "Register",
     "Reset",

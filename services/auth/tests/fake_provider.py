@@ -18,6 +18,7 @@ from libs.common import clock, ids
 from services.auth.domain.federation import Provider
 
 CLIENT_ID, CLIENT_SECRET = "lumiere at the fake", "a secret / of the fake"
+GRACE = {"email": "grace@example.org", "email_verified": True, "name": "Grace Hopper", "locale": "en-GB"}
 
 
 @dataclass

@@ -41,8 +41,10 @@ from services.auth.domain.federation import (
     suggested_name,
     vouched_address,
 )
+from services.auth.domain.notices import Notice
 from services.auth.domain.sessions import token_hash
 from services.auth.models import federated_identity, federation_attempt, identity_offer
+from services.auth.use_cases.notices import tell
 from services.auth.use_cases.registration import Registration, add_account, confirm_address
 from services.auth.use_cases.sessions import Credentials, Opening
 from services.auth.use_cases.sign_in import enter
@@ -262,6 +264,7 @@ def _linked(tx: Transaction, provider: str, hashed: bytes, user_id: UUID) -> Row
         tx.audit("identity.link", "user", user_id, "refused", {"provider": provider, "reason": type(refusal).__name__})
         return refusal
     tx.audit("identity.link", "user", user_id, details={"provider": provider, "identity_id": identity.id})
+    tell(tx, user_id, Notice.IDENTITY_LINKED, provider=provider)
     return identity
 
 
@@ -281,4 +284,5 @@ def unlink(tx: Transaction, user_id: UUID, identity_id: UUID) -> LastWayIn | Non
         return LastWayIn("You could not sign in any more. Set a password first: ask for a reset link.")
     gone = tx.one(_unlink, {"identity_id": identity_id, "owner": user_id})
     tx.audit("identity.unlink", "user", user_id, details={"provider": gone.provider, "identity_id": identity_id})
+    tell(tx, user_id, Notice.IDENTITY_UNLINKED, provider=gone.provider)
     return None

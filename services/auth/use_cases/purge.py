@@ -12,6 +12,7 @@ from services.auth.models import (
     login_failure,
     mail_allowance,
     one_time_token,
+    personal_access_token,
     refresh_token,
     session,
 )
@@ -26,6 +27,9 @@ _drop_failures = delete(login_failure).where(
 )
 _drop_attempts = delete(federation_attempt).where(federation_attempt.c.expires_at <= bindparam("before"))
 _drop_offers = delete(identity_offer).where(identity_offer.c.expires_at <= bindparam("before"))
+_drop_access_tokens = delete(personal_access_token).where(
+    or_(personal_access_token.c.expires_at < bindparam("before"), personal_access_token.c.revoked_at < bindparam("before"))
+)
 _drop_successors = (
     update(refresh_token)
     .where(refresh_token.c.successor_sealed.is_not(None), refresh_token.c.used_at < bindparam("before"))
@@ -44,6 +48,7 @@ def purge(tx: Transaction) -> int:
         tx.execute(_drop_sessions, {"before": horizon}),
         tx.execute(_drop_refresh_tokens, {"before": tx.now}),
         tx.execute(_drop_one_time_tokens, {"before": tx.now}),
+        tx.execute(_drop_access_tokens, {"before": horizon}),
         tx.execute(_drop_attempts, {"before": tx.now}),
         tx.execute(_drop_offers, {"before": tx.now}),
         tx.execute(_drop_allowances, {"before": tx.now - MAILS_WINDOW}),

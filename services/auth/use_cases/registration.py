@@ -14,6 +14,7 @@ from libs.common.errors import Conflict
 from libs.common.events import Personal
 from services.auth import queries
 from services.auth.domain.accounts import Address, Links, Locale, Status, refuse_bootstrap
+from services.auth.domain.kyc import KycStatus
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.tokens import Purpose, TokenRefused
 from services.auth.events import UserRegistered, UserVerified
@@ -76,6 +77,12 @@ def add_account(tx: Transaction, registration: Registration, password_hash: str 
             "display_name": registration.display_name,
             "bio": None,
             "locale": registration.locale,
+            "wallet_address": None,
+            "skills": [],
+            "languages": [],
+            "kyc_status": KycStatus.NONE,
+            "accredited": False,
+            "kyc_expires_at": None,
             "role": registration.role,
             "status": Status.ACTIVE,
             "verified_at": None,

@@ -26,6 +26,7 @@ from services.auth.domain.sessions import (
 from services.auth.domain.tokens import CLIENT_ID, Grant, issue_time
 from services.auth.events import SessionRevoked
 from services.auth.models import refresh_token, session, user_account
+from services.auth.use_cases import access_tokens
 
 log = logger(__name__)
 
@@ -254,6 +255,7 @@ def end_all_sessions(tx: Transaction, user_id: UUID, reason: EndReason) -> None:
     for each in ended:
         if each.last_token_at >= not_before:
             _tell(tx, user_id, each.id, reason)
+    access_tokens.revoke_all(tx, user_id, reason)
 
 
 def _tell(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> None:
