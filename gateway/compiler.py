@@ -23,7 +23,7 @@ from gateway.rules import HTTP_PROCESSES
 from gateway.servers import SPARE
 from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
 from libs.common.auth.browser import SESSION_COOKIE, origin_of
-from libs.common.auth.policy import CRON_HEADER, Access, Rate
+from libs.common.auth.policy import CRON_HEADER, OWN_CLIENT, Access, Rate
 from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
 from libs.common.errors import CHALLENGES, NOTHING_HERE
@@ -292,6 +292,7 @@ def _template(
         token_type=TOKEN_TYPE,
         session_cookie=SESSION_COOKIE,
         origin=origin_of(door.issuer),
+        own_client=OWN_CLIENT,
         schemes=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         pages_socket=PAGES_SOCKET,
@@ -312,7 +313,8 @@ def _is_bulk(route: Route) -> bool:
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up."""
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits,
+    step-up, scope."""
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
@@ -322,6 +324,7 @@ def _policy(manifest: Manifest, route: Route) -> str:
         "concealed": concealed,
         "maintenance": route.during_maintenance,
         "step_up": route.step_up is not None,
+        "machines": route.machines,
     }
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
@@ -333,6 +336,7 @@ def _policy(manifest: Manifest, route: Route) -> str:
         round(seconds * 1000),
         "+".join(traits),
         route.step_up or 0,
+        route.scope or "",
     )
     return "|".join(map(str, fields))
 

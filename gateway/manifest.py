@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, Val
 from pydantic_core import ErrorDetails
 
 from gateway import places
-from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Idempotency, Rate, Role
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Idempotency, Rate, Role, Scope
 
 Kind = Literal["uuid", "int", "string", "path"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -53,6 +53,8 @@ class Route(BaseModel):
     stream: bool = False
     page: bool = False
     step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
+    scope: Scope | None = None
+    machines: bool = False
     during_maintenance: bool = False
     concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
@@ -116,6 +118,10 @@ class Route(BaseModel):
             raise ValueError("a path may not hold dot segments")
         if self.step_up is not None and isinstance(self.allow, Access) and self.allow is not Access.SIGNED_IN:
             raise ValueError("step_up is for routes that a person signs in for")
+        if self.scope is not None and isinstance(self.allow, Access) and self.allow is not Access.SIGNED_IN:
+            raise ValueError("scope is for routes that a person signs in for")
+        if self.machines and (self.scope is None or self.allow is not Access.SIGNED_IN):
+            raise ValueError("machines is for routes for signed_in that name a scope")
         return self
 
 

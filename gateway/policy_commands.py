@@ -134,6 +134,7 @@ def _sentences(method: str, path: str, verdict: Verdict, document: Mapping[str, 
             f"  body         {route['body_limit']} bytes{', streamed' if route['stream'] else ''}",
             f"  timeout      {route['timeout']:g} s",
             f"  step-up      {'none' if route['step_up'] is None else str(route['step_up']) + ' s since the sign-in at most'}",
+            f"  scope        {route['scope'] or 'none'}{', clients for themselves too' if route['machines'] else ''}",
             f"  maintenance  {'answered' if route['during_maintenance'] else 'turned away'}",
             f"  backend      {route['backend']} ({known})",
         ]

@@ -79,6 +79,8 @@ def _role_row(route: Mapping[str, Any]) -> str:
         *(["streams"] if route.get("stream") else []),
         *(["page"] if route.get("page") else []),
         *([f"signed in within {route['step_up']} s"] if route.get("step_up") is not None else []),
+        *([f"tokens for {route['scope']}"] if route.get("scope") is not None else []),
+        *(["clients for themselves"] if route.get("machines") else []),
         *(["answered during maintenance"] if route.get("during_maintenance") else []),
         *([f"Idempotency-Key {route['idempotency']}"] if route.get("idempotency", "refused") != "refused" else []),
     ]

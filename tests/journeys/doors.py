@@ -8,7 +8,7 @@ import httpx
 from sqlalchemy import ColumnElement, select
 
 from gateway.manifest import GATEWAY, Manifest, Route, manifest_paths, read
-from libs.common.auth.policy import Access, Role
+from libs.common.auth.policy import Access, Role, Scope
 from libs.common.db import runtime_role
 from libs.common.db.database import single_connection_engine
 from libs.common.ids import new_id
@@ -119,6 +119,15 @@ class Doors:
     def bearer(self, *roles: Role) -> dict[str, str]:
         """Headers of a person of these roles whom nobody knows."""
         return {"Authorization": f"Bearer {self.forge.token(*roles)}"}
+
+    def handed_on(self, role: Role, scope: str | None) -> dict[str, str]:
+        """Headers of another client that acts for a person of this role, with this scope in its token or (None) with none."""
+        return {"Authorization": f"Bearer {self.forge.token(role, client_id=str(new_id()), scope=scope)}"}
+
+    def machine(self, *scopes: Scope) -> dict[str, str]:
+        """Headers of a client that speaks for itself."""
+        client = str(new_id())
+        return {"Authorization": f"Bearer {self.forge.token(sub=client, client_id=client, scope=' '.join(scopes))}"}
 
 
 def guarded_route_of_each_service() -> Iterator[Declared]:

@@ -1,6 +1,6 @@
 """Access policy and token verification."""
 
-from libs.common.auth.policy import CRON, PUBLIC, SERVICE, SIGNED_IN, Access, Allow, Idempotency, Rate, Role, Subject
+from libs.common.auth.policy import CRON, PUBLIC, SERVICE, SIGNED_IN, Access, Allow, Idempotency, Rate, Role, Scope, Subject
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import Admission, Claims, PublishedKeys, StaticKeys, TokenVerifier
 
@@ -18,6 +18,7 @@ __all__ = [
     "Rate",
     "Revocations",
     "Role",
+    "Scope",
     "StaticKeys",
     "Subject",
     "TokenVerifier",

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from libs.common.errors import Forbidden
+from libs.common.errors import CHALLENGES, Forbidden
 
 STEP_UP_SECONDS_MAX = 24 * 3_600
 """The longest step-up: a sign-in of yesterday is recent for nothing."""
@@ -104,6 +104,36 @@ class Subject:
 
 class RoleRequired(Forbidden):
     """The caller's roles do not permit this."""
+
+
+class ScopeRequired(Forbidden):
+    """The access token was given for less than this (RFC 6750 section 3.1)."""
+
+    def __init__(self, detail: str, scope: str | None, scheme: str = "Bearer") -> None:
+        super().__init__(detail)
+        self._scope = scope
+        self._scheme = scheme
+
+    def headers(self) -> dict[str, str]:
+        """A challenge with the scope that would do, where one would."""
+        needed = f', scope="{self._scope}"' if self._scope else ""
+        return {"WWW-Authenticate": f'{CHALLENGES[self._scheme]}, error="insufficient_scope"{needed}'}
+
+
+def refuse_scope(scope: Scope | None, subject: Subject, *, machines: bool) -> str | None:
+    """Say why a token is for less than a route that takes this scope, or None. A route that names none takes none but our own.
+
+    `machines`: whether clients that speak for themselves may call it too.
+    """
+    if subject.scopes is None:
+        return None
+    if scope is None:
+        return "This is not for tokens that were given for less than everything; use the platform itself."
+    if scope not in subject.scopes:
+        return f"This access token was not given for {scope}; ask for that scope."
+    if subject.machine and not machines:
+        return "This is for people, and for clients that act for one."
+    return None
 
 
 @dataclass(frozen=True, slots=True)

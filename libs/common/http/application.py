@@ -1,6 +1,6 @@
 """The Flask application of a service: one way through for every request.
 
-route → token (401) → role (403) → age of the sign-in (401) → length and type (411/413/415) → shape (422) → idempotency
+route → token (401) → role, scope (403) → age of the sign-in (401) → length and type (411/413/415) → shape (422) → idempotency
 → handler → one commit → answer
 """
 
@@ -25,7 +25,7 @@ from libs.common.auth.tokens import Admission, TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.errors import NOTHING_HERE, InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
 from libs.common.http.answers import problem_response, render
-from libs.common.http.authentication import authenticate, credentials, require_recent
+from libs.common.http.authentication import authenticate, credentials, require_recent, require_scope
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
 from libs.common.http.idempotency import attempt_of, once
@@ -201,11 +201,9 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
     subject = authenticate(runtime, route, request, wanted=signature.wants(Subject) is not None)
     if subject:
         route.allow.require(subject)
+        require_scope(route, subject, request)
         require_recent(route, subject, request)
-        actor = {"actor": f"user:{subject.id}", "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
-    else:
-        actor = {"actor": str(route.allow.access)} if route.allow.access in {Access.SERVICE, Access.CRON} else {}
-    with context.bound(**actor):
+    with context.bound(**_actor(route, subject)):
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):
             arguments[name] = subject
@@ -213,6 +211,13 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
             arguments[name] = Admission(runtime.verifier, credentials(request)[1])
         arguments.update({name: runtime.resources[kind] for name, kind in signature.resources.items()})
         return _call(runtime, route, signature, arguments, subject)
+
+
+def _actor(route: Route, subject: Subject | None) -> dict[str, str | None]:
+    if subject is None:
+        return {"actor": str(route.allow.access)} if route.allow.access in {Access.SERVICE, Access.CRON} else {}
+    name = f"{'client' if subject.machine else 'user'}:{subject.id}"
+    return {"actor": name, "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
 
 
 def _call(runtime: Runtime, route: Route, signature: Signature, arguments: dict[str, Any], subject: Subject | None) -> Response:

@@ -11,7 +11,7 @@ from libs.common import clock
 from libs.common.auth import dpop
 from libs.common.auth.browser import origin_of
 from libs.common.auth.dpop import BoundRequest, ProofRefused
-from libs.common.auth.policy import CRON_HEADER, Access, Subject
+from libs.common.auth.policy import CRON_HEADER, Access, ScopeRequired, Subject, refuse_scope
 from libs.common.db import kernel_tables
 from libs.common.errors import NOTHING_HERE, NotFound, Unauthenticated
 from libs.common.http import proofs
@@ -53,12 +53,26 @@ def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted:
         return None
     if route.allow.access is Access.PUBLIC and (not wanted or "Authorization" not in incoming.headers):
         return None
+    subject = _presented(runtime, incoming)
+    if route.allow.access is Access.PUBLIC and subject.scopes is not None:
+        return None  # who hands on less than everything is nobody where no scope is asked for
+    return subject
+
+
+def _presented(runtime: "Runtime", incoming: Request) -> Subject:
     scheme, token = credentials(incoming)
     if scheme != dpop.SCHEME:
         return runtime.verifier.verify(token)
     subject, thumbprint = runtime.verifier.verify_bound(token)
     _require_proof(runtime, incoming, token, thumbprint)
     return subject
+
+
+def require_scope(route: Route, subject: Subject, incoming: Request) -> None:
+    """Raise ScopeRequired when the token was given for less than the route."""
+    refusal = refuse_scope(route.scope, subject, machines=route.machines)
+    if refusal and route.allow.access is not Access.PUBLIC:
+        raise ScopeRequired(refusal, route.scope, credentials(incoming)[0])
 
 
 def require_recent(route: Route, subject: Subject, incoming: Request) -> None:

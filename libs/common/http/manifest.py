@@ -39,6 +39,8 @@ def _entry(route: Route) -> dict[str, Any]:
         "stream": route.stream,
         "page": route.page,
         "step_up": route.step_up,
+        "scope": None if route.scope is None else str(route.scope),
+        "machines": route.machines,
         "during_maintenance": route.during_maintenance,
         "concealed": route.concealed or route.allow.access is Access.CRON,
         "idempotency": str(route.idempotency),

@@ -137,6 +137,8 @@ def _policy(route: Route) -> dict[str, Any]:
         policy["x-stream"] = True
     if route.step_up is not None:
         policy["x-step-up"] = route.step_up
+    if route.scope is not None:
+        policy["x-scope"] = str(route.scope)
     if route.during_maintenance:
         policy["x-during-maintenance"] = True
     return policy

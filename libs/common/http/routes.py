@@ -13,6 +13,7 @@ from libs.common.auth.policy import (
     Idempotency,
     Rate,
     Role,
+    Scope,
     UndeclaredPolicy,
     allow_of,
 )
@@ -59,6 +60,8 @@ class Route:
     process: str = "web"
     page: bool = False
     step_up: int | None = None  # seconds since the last authentication, at most
+    scope: Scope | None = None  # what a token of another client must be given for; None: no such token may
+    machines: bool = False  # with the scope, also clients that speak for themselves
     during_maintenance: bool = False  # answered also while the platform is being maintained
     concealed: bool = False  # not there unless the service provides every resource of the handler
     refuses: tuple[type[Problem], ...] = ()  # what it raises that does not follow from the rest, for the document
@@ -91,6 +94,8 @@ class Options:
     process: str = "web"
     page: bool = False
     step_up: int | None = None
+    scope: Scope | None = None
+    machines: bool = False
     during_maintenance: bool | None = None
     concealed: bool = False
     refuses: tuple[type[Problem], ...] = ()
@@ -143,6 +148,7 @@ class Routes:
                 raise UndeclaredPolicy(f"{place_of(handler)}: {method} {path}: {error}") from None
             if options.step_up is not None:
                 _check_step_up(permitted, options.step_up, place_of(handler))
+            _check_scope(permitted, options, place_of(handler))
             if not inspect.getdoc(handler):
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
@@ -172,6 +178,13 @@ def _check_step_up(allow: Allow, seconds: int, place: str) -> None:
         raise UndeclaredPolicy(f"{place}: step_up is for routes that a person signs in for: here nobody has to.")
     if not 1 <= seconds <= STEP_UP_SECONDS_MAX:
         raise UndeclaredPolicy(f"{place}: step_up is 1 to {STEP_UP_SECONDS_MAX} seconds since the last authentication.")
+
+
+def _check_scope(allow: Allow, options: Options, place: str) -> None:
+    if options.scope is not None and allow.access not in {None, Access.SIGNED_IN}:
+        raise UndeclaredPolicy(f"{place}: scope is for routes that a person signs in for: here nobody has to.")
+    if options.machines and (options.scope is None or allow.access is not Access.SIGNED_IN):
+        raise UndeclaredPolicy(f"{place}: machines is for routes for SIGNED_IN that name a scope: clients hold no role.")
 
 
 def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempotency:

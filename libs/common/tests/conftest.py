@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, Table, Text, bindparam, insert, select, 
 from sqlalchemy.engine import make_url
 
 from libs.common.audit import Auditor
-from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Rate, Revocations, Role, Subject, TokenVerifier
+from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Rate, Revocations, Role, Scope, Subject, TokenVerifier
 from libs.common.config import process_environment
 from libs.common.db import APPEND_ONLY, Database, Reader, Transaction, id_column, kernel_tables, new_metadata, provision
 from libs.common.db.append_only import REFUSE_CHANGE
@@ -168,6 +168,18 @@ def fresh(tx: Transaction) -> NoContent:
     """Needs a recent sign-in."""
     tx.execute(text("SELECT 1"))
     return NoContent()
+
+
+@routes.get("/scoped", allow={Role.ARTIST, Role.VIEWER}, scope=Scope.TASKS_READ)
+def scoped(subject: Subject) -> NoteView:
+    """For tokens of other clients too."""
+    return NoteView(id=subject.id, body="scoped", version=1)
+
+
+@routes.get("/catalogue", allow=SIGNED_IN, scope=Scope.TASKS_READ, machines=True)
+def catalogue(subject: Subject) -> NoteView:
+    """For clients that speak for themselves too."""
+    return NoteView(id=subject.id, body="catalogue", version=1)
 
 
 @dataclass
