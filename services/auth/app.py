@@ -9,17 +9,33 @@ from services.auth import events, jobs
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
 from services.auth.adapters.openid import HttpOpenIdProviders
+from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
+from services.auth.domain.factors import Required
 from services.auth.domain.federation import OpenIdProviders
 from services.auth.domain.keys import SigningPeriod
+from services.auth.domain.passkeys import RelyingParty
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import access_tokens, accounts, credentials, federation, history, platform, proposals, sessions
+from services.auth.routes import (
+    access_tokens,
+    accounts,
+    credentials,
+    federation,
+    history,
+    platform,
+    proposals,
+    second_factor,
+    sessions,
+)
 from services.auth.settings import Settings
+from services.auth.use_cases.federation import FederationMeans
+from services.auth.use_cases.second_factor import Means
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
 """An unknown key id costs one read of one's own table, at most so often."""
@@ -28,7 +44,12 @@ OWN_KEYS_INTERVAL_SECONDS = 0.05
 def build(settings: Settings, database: Database) -> Resources:
     """Make what routes and jobs ask for."""
     secret = MasterSecret(settings.auth_secret.get_secret_value())
-    keys = SigningKeys(database, secret, issuer=settings.lumiere_origin, audience=settings.audience)
+    required = Required(of_administrators=settings.lumiere_env == "production")
+    keys = SigningKeys(database, secret, required, issuer=settings.lumiere_origin, audience=settings.audience)
+    lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
+    relying_party = WebRelyingParty(settings.lumiere_origin)
+    described = [each.described(settings.lumiere_origin) for each in settings.oidc_providers]
+    providers = HttpOpenIdProviders(described, plain_http=not settings.production)
     return {
         MasterSecret: secret,
         PasswordHasher: BcryptHasher(
@@ -38,15 +59,18 @@ def build(settings: Settings, database: Database) -> Resources:
             queue=settings.password_queue,
             wait_seconds=settings.password_wait_seconds,
         ),
+        Required: required,
+        Lifetimes: lifetimes,
+        RelyingParty: relying_party,
+        Means: Means(secret, relying_party, lifetimes),
         TokenIssuer: keys,
         KeySet: keys,
         KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
         RevocationSource: OwnRevocations(database),
         SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
-        OpenIdProviders: HttpOpenIdProviders(
-            [each.described(settings.lumiere_origin) for each in settings.oidc_providers], plain_http=not settings.production
-        ),
+        OpenIdProviders: providers,
+        FederationMeans: FederationMeans(providers, lifetimes),
     }
 
 
@@ -54,7 +78,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, sessions, accounts, access_tokens, federation, history, proposals, platform],
+    routes=[credentials, second_factor, sessions, accounts, access_tokens, federation, history, proposals, platform],
     jobs=[jobs],
     events=[events],
     resources=build,

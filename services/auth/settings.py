@@ -9,6 +9,12 @@ from libs.common.config import Secret, ServiceSettings
 from services.auth.domain.federation import SIGNATURE_ALGORITHMS, Provider
 from services.auth.domain.keys import SIGNS_DAYS_MAXIMUM
 from services.auth.domain.passwords import BCRYPT_ROUNDS_MINIMUM
+from services.auth.domain.sessions import (
+    REFRESH_DAYS_DEFAULT,
+    REFRESH_DAYS_MAXIMUM,
+    SESSION_DAYS_DEFAULT,
+    SESSION_DAYS_MAXIMUM,
+)
 
 LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
@@ -65,6 +71,18 @@ class Settings(ServiceSettings):
         ge=1,
         le=SIGNS_DAYS_MAXIMUM,
         description="How long one key signs tokens before the next does",
+    )
+    refresh_days: int = Field(
+        default=REFRESH_DAYS_DEFAULT,
+        ge=1,
+        le=REFRESH_DAYS_MAXIMUM,
+        description="Days after which a session that nobody used has ended; each use starts them anew",
+    )
+    session_days: int = Field(
+        default=SESSION_DAYS_DEFAULT,
+        ge=1,
+        le=SESSION_DAYS_MAXIMUM,
+        description="Days after which a session has ended however much it is used",
     )
     web_threads: int = Field(default=16, ge=1, le=64)
     oidc_providers: Json[tuple[OpenIdProvider, ...]] = Field(

@@ -9,6 +9,7 @@ from services.auth.models.accounts import (
     reset_request,
     user_account,
 )
+from services.auth.models.factors import login_challenge, passkey, passkey_ceremony, recovery_code, totp_credential
 from services.auth.models.federation import federated_identity, federation_attempt, identity_offer
 from services.auth.models.metadata import metadata
 from services.auth.models.oauth import (
@@ -34,18 +35,23 @@ __all__ = [
     "federated_identity",
     "federation_attempt",
     "identity_offer",
+    "login_challenge",
     "login_failure",
     "mail_allowance",
     "maintenance",
     "metadata",
     "oauth_client",
     "one_time_token",
+    "passkey",
+    "passkey_ceremony",
     "password_credential",
     "personal_access_token",
+    "recovery_code",
     "refresh_token",
     "reset_request",
     "revoked_client_token",
     "session",
     "signing_key",
+    "totp_credential",
     "user_account",
 ]

@@ -21,6 +21,9 @@ _spent_token = (
         refresh_token.c.expires_at,
         refresh_token.c.successor_sealed,
         session.c.user_id,
+        session.c.client_id,
+        session.c.key_thumbprint,
+        session.c.device_label,
         and_(session.c.revoked_at.is_(None), session.c.expires_at > bindparam("now")).label("session_alive"),
     )
     .join(session, session.c.id == refresh_token.c.session_id)

@@ -47,7 +47,7 @@ def complete_federation(
     body: schemas.CompleteFederation,
     request: RequestInfo,
     database: Database,
-    providers: OpenIdProviders,
+    means: federation.FederationMeans,
     issuer: TokenIssuer,
 ) -> schemas.Tokens:
     """Complete what was begun with what the provider sent back.
@@ -63,7 +63,7 @@ def complete_federation(
         error=body.error,
         issuer=body.iss,
     )
-    return tokens(held(federation.complete(database, providers, answer).outcome), issuer)
+    return tokens(held(federation.complete(database, means, answer).outcome), issuer)
 
 
 @routes.get("/auth/identities", allow=SIGNED_IN)

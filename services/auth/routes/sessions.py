@@ -52,7 +52,7 @@ def _session(row: Any, subject: Subject) -> schemas.SessionView:
     return schemas.SessionView(
         id=row.id,
         device=row.device_label,
-        created_at=row.authenticated_at,
+        created_at=row.created_at,
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
         current=row.id == subject.session_id,

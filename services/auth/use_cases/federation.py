@@ -42,7 +42,7 @@ from services.auth.domain.federation import (
     vouched_address,
 )
 from services.auth.domain.notices import Notice
-from services.auth.domain.sessions import token_hash
+from services.auth.domain.sessions import Lifetimes, token_hash
 from services.auth.models import federated_identity, federation_attempt, identity_offer
 from services.auth.use_cases.notices import tell
 from services.auth.use_cases.registration import Registration, add_account, confirm_address
@@ -87,6 +87,22 @@ _take_offer = (
     )
     .returning(identity_offer.c.provider, identity_offer.c.subject_hash)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FederationMeans:
+    """The providers that may be asked, and how long sessions last."""
+
+    providers: OpenIdProviders
+    lifetimes: Lifetimes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a session would begin, and how long it may last."""
+
+    opening: Opening
+    lifetimes: Lifetimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +163,9 @@ def begin(
     return Begun(address, request.binding, expires_at)
 
 
-def complete(database: Database, providers: OpenIdProviders, answer: Answer) -> Completed:
+def complete(database: Database, means: FederationMeans, answer: Answer) -> Completed:
     """Take what a provider sent with the browser. Raises UnknownProvider, ProviderUnavailable."""
-    provider = providers.named(answer.provider)
+    provider = means.providers.named(answer.provider)
     with database.transaction() as tx:
         attempt = _used(tx, provider, answer)
     if attempt is None:
@@ -158,13 +174,14 @@ def complete(database: Database, providers: OpenIdProviders, answer: Answer) -> 
         return Completed(refused(provider, "not_authenticated"), attempt.return_to)
     request = Request(answer.state, answer.binding)
     try:
-        identity = providers.identity(provider, request, answer.code, answer.issuer)
+        identity = means.providers.identity(provider, request, answer.code, answer.issuer)
     except ProviderAnswerRefused as refusal:
         return Completed(refusal, attempt.return_to)
+    entry = Entry(Opening(FEDERATED_METHOD, answer.device_label), means.lifetimes)
     with database.transaction() as tx:
         if attempt.user_id is not None:
             return Completed(_offer_to_owner(tx, provider, identity, attempt.user_id), attempt.return_to)
-        return Completed(_admit(tx, provider, identity, answer.device_label), attempt.return_to)
+        return Completed(_admit(tx, provider, identity, entry), attempt.return_to)
 
 
 def _used(tx: Transaction, provider: Provider, answer: Answer) -> Row[Any] | None:
@@ -178,12 +195,11 @@ def refused(provider: Provider, reason: str) -> ProviderAnswerRefused:
     return ProviderAnswerRefused("This sign-in cannot be completed; begin again.", code=None)
 
 
-def _admit(tx: Transaction, provider: Provider, identity: Identity, device_label: str) -> Credentials | Problem:
-    opening = Opening(FEDERATED_METHOD, device_label)
+def _admit(tx: Transaction, provider: Provider, identity: Identity, entry: Entry) -> Credentials | Problem:
     known = queries.identity(tx, subject_hash(identity))
     if known is not None:
         tx.execute(_used_today, {"identity_id": known.id, "today": tx.now.date()})
-        return enter(tx, queries.account(tx, known.user_id), opening)
+        return enter(tx, queries.account(tx, known.user_id), entry.opening, entry.lifetimes)
     address = vouched_address(identity)
     if address is None:
         log.warning("auth.federation.refused", provider=provider.name, reason="unverified_address")
@@ -193,12 +209,10 @@ def _admit(tx: Transaction, provider: Provider, identity: Identity, device_label
     account = queries.account_by_address(tx, address)
     if account is not None:
         return _offered(tx, provider, identity, account.id)
-    return _newcomer(tx, provider, identity, address, opening)
+    return _newcomer(tx, provider, identity, address, entry)
 
 
-def _newcomer(
-    tx: Transaction, provider: Provider, identity: Identity, address: Address, opening: Opening
-) -> Credentials | Problem:
+def _newcomer(tx: Transaction, provider: Provider, identity: Identity, address: Address, entry: Entry) -> Credentials | Problem:
     registration = Registration(address, "", suggested_name(identity), Role.CONTRIBUTOR, suggested_locale(identity))
     account = add_account(tx, registration, None)
     if account is None:  # somebody registered it this moment
@@ -207,7 +221,7 @@ def _newcomer(
     confirm_address(tx, account.id)
     tx.audit("user.register", "user", account.id, details={"provider": provider.name})
     linked = _linked(tx, provider.name, subject_hash(identity), account.id)
-    return linked if isinstance(linked, Problem) else enter(tx, queries.account(tx, account.id), opening)
+    return linked if isinstance(linked, Problem) else enter(tx, queries.account(tx, account.id), entry.opening, entry.lifetimes)
 
 
 def _offer_to_owner(tx: Transaction, provider: Provider, identity: Identity, user_id: UUID) -> Problem:
