@@ -56,8 +56,10 @@ def language(tag: str) -> str:
         known = langcodes.Language.get(spelled)
     except LanguageTagError:
         raise fault from None
-    plain = known.language is not None and not (known.extensions or known.private or known.variants or known.extlangs)
-    if not plain or known.language == "und" or not langcodes.tag_is_valid(spelled):
+    plain = not (known.extensions or known.private or known.variants or known.extlangs)
+    # "x-…" is private use, which means something to two people only; "und" means nothing to anybody.
+    named = known.language is not None and known.language != "und" and not known.language.startswith("x-")
+    if not plain or not named or not langcodes.tag_is_valid(spelled):
         raise fault
     return spelled
 

@@ -42,8 +42,8 @@ class ProposalDecided(Conflict):
     """The proposal was confirmed, rejected, or is too old."""
 
 
-class ProposerDismissed(Conflict):
-    """Who proposed is no active administrator any more: their word counts no longer."""
+class AdministratorDismissed(Conflict):
+    """Who proposed, or who confirms, is no active administrator any more: their word counts no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,11 @@ def refuse_decision(status: ProposalStatus, expires_at: datetime, now: datetime)
 
 
 def refuse_confirmation(
-    proposed_by: UUID, confirmed_by: UUID, proposer: Standing, candidate: Standing
+    proposed_by: UUID, confirmed_by: UUID, administrators: tuple[Standing, Standing], candidate: Standing
 ) -> Conflict | Forbidden | None:
-    """Say why this administrator may not confirm, or None when they may."""
+    """Say why this administrator may not confirm, or None when they may; `administrators` is what both are now."""
     if proposed_by == confirmed_by:
         return AnotherMustConfirm("You proposed this yourself; another administrator must confirm it.")
-    if not proposer.administers:
-        return ProposerDismissed("Who proposed this is no active administrator any more; propose it anew yourself.")
+    if not all(each.administers for each in administrators):
+        return AdministratorDismissed("One of the two is no active administrator any more; propose it anew.")
     return refuse_candidate(candidate)

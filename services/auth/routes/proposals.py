@@ -8,12 +8,12 @@ from libs.common.db import Database, Reader
 from libs.common.http import Created, Page, Routes, page_of
 from services.auth import queries, schemas
 from services.auth.domain.proposals import (
+    AdministratorDismissed,
     AlreadyProposed,
     AnotherMustConfirm,
     CandidateUnfit,
     ProposalDecided,
     ProposalStatus,
-    ProposerDismissed,
 )
 from services.auth.routes.accounts import STEP_UP_SECONDS
 from services.auth.routes.answers import held
@@ -57,7 +57,7 @@ def read_proposal(proposal_id: UUID, db: Reader) -> schemas.ProposalView:
     "/admin/administrator-proposals/<proposal_id>/confirm",
     allow=Role.ADMIN,
     step_up=STEP_UP_SECONDS,
-    refuses=(ProposalDecided, AnotherMustConfirm, ProposerDismissed, CandidateUnfit),
+    refuses=(ProposalDecided, AnotherMustConfirm, AdministratorDismissed, CandidateUnfit),
 )
 def confirm_proposal(proposal_id: UUID, subject: Subject, database: Database) -> schemas.ProposalView:
     """Confirm what another administrator proposed: the person is an administrator from now on, and signs in again."""

@@ -70,9 +70,9 @@ def confirm(tx: Transaction, proposal_id: UUID, actor_id: UUID) -> Row[Any] | Pr
     lock_administrators(tx)
     proposal = queries.proposal(tx, proposal_id)
     candidate = queries.account_to_change(tx, proposal.user_id)
-    proposer = queries.account(tx, proposal.proposed_by)
+    both = _standing(queries.account(tx, proposal.proposed_by)), _standing(queries.account(tx, actor_id))
     refusal: Problem | None = refuse_decision(ProposalStatus(proposal.status), proposal.expires_at, tx.now)
-    refusal = refusal or refuse_confirmation(proposal.proposed_by, actor_id, _standing(proposer), _standing(candidate))
+    refusal = refusal or refuse_confirmation(proposal.proposed_by, actor_id, both, _standing(candidate))
     if refusal is not None:
         return _refused(tx, "administrator.confirm", proposal.user_id, refusal, proposal_id)
     decided = _decided(tx, proposal_id, ProposalStatus.CONFIRMED, actor_id)
