@@ -14,7 +14,8 @@ ANSWER_MAXIMUM = 4_096
 
 ProviderName = Annotated[str, Field(examples=["studio"])]
 ProviderLabel = Annotated[str, Field(examples=["Studio account"])]
-Answered = Annotated[str, Field(min_length=1, max_length=ANSWER_MAXIMUM)]
+ErrorText = Annotated[str, Field(min_length=1, max_length=ANSWER_MAXIMUM, examples=["access_denied"])]
+IssuerText = Annotated[str, Field(min_length=1, max_length=ANSWER_MAXIMUM, examples=["https://id.example.org"])]
 
 
 class ProviderView(View):
@@ -44,8 +45,8 @@ class CompleteFederation(Input):
     state: Token
     binding: Token
     code: Annotated[SecretStr, Field(min_length=1, max_length=ANSWER_MAXIMUM)] | None = None
-    error: Answered | None = None
-    iss: Answered | None = None
+    error: ErrorText | None = None
+    iss: IssuerText | None = None
 
 
 class ConfirmLink(Input):

@@ -94,7 +94,8 @@ def authorize(address: str, login: str) -> dict[str, str]:
                 continue
             action = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
             prompt = re.search(r'name="prompt" value="([a-z]+)"', answer.text)
-            assert action and prompt, answer.text
+            assert action is not None, answer.text
+            assert prompt is not None, answer.text
             filled = {"prompt": prompt[1], **({"login": login, "password": "any"} if prompt[1] == "login" else {})}
             answer = browser.post(urljoin(str(answer.url), unescape(action[1])), data=filled)
     raise AssertionError("the provider asks and asks")
