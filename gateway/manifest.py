@@ -52,6 +52,7 @@ class Route(BaseModel):
     timeout: float = Field(gt=0, le=3_600)
     stream: bool = False
     page: bool = False
+    cookies: bool = False
     step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
     scope: Scope | None = None
     machines: bool = False

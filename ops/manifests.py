@@ -78,6 +78,7 @@ def _role_row(route: Mapping[str, Any]) -> str:
     also = [
         *(["streams"] if route.get("stream") else []),
         *(["page"] if route.get("page") else []),
+        *(["reads cookies"] if route.get("cookies") else []),
         *([f"signed in within {route['step_up']} s"] if route.get("step_up") is not None else []),
         *([f"tokens for {route['scope']}"] if route.get("scope") is not None else []),
         *(["clients for themselves"] if route.get("machines") else []),

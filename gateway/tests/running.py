@@ -57,7 +57,7 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
         "operation": operation,
         "allow": allow,
         "rate": "read" if method == "GET" else "write",
-        "body_limit": 65_536,
+        "body_limit": 32_768,
         "timeout": 15,
         "stream": False,
         "page": False,
@@ -93,6 +93,8 @@ ROUTES = [
     route("POST", "/api/v1/upload", "signed_in", rate="upload", body_limit=1_000_000, consumes=["*/*"]),
     route("GET", "/api/v1/slow", "public", rate="public", timeout=1),
     route("GET", "/api/v1/notices/stream", "signed_in", rate="stream", stream=True, process="stream"),
+    route("GET", "/entrance", "public", rate="credentials", operation="echo.entrance", page=True, cookies=True),
+    route("GET", "/vault", ["ADMIN"], operation="echo.vault", page=True, step_up=300),
     route("GET", "/internal/list", "service"),
 ]
 

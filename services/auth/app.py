@@ -13,6 +13,7 @@ from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
+from services.auth.domain.authorization import Provider
 from services.auth.domain.factors import Required
 from services.auth.domain.federation import OpenIdProviders
 from services.auth.domain.keys import SigningPeriod
@@ -28,11 +29,13 @@ from services.auth.routes import (
     credentials,
     federation,
     history,
+    pages,
     platform,
     proposals,
     second_factor,
     sessions,
 )
+from services.auth.routes.pages.cookies import Keeper
 from services.auth.settings import Settings
 from services.auth.use_cases.federation import FederationMeans
 from services.auth.use_cases.second_factor import Means
@@ -64,6 +67,7 @@ def build(settings: Settings, database: Database) -> Resources:
         RelyingParty: relying_party,
         Means: Means(secret, relying_party, lifetimes),
         TokenIssuer: keys,
+        Keeper: Keeper(keys, lifetimes),
         KeySet: keys,
         KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
         RevocationSource: OwnRevocations(database),
@@ -71,6 +75,7 @@ def build(settings: Settings, database: Database) -> Resources:
         Links: Links(settings.lumiere_origin),
         OpenIdProviders: providers,
         FederationMeans: FederationMeans(providers, lifetimes),
+        Provider: Provider(settings.lumiere_origin),
     }
 
 
@@ -78,7 +83,18 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, second_factor, sessions, accounts, access_tokens, federation, history, proposals, platform],
+    routes=[
+        credentials,
+        second_factor,
+        sessions,
+        accounts,
+        access_tokens,
+        federation,
+        history,
+        proposals,
+        platform,
+        *pages.DOORS,
+    ],
     jobs=[jobs],
     events=[events],
     resources=build,

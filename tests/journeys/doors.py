@@ -89,7 +89,9 @@ class Doors:
 
     def status(self, base: str, each: Declared, headers: dict[str, str] | None = None, content: bytes | None = None) -> int:
         """Call a route; only the status is read, so that an event stream does not hold us."""
-        with self._client.stream(each.route.method, base + each.address(), headers=headers, content=content) as answer:
+        from_page = {"Origin": self.origin} if each.route.page else {}
+        sent = {**from_page, **(headers or {})}
+        with self._client.stream(each.route.method, base + each.address(), headers=sent, content=content) as answer:
             return answer.status_code
 
     @cached_property

@@ -18,9 +18,10 @@ from libs.common.auth.policy import (
     allow_of,
 )
 from libs.common.errors import Problem
+from libs.common.http.forms import FORM
 
 API_PREFIX = "/api/v1"
-BODY_LIMIT_DEFAULT = 65_536
+BODY_LIMIT_DEFAULT = 32_768
 TIMEOUT_SECONDS_DEFAULT = 15
 JSON = "application/json"
 
@@ -58,7 +59,7 @@ class Route:
     body_example: str | None = None  # of a raw body, in its last media type
     produces: tuple[Produced, ...] = ()  # of a Document or Streaming; () is any
     process: str = "web"
-    page: bool = False
+    page: bool = False  # for people in a browser: HTML, also where it refuses; what it writes comes from our own pages alone
     step_up: int | None = None  # seconds since the last authentication, at most
     scope: Scope | None = None  # what a token of another client must be given for; None: no such token may
     machines: bool = False  # with the scope, also clients that speak for themselves
@@ -153,7 +154,7 @@ class Routes:
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
                 )
-            resolved = {"root", "idempotency", "during_maintenance"}
+            resolved = {"root", "idempotency", "during_maintenance", "consumes"}
             values = {name: value for name, value in vars(options).items() if name not in resolved}
             self.routes.append(
                 Route(
@@ -165,6 +166,7 @@ class Routes:
                     rate=rate,
                     idempotency=options.idempotency or _default_idempotency(method, permitted, handler),
                     during_maintenance=_default_in_maintenance(permitted, options),
+                    consumes=(FORM,) if _takes(handler, "form") else options.consumes,
                     **values,
                 )
             )
@@ -192,9 +194,14 @@ def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempot
     possible = (
         method == "POST"
         and allow.access not in {Access.PUBLIC, Access.SERVICE, Access.CRON}
-        and "tx" in inspect.signature(handler).parameters
+        and _takes(handler, "tx")
+        and not _takes(handler, "form")  # a browser sends no key with a form
     )
     return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
+
+
+def _takes(handler: Handler, name: str) -> bool:
+    return name in inspect.signature(handler).parameters
 
 
 def _default_in_maintenance(allow: Allow, options: Options) -> bool:
