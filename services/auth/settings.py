@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, model_validator
 
 from libs.common.config import Secret, ServiceSettings
-from services.auth.domain.federation import SIGNATURE_ALGORITHMS, Provider
+from services.auth.domain.federation import SIGNATURE_ALGORITHMS, Provider, protected
 from services.auth.domain.keys import SIGNS_DAYS_MAXIMUM
 from services.auth.domain.passwords import BCRYPT_ROUNDS_MINIMUM
 from services.auth.domain.sessions import (
@@ -15,8 +15,6 @@ from services.auth.domain.sessions import (
     SESSION_DAYS_DEFAULT,
     SESSION_DAYS_MAXIMUM,
 )
-
-LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
 class OpenIdProvider(BaseModel):
@@ -103,7 +101,7 @@ class Settings(ServiceSettings):
         if len(set(names)) < len(names):
             raise ValueError("OIDC_PROVIDERS must give each provider a name of its own")
         for each in self.oidc_providers:
-            if not each.issuer.startswith("https://") and (self.production or not each.issuer.startswith(LOOPBACK)):
+            if not protected(each.issuer, plain_http=not self.production):
                 raise ValueError(f"OIDC_PROVIDERS: the issuer of {each.name} must begin with https://")
             try:
                 each.described(self.lumiere_origin)

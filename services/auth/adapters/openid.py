@@ -22,6 +22,7 @@ from services.auth.domain.federation import (
     ProviderUnavailable,
     Request,
     UnknownProvider,
+    protected,
 )
 from services.auth.domain.id_tokens import Expected, IdTokenRefused, UnknownKey, verify
 
@@ -190,8 +191,7 @@ class HttpOpenIdProviders:
     def _endpoint(self, provider: Provider, document: Mapping[str, Any], name: str) -> str:
         address = _text(document, name) or ""
         parts = urlsplit(address)
-        secure = parts.scheme == "https" or (self._plain_http and parts.scheme == "http")
-        if not secure or not parts.netloc or parts.fragment:
+        if not protected(address, plain_http=self._plain_http) or not parts.hostname or parts.fragment:
             raise self._unavailable(provider, name)
         return address
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from libs.common.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated, Unavailable
 from services.auth.domain.accounts import DISPLAY_NAME_MAXIMUM, DISPLAY_NAME_MINIMUM, Address, Locale, normal_address
@@ -21,6 +22,8 @@ LINK_LIFE = timedelta(minutes=10)
 """From coming back to confirming the link."""
 SUBJECT_MAXIMUM = 255
 """Characters of a subject at a provider (OpenID Connect Core 1.0, section 2)."""
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that a provider may have without TLS, outside production."""
 RETURN_TO_MAXIMUM = 512
 FEDERATED_METHOD = ("fed",)
 """Authentication method of who was vouched for by another provider; RFC 8176 has no name for it."""
@@ -135,6 +138,12 @@ class OpenIdProviders(Protocol):
     def identity(self, provider: Provider, request: Request, code: str, issuer: str | None) -> Identity:
         """Exchange the code and return whom the provider vouches for. Raises ProviderAnswerRefused, ProviderUnavailable."""
         ...
+
+
+def protected(address: str, *, plain_http: bool) -> bool:
+    """Whether what is sent to an address is read by nobody else: TLS, or with `plain_http` this very machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (plain_http and parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def subject_hash(identity: Identity) -> bytes:
