@@ -24,7 +24,7 @@ from services.auth.domain.federation import (
     UnknownProvider,
     protected,
 )
-from services.auth.domain.id_tokens import Expected, IdTokenRefused, UnknownKey, verify
+from services.auth.domain.foreign_tokens import Expected, IdTokenRefused, UnknownKey, verify
 
 log = logger(__name__)
 
