@@ -6,6 +6,7 @@ from services.auth.domain.accounts import Links
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.secrets import MasterSecret
 from services.auth.use_cases import keys, kyc, passwords, proposals, purge
+from services.auth.use_cases import purge_grants as grants
 
 
 @every(seconds=5, wake=passwords.RESET_CHANNEL)
@@ -30,6 +31,12 @@ def expire_kyc(tx: Transaction) -> int:
 def expire_proposals(tx: Transaction) -> int:
     """End proposals to make somebody an administrator that nobody confirmed in time."""
     return proposals.expire(tx)
+
+
+@every(minutes=10)
+def purge_grants(tx: Transaction) -> int:
+    """Delete codes, questions and secrets of clients that no decision needs any more."""
+    return grants.purge_grants(tx)
 
 
 @every(seconds=15)

@@ -25,7 +25,7 @@ from libs.common.auth.tokens import Admission, TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.errors import NOTHING_HERE, InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
 from libs.common.http.answers import problem_response, refusal_page, render
-from libs.common.http.authentication import authenticate, credentials, require_recent, require_scope
+from libs.common.http.authentication import authenticate, credentials, require_recent, require_role, require_scope
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
 from libs.common.http.idempotency import attempt_of, once
@@ -206,7 +206,7 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
         require_own_origin(request, runtime.verifier.issuer)
     subject = authenticate(runtime, route, request, wanted=signature.wants(Subject) is not None)
     if subject:
-        route.allow.require(subject)
+        require_role(route, subject)
         require_scope(route, subject, request)
         require_recent(route, subject, request)
     if route.page and route.method not in SAFE_METHODS:

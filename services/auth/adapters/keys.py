@@ -13,6 +13,7 @@ from libs.common.errors import Unavailable
 from libs.common.telemetry import logger
 from services.auth import queries
 from services.auth.domain.factors import Required
+from services.auth.domain.id_tokens import SignIn, id_claims, read_id_token, sign_id_token
 from services.auth.domain.keys import VERIFIES_AFTER_USE
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import Grant, claims, sign, unseal_signing_key
@@ -45,6 +46,15 @@ class SigningKeys:
         """Return a signed access token; a role that asks for a second factor is withheld from whoever did not show one."""
         grant = replace(grant, roles=self._required.roles(grant.roles, grant.methods))
         return sign(claims(grant, self._issuer, self._audience, ids.new_id()), self._signing_key())
+
+    def tell(self, sign_in: SignIn, access_token: str) -> str:
+        """Return a signed ID token."""
+        return sign_id_token(id_claims(sign_in, self._issuer, access_token), self._signing_key())
+
+    def told(self, id_token: str) -> dict[str, Any] | None:
+        """Return what an ID token of ours says, however old it is; None when it is none of ours."""
+        claims = read_id_token(id_token, self.public())
+        return claims if claims is not None and claims.get("iss") == self._issuer else None
 
     def public(self) -> dict[str, Any]:
         """Return the JSON Web Key Set (RFC 7517) of keys that living tokens may be signed with."""

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from libs.common.auth.policy import Scope
-from libs.common.errors import BadRequest, Conflict, NotFound
+from libs.common.errors import BadRequest, NotFound
 from services.auth.domain.clients import Client, GrantType
 
 CODE_LIFE: Final = timedelta(seconds=60)
@@ -35,8 +35,8 @@ class RequestGone(NotFound):
     """The question was answered, is too old, or was put to somebody else."""
 
 
-class ConsentNeeded(Conflict):
-    """The person has not signed in recently enough to be asked."""
+class SignOutRefused(BadRequest):
+    """The request does not say truly whose session is to end, or where to go then."""
 
 
 class UnknownConsent(NotFound):

@@ -38,6 +38,8 @@ oauth_client = Table(
     # As of a person's account: the client's own tokens issued before this whole second are void.
     timestamp("tokens_not_before", nullable=True),
     timestamp("created_at"),
+    # Kept until the last token of it is dead, so that verifiers hear of it.
+    timestamp("removed_at", nullable=True),
     Column("version", Integer, nullable=False),
     one_of("method", AuthMethod),
     one_of("application_type", ApplicationType),

@@ -35,10 +35,10 @@ from services.auth.queries.oauth import (
     device_by_code,
     living_session,
     open_request,
-    person,
     revoked_client_tokens,
     revoked_clients,
     secrets,
+    session_by_id,
     session_of_refresh_token,
     sessions_of_client,
     waiting_device,
@@ -53,7 +53,14 @@ from services.auth.queries.platform import (
     verification_keys,
 )
 from services.auth.queries.proposals import pending_proposal, proposal, proposals_page
-from services.auth.queries.sessions import revoked_sessions, revoked_subjects, sessions_page, spent_token
+from services.auth.queries.sessions import (
+    device_is_new,
+    own_session,
+    revoked_sessions,
+    revoked_subjects,
+    sessions_page,
+    spent_token,
+)
 
 __all__ = [
     "NeverMaintained",
@@ -76,6 +83,7 @@ __all__ = [
     "consented_scope",
     "consents_page",
     "device_by_code",
+    "device_is_new",
     "enrolled",
     "failures",
     "history",
@@ -90,10 +98,10 @@ __all__ = [
     "open_request",
     "other_administrators",
     "own_passkey",
+    "own_session",
     "passkey_to_use",
     "passkeys",
     "pending_proposal",
-    "person",
     "proposal",
     "proposals_page",
     "revoked_access_tokens",
@@ -102,6 +110,7 @@ __all__ = [
     "revoked_sessions",
     "revoked_subjects",
     "secrets",
+    "session_by_id",
     "session_of_refresh_token",
     "sessions_of_client",
     "sessions_page",

@@ -18,14 +18,16 @@ from services.auth.models import (
     refresh_token,
     revoked_client_token,
     session,
-    user_account,
 )
 
-_client_by_id = select(oauth_client).where(oauth_client.c.id == bindparam("client_id"))
+_client_by_id = select(oauth_client).where(oauth_client.c.id == bindparam("client_id"), oauth_client.c.removed_at.is_(None))
 _client_to_change = _client_by_id.with_for_update()
 _clients_page = (
     select(oauth_client)
-    .where(or_(bindparam("after", type_=Uuid).is_(None), oauth_client.c.id < bindparam("after")))
+    .where(
+        oauth_client.c.removed_at.is_(None),
+        or_(bindparam("after", type_=Uuid).is_(None), oauth_client.c.id < bindparam("after")),
+    )
     .order_by(oauth_client.c.id.desc())
     .limit(bindparam("limit"))
 )
@@ -57,6 +59,7 @@ _consents_page = (
 )
 _alive = and_(session.c.revoked_at.is_(None), session.c.expires_at > bindparam("now"))
 _living_session = select(session).where(session.c.id == bindparam("session_id"), _alive)
+_session_by_id = select(session).where(session.c.id == bindparam("session_id"))
 _code_to_use = select(authorization_code).where(authorization_code.c.code_hash == bindparam("code_hash")).with_for_update()
 _device_by_code = select(device_request).where(device_request.c.code_hash == bindparam("code_hash")).with_for_update()
 _waiting_device = select(device_request).where(
@@ -81,7 +84,6 @@ _token_revoked = select(func.count()).where(revoked_client_token.c.session_id ==
 _revoked_clients = select(oauth_client.c.id, oauth_client.c.tokens_not_before).where(
     oauth_client.c.tokens_not_before > bindparam("since")
 )
-_person = select(user_account).where(user_account.c.id == bindparam("user_id"))
 
 
 def client(db: Reader, client_id: UUID) -> Client | None:
@@ -146,6 +148,11 @@ def living_session(db: Reader, session_id: UUID, now: datetime) -> Row[Any] | No
     return db.first(_living_session, {"session_id": session_id, "now": now})
 
 
+def session_by_id(db: Reader, session_id: UUID) -> Row[Any] | None:
+    """What is this session, whether or not it lives?"""
+    return db.first(_session_by_id, {"session_id": session_id})
+
+
 def code_to_use(db: Reader, code_hash: bytes) -> Row[Any] | None:
     """What is known of this authorization code? Nobody else uses it until the transaction ends."""
     return db.first(_code_to_use, {"code_hash": code_hash})
@@ -184,8 +191,3 @@ def client_token_revoked(db: Reader, session_id: UUID) -> bool:
 def revoked_clients(db: Reader, since: datetime) -> list[Row[Any]]:
     """Which clients' own older tokens were voided since then, and from which instant do they count?"""
     return db.all(_revoked_clients, {"since": since})
-
-
-def person(db: Reader, user_id: UUID) -> Row[Any] | None:
-    """Whose account is this?"""
-    return db.first(_person, {"user_id": user_id})

@@ -10,7 +10,7 @@ from libs.common.auth.policy import Role
 from libs.common.http import Input
 from services.auth.domain.accounts import role_at_registration
 from services.auth.domain.factors import Proof
-from services.auth.schemas.factors import OneTimeCode, RecoveryCode, UsedCredential
+from services.auth.schemas.factors import MadeCredential, OneTimeCode, PasskeyLabel, RecoveryCode, UsedCredential
 from services.auth.schemas.texts import DisplayName, EmailAddress, GivenPassword, NewPassword, Token
 
 TEXT_MAXIMUM = 8_000
@@ -25,6 +25,7 @@ def _from_json(text: Any) -> Any:
     return json.loads(text) if isinstance(text, str) else text
 
 
+MadePasskeyText = Annotated[MadeCredential, BeforeValidator(_from_json)]
 PasskeyText = Annotated[UsedCredential, BeforeValidator(_from_json)]
 
 
@@ -134,6 +135,26 @@ class DeviceForm(Input):
 
     user_code: UserCode
     answer: Literal["grant", "deny"] | None = None
+
+
+class ConfirmTotpForm(Input):
+    """The first code of an authenticator app; the secret is for showing it again."""
+
+    otp: OneTimeCode
+    secret: Annotated[str, Field(max_length=64, pattern=r"^[A-Z2-7]*$")] = ""
+
+
+class NewPasskeyForm(Input):
+    """A passkey that the browser made, and a name by which the person knows it."""
+
+    label: PasskeyLabel
+    passkey: MadePasskeyText
+
+
+class RemoveFactorForm(Input):
+    """Which passkey goes; the authenticator app where none is named."""
+
+    passkey_id: UUID | None = None
 
 
 class EndSessionForm(Input):

@@ -6,7 +6,7 @@ The consent page shows `question`, and sends the person on to what `grant` or `d
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from services.auth.domain.authorization import (
     state_of,
 )
 from services.auth.domain.clients import ApplicationType, Client
-from services.auth.domain.sessions import token_hash
+from services.auth.domain.sessions import REPEAT_WINDOW, token_hash
 from services.auth.models import authorization_code, authorization_request, consent
 
 log = logger(__name__)
@@ -78,9 +78,12 @@ class SendTo:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The person has to sign in, or to sign in anew, and comes back with the handle."""
+    """The person has to sign in, or to sign in anew (`anew`), and comes back with the handle."""
 
     handle: str
+    redirect_uri: str
+    """Where all this may end: browsers hold it against the page with the form."""
+    anew: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +108,15 @@ class Question:
     client_name: str
     address: str | None
     returns_to: str
+    redirect_uri: str
     native: bool
     scopes: tuple[str, ...]
     known_scopes: tuple[str, ...]
     """Those that the person let this client have before."""
 
 
-def begin(tx: Transaction, provider: Provider, given: Mapping[str, str], subject: Subject | None) -> Step:
-    """Take a client's request (RFC 6749 section 4.1.1) and say what comes next.
+def begin(tx: Transaction, provider: Provider, given: Mapping[str, str], session_id: UUID | None) -> Step:
+    """Take a client's request (RFC 6749 section 4.1.1) and say what comes next for who is signed in with this session.
 
     Raises AuthorizationRefused when nobody may be sent back to the client with an error.
     """
@@ -125,18 +129,18 @@ def begin(tx: Transaction, provider: Provider, given: Mapping[str, str], subject
         request = asked(client, given)
     except AskedWrongly as fault:
         return _error(provider, redirect_uri, state, fault)
-    session = _own_session(tx, subject)
+    session = _own_session(tx, session_id)
     if request.silent:
         return _silently(tx, provider, client, redirect_uri, request, session)
-    return resume(tx, provider, _keep(tx, client, redirect_uri, request), subject)
+    return resume(tx, provider, _keep(tx, client, redirect_uri, request), session_id)
 
 
-def resume(tx: Transaction, provider: Provider, handle: str, subject: Subject | None) -> Step:
+def resume(tx: Transaction, provider: Provider, handle: str, session_id: UUID | None) -> Step:
     """Say what comes next for a request that was kept. Raises RequestGone."""
     row, client = _kept(tx, handle)
-    session = _own_session(tx, subject)
+    session = _own_session(tx, session_id)
     if session is None or not _signed_in_enough(tx, row, session):
-        return SignIn(handle)
+        return SignIn(handle, row.redirect_uri, anew=session is not None)
     if tx.first(_ask_session, {"handle": row.handle_hash, "now": tx.now, "asked_session": session.id}) is None:
         raise _gone()
     request = _asked_before(row)
@@ -158,6 +162,7 @@ def question(tx: Transaction, handle: str, subject: Subject) -> Question:
         client_name=client.name,
         address=client.address,
         returns_to=parts.hostname or f"{parts.scheme}:",
+        redirect_uri=row.redirect_uri,
         native=client.application_type is ApplicationType.NATIVE,
         scopes=tuple(row.scope.split()),
         known_scopes=tuple(name for name in row.scope.split() if name in known),
@@ -167,8 +172,8 @@ def question(tx: Transaction, handle: str, subject: Subject) -> Question:
 def grant(tx: Transaction, provider: Provider, handle: str, subject: Subject) -> str:
     """Let the client have what it asked for; returns the address to send the person to. Raises RequestGone."""
     row, client = _answered(tx, handle, subject)
-    session = _own_session(tx, subject)
-    if session is None:
+    session = _own_session(tx, subject.session_id)
+    if session is None or session.user_id != subject.id:
         raise _gone()
     remember(tx, subject.id, client, row.scope)
     return _code_address(tx, provider, client, row.redirect_uri, _asked_before(row), session)
@@ -211,12 +216,18 @@ def _error(provider: Provider, redirect_uri: str, state: str | None, fault: Aske
     return SendTo(answer_address(redirect_uri, provider, state, **members))
 
 
-def _own_session(tx: Transaction, subject: Subject | None) -> Row[Any] | None:
-    """The living session in which this person uses the platform itself: a client's session lets nobody else in."""
-    if subject is None or subject.client_id != OWN_CLIENT or subject.scopes is not None:
+def _own_session(tx: Transaction, session_id: UUID | None) -> Row[Any] | None:
+    """The living session in which a person uses the platform itself: a client's session lets nobody else in."""
+    session = None if session_id is None else queries.living_session(tx, session_id, tx.now)
+    return session if session is not None and session.client_id == OWN_CLIENT else None
+
+
+def session_of_browser(tx: Transaction, refresh_token: str) -> UUID | None:
+    """Which session a browser keeps the refresh token of; the token is only looked at, not used."""
+    row = queries.session_of_refresh_token(tx, token_hash(refresh_token))
+    if row is None or row.token_expires_at <= tx.now or (row.used_at and tx.now - row.used_at > REPEAT_WINDOW):
         return None
-    session = queries.living_session(tx, subject.session_id, tx.now)
-    return session if session is not None and session.client_id == OWN_CLIENT and session.user_id == subject.id else None
+    return cast(UUID, row.id)
 
 
 def _silently(

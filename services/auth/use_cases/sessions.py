@@ -26,7 +26,7 @@ from services.auth.domain.sessions import (
     token_hash,
     unseal_successor,
 )
-from services.auth.domain.tokens import CLIENT_ID, Grant, issue_time
+from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, CLIENT_ID, Grant, issue_time
 from services.auth.events import SessionRevoked
 from services.auth.models import refresh_token, session, user_account
 from services.auth.use_cases import access_tokens
@@ -76,6 +76,17 @@ _renew = (
         user_account.c.tokens_not_before,
     )
 )
+_show = (
+    update(session)
+    .where(session.c.id == bindparam("id_of_session"), session.c.revoked_at.is_(None))
+    .values(methods=bindparam("shown"))
+)
+_authenticate = _show.values(authenticated_at=bindparam("now"))
+_spend_all = (
+    update(refresh_token)
+    .where(refresh_token.c.session_id == bindparam("id_of_session"), refresh_token.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
 _end = (
     update(session)
     .where(session.c.id == bindparam("id_of_session"), session.c.user_id == bindparam("owner"), session.c.revoked_at.is_(None))
@@ -88,6 +99,12 @@ _end_all = (
     .values(revoked_at=bindparam("now"), revoke_reason=bindparam("reason"))
     .returning(session.c.id, session.c.last_token_at)
 )
+_end_others = (
+    update(session)
+    .where(session.c.user_id == bindparam("owner"), session.c.id != bindparam("id_of_session"), session.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"), revoke_reason=bindparam("reason"))
+    .returning(session.c.id)
+)
 _void_older_tokens = (
     update(user_account).where(user_account.c.id == bindparam("owner")).values(tokens_not_before=bindparam("instant"))
 )
@@ -95,7 +112,10 @@ _void_older_tokens = (
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client holds after signing in: what its next access token says, and the refresh token that comes after."""
+    """What a client holds after signing in: what its next access token says, and the refresh token that comes after.
+
+    A session that cannot be renewed has no refresh token: it is empty.
+    """
 
     grant: Grant
     refresh_token: str
@@ -106,7 +126,8 @@ class Opening:
     """How a session begins: the authentication methods (RFC 8176), on what device, and for which client.
 
     `scope` (space-separated, RFC 6749 section 3.3) and `key_thumbprint` (RFC 9449 section 6.1) are None where the client is
-    the platform's own, or its tokens are bound to no key.
+    the platform's own, or its tokens are bound to no key. A client of others comes by a session of the person's own (`parent`),
+    and inherits when they authenticated; one that may not act in their absence is not `renewable`.
     """
 
     methods: tuple[str, ...]
@@ -114,13 +135,16 @@ class Opening:
     client_id: str = CLIENT_ID
     scope: str | None = None
     key_thumbprint: str | None = None
+    parent: Row[Any] | None = None
+    renewable: bool = True
 
 
 def open_session(tx: Transaction, account: Any, opening: Opening, lifetimes: Lifetimes) -> Credentials:
     """Begin a session for an account that `queries.account_to_enter` holds."""
     issued_at = issue_time(tx.now, account.tokens_not_before)
     session_id = ids.new_id()
-    ends_at = tx.now + lifetimes.absolute
+    authenticated_at = tx.now if opening.parent is None else opening.parent.authenticated_at
+    ends_at = tx.now + (lifetimes.absolute if opening.renewable else ACCESS_TOKEN_LIFE)
     expires_at = min(tx.now + lifetimes.sliding, ends_at)
     tx.execute(
         _open,
@@ -133,7 +157,8 @@ def open_session(tx: Transaction, account: Any, opening: Opening, lifetimes: Lif
             "device_label": opening.device_label,
             "methods": " ".join(opening.methods),
             "created_at": tx.now,
-            "authenticated_at": tx.now,
+            "authenticated_at": authenticated_at,
+            "parent_id": None if opening.parent is None else opening.parent.id,
             "last_used_at": tx.now,
             "last_token_at": issued_at,
             "expires_at": expires_at,
@@ -142,13 +167,14 @@ def open_session(tx: Transaction, account: Any, opening: Opening, lifetimes: Lif
             "revoke_reason": None,
         },
     )
-    token = ids.random_token()
-    _keep(tx, session_id, token, expires_at)
+    token = ids.random_token() if opening.renewable else ""
+    if opening.renewable:
+        _keep(tx, session_id, token, expires_at)
     grant = Grant(
         account.id,
         session_id,
         account.role,
-        tx.now,
+        authenticated_at,
         opening.methods,
         issued_at,
         client_id=opening.client_id,
@@ -209,7 +235,7 @@ def _refresh_again(tx: Transaction, token: str, lifetimes: Lifetimes, presenter:
 
 def _end_family(tx: Transaction, row: Row[Any]) -> None:
     """Somebody holds a copy: neither they nor the owner goes on with this session, and the owner learns why."""
-    if _ended(tx, row.user_id, row.session_id, EndReason.REFRESH_TOKEN_REUSED):
+    if ended(tx, row.user_id, row.session_id, EndReason.REFRESH_TOKEN_REUSED):
         tx.audit("session.refresh_token_reused", "user", row.user_id, "revoked", {"session_id": row.session_id})
         tell(tx, row.user_id, Notice.REFRESH_TOKEN_REUSED, device=row.device_label)
 
@@ -258,14 +284,44 @@ def _keep(tx: Transaction, session_id: UUID, token: str, expires_at: datetime) -
     )
 
 
+def show_methods(tx: Transaction, session_id: UUID, methods: tuple[str, ...]) -> None:
+    """Note with what the person of a session showed who they are; its next tokens say so."""
+    tx.execute(_show, {"id_of_session": session_id, "shown": " ".join(methods)})
+
+
+def authenticate_again(
+    tx: Transaction, session_id: UUID, methods: tuple[str, ...], lifetimes: Lifetimes
+) -> Credentials | RefreshRefused:
+    """Renew when and with what the person of a session showed who they are; its refresh token is spent for a new one."""
+    tx.execute(_spend_all, {"id_of_session": session_id, "now": tx.now})
+    tx.execute(_authenticate, {"id_of_session": session_id, "now": tx.now, "shown": " ".join(methods)})
+    renewed = _renewed(tx, session_id, lifetimes)
+    if renewed is None:
+        return _refused("session_ended", session_id=session_id)
+    token = ids.random_token()
+    _keep(tx, session_id, token, renewed.expires_at)
+    return Credentials(_grant(tx, renewed), token)
+
+
+def end_other_sessions(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> int:
+    """End every session of this person but one, at once; returns how many."""
+    ended = tx.all(_end_others, {"owner": user_id, "id_of_session": session_id, "now": tx.now, "reason": reason})
+    for each in ended:
+        _tell(tx, user_id, each.id, reason)
+    if ended:
+        tx.audit("session.end_others", "user", user_id, details={"reason": reason, "sessions": len(ended)})
+    return len(ended)
+
+
 def end_session(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> None:
     """End one session of this person at once. Raises UnknownSession."""
-    if not _ended(tx, user_id, session_id, reason):
+    if not ended(tx, user_id, session_id, reason):
         raise UnknownSession("You have no such session.")
     tx.audit("session.end", "user", user_id, details={"session_id": session_id, "reason": reason})
 
 
-def _ended(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
+def ended(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
+    """End one session of this person at once, if it lives; whether it did."""
     parameters = {"id_of_session": session_id, "owner": user_id, "now": tx.now, "reason": reason}
     if tx.first(_end, parameters) is None:
         return False

@@ -21,6 +21,7 @@ STATEMENTS = (
         address text,
         tokens_not_before timestamptz,
         created_at timestamptz NOT NULL,
+        removed_at timestamptz,
         version integer NOT NULL,
         CONSTRAINT pk_oauth_client PRIMARY KEY (id),
         CONSTRAINT ck_oauth_client_method

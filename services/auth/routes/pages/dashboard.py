@@ -13,7 +13,7 @@ from services.auth import queries, schemas
 from services.auth.domain.sessions import EndReason
 from services.auth.routes.pages.rendering import Page, Visitor
 from services.auth.routes.pages.words import may, notice, role_name
-from services.auth.use_cases import browsers, sessions
+from services.auth.use_cases import sessions
 
 routes = Routes("auth")
 
@@ -21,7 +21,7 @@ SESSIONS_SHOWN = 100
 HERE = "/dashboard"
 
 
-@routes.get("/dashboard", allow=SIGNED_IN, root=True, page=True)
+@routes.get("/dashboard", allow=SIGNED_IN, root=True, page=True, enrolment=True)
 def dashboard(query: schemas.PageParameters, request: RequestInfo, subject: Subject, db: Reader) -> Html:
     """Show who one is, what one may do, and one's sessions."""
     account = queries.account(db, subject.id)
@@ -29,10 +29,10 @@ def dashboard(query: schemas.PageParameters, request: RequestInfo, subject: Subj
     return _dashboard(account, subject, db, visitor, query.notice).shown(visitor)
 
 
-@routes.get("/dashboard/<path:rest>", allow=SIGNED_IN, root=True, page=True)
+@routes.get("/dashboard/<path:rest>", allow=SIGNED_IN, root=True, page=True, enrolment=True)
 def below_the_dashboard(rest: str, query: schemas.PageParameters) -> Redirect:
     """Lead to the dashboard: whoever signed in again after sending one of its forms comes back by its address."""
-    return Redirect(HERE, 303)
+    return Redirect(f"{HERE}/security" if rest.startswith("security") else HERE, 303)
 
 
 @routes.post("/dashboard/sessions/end", allow=SIGNED_IN, root=True, page=True)
@@ -62,7 +62,7 @@ def end_session_form(
 def end_others_form(query: schemas.PageParameters, request: RequestInfo, subject: Subject, database: Database) -> Redirect:
     """End all of one's sessions but this one."""
     with database.transaction() as tx:
-        browsers.end_others(tx, subject.id, subject.session_id)
+        sessions.end_other_sessions(tx, subject.id, subject.session_id, EndReason.REVOKED_BY_USER)
     return Redirect(Visitor.of(request, query.lang).link(HERE, notice="others_ended"), 303)
 
 
@@ -74,6 +74,8 @@ def _dashboard(account: Row[Any], subject: Subject, db: Reader, visitor: Visitor
             "account": account,
             "role": role_name(Role(account.role), visitor.language),
             "may": may(Role(account.role), visitor.language),
+            "enrolled": queries.enrolled(db, subject.id),
+            "withheld": not subject.roles,
             "current": subject.session_id,
             "sessions": rows[:SESSIONS_SHOWN],
             "notice": notice(told, visitor.language),

@@ -24,6 +24,7 @@ BY_FIELD: Final[Mapping[str, Pair]] = {
     "role": ("Choisissez un rôle de la liste.", "Choose a role of the list."),
     "otp": ("Le code a six chiffres.", "The code has six digits."),
     "recovery_code": ("Un code de secours a seize lettres ou chiffres.", "A recovery code has sixteen letters or digits."),
+    "label": ("Donnez un nom de 1 à 60 caractères.", "Give a name of 1 to 60 characters."),
     "user_code": ("Écrivez le code que l’appareil affiche.", "Write the code that the device shows."),
     "token": (
         "Ouvrez le lien du message, ou collez ici le code qu’il contient.",
@@ -67,6 +68,14 @@ REFUSALS: Final[Mapping[str, Pair]] = {
         "Cela n’a pas été accepté. Un code ne sert qu’une fois : attendez le suivant.",
         "That was not accepted. A code is good for one use: wait for the next one.",
     ),
+    "WrongCode": (
+        "Ce code n’est pas celui de l’application. Vérifiez son horloge, puis écrivez le code qu’elle affiche maintenant.",
+        "The code is not the app’s. See that its clock is right, and write the code that it shows now.",
+    ),
+    "LastFactor": (
+        "Votre rôle garde un second facteur : ajoutez-en un autre avant de retirer celui-ci.",
+        "Your role keeps a second factor: set up another before you remove this one.",
+    ),
     "UnknownSession": ("Cette session était déjà terminée.", "That session had ended already."),
 }
 BY_STATUS: Final[Mapping[int, Pair]] = {
@@ -94,6 +103,8 @@ NOTICES: Final[Mapping[str, Pair]] = {
         "The new password is set, and all sessions have ended. Sign in.",
     ),
     "signed_out": ("Vous êtes déconnecté.", "You are signed out."),
+    "factor_added": ("Le second facteur est en place.", "The second factor is set up."),
+    "factor_removed": ("Le second facteur est retiré.", "The second factor is removed."),
     "device_allowed": ("L’appareil est connecté. Revenez-y.", "The device is connected. Go back to it."),
     "device_refused": ("L’appareil n’a rien reçu.", "The device was given nothing."),
     "ended": ("La session est terminée.", "The session has ended."),

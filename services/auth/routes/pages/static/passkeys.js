@@ -1,7 +1,7 @@
 // Lets forms marked `data-passkey` use ("get") or make ("create") a passkey: options from the platform, the answer into the form.
 "use strict";
 
-const OPTIONS = { get: "/api/v1/auth/passkeys/authentication-options", create: "/api/v1/profile/passkeys/registration-options" };
+const OPTIONS = { get: "/api/v1/auth/passkeys/authentication-options", create: "/api/v1/auth/passkeys/registration-options" };
 
 async function options(kind) {
   const answer = await fetch(OPTIONS[kind], { method: "POST", credentials: "same-origin" });
