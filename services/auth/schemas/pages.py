@@ -152,9 +152,16 @@ class NewPasskeyForm(Input):
 
 
 class RemoveFactorForm(Input):
-    """Which passkey goes; the authenticator app where none is named."""
+    """What goes: the authenticator app, or one passkey."""
 
+    totp: Literal["remove"] | None = None
     passkey_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.totp is None) is (self.passkey_id is None):
+            raise ValueError("must name either totp or passkey_id")
+        return self
 
 
 class EndSessionForm(Input):
