@@ -36,9 +36,9 @@ def list_providers(providers: OpenIdProviders) -> schemas.Providers:
 
 
 @routes.post("/auth/federation/<provider>/begin", allow=PUBLIC, rate=Rate.CREDENTIALS, refuses=(ProviderUnavailable,))
-def begin_federation(provider: str, database: Database, providers: OpenIdProviders) -> schemas.Began:
+def begin_federation(provider: str, means: federation.FederationMeans) -> schemas.Began:
     """Begin to sign in with a provider: send the browser to the address, keep the binding."""
-    return _began(federation.begin(database, providers, provider))
+    return _began(federation.begin(means, provider))
 
 
 @routes.post("/auth/federation/<provider>/complete", allow=PUBLIC, rate=Rate.CREDENTIALS, refuses=ANSWER_REFUSALS)
@@ -46,7 +46,6 @@ def complete_federation(
     provider: str,
     body: schemas.CompleteFederation,
     request: RequestInfo,
-    database: Database,
     means: federation.FederationMeans,
     issuer: TokenIssuer,
 ) -> schemas.Tokens:
@@ -63,7 +62,7 @@ def complete_federation(
         error=body.error,
         issuer=body.iss,
     )
-    return tokens(held(federation.complete(database, means, answer).outcome), issuer)
+    return tokens(held(federation.complete(means, answer).outcome), issuer)
 
 
 @routes.get("/auth/identities", allow=SIGNED_IN)
@@ -79,9 +78,9 @@ def list_identities(subject: Subject, db: Reader) -> schemas.Identities:
     step_up=STEP_UP_SECONDS,
     refuses=(ProviderUnavailable,),
 )
-def begin_link(provider: str, subject: Subject, database: Database, providers: OpenIdProviders) -> schemas.Began:
+def begin_link(provider: str, subject: Subject, means: federation.FederationMeans) -> schemas.Began:
     """Begin to link an identity at a provider to one's account; it is completed like a sign-in, and then confirmed."""
-    return _began(federation.begin(database, providers, provider, user_id=subject.id))
+    return _began(federation.begin(means, provider, user_id=subject.id))
 
 
 @routes.post(

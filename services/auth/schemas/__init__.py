@@ -59,12 +59,15 @@ from services.auth.schemas.oauth import (
 from services.auth.schemas.pages import (
     AnswerForm,
     AssetQuery,
+    CallbackQuery,
     ConfirmTotpForm,
     ConsentQuery,
     DeviceForm,
     DeviceQuery,
     EndSessionForm,
     EntranceQuery,
+    LeaveForm,
+    LinkForm,
     LoginForm,
     MailedForm,
     MailedQuery,
@@ -74,6 +77,7 @@ from services.auth.schemas.pages import (
     RegisterForm,
     RemoveFactorForm,
     SecondFactorForm,
+    UnlinkForm,
 )
 from services.auth.schemas.people import (
     Act,
@@ -97,6 +101,7 @@ __all__ = [
     "AuthorizationQuery",
     "Began",
     "By",
+    "CallbackQuery",
     "ChangeClient",
     "ChangePassword",
     "ChangeProfile",
@@ -122,6 +127,8 @@ __all__ = [
     "Identities",
     "IdentityView",
     "KycView",
+    "LeaveForm",
+    "LinkForm",
     "Login",
     "LoginForm",
     "MailedForm",
@@ -165,4 +172,5 @@ __all__ = [
     "Taken",
     "Tokens",
     "TotpSecret",
+    "UnlinkForm",
 ]

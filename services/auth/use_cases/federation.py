@@ -24,6 +24,7 @@ from services.auth.domain.federation import (
     ATTEMPT_LIFE,
     FEDERATED_METHOD,
     LINK_LIFE,
+    RETURN_TO_MAXIMUM,
     AddressNotVouchedFor,
     AlreadyLinked,
     Identity,
@@ -91,8 +92,9 @@ _take_offer = (
 
 @dataclass(frozen=True, slots=True)
 class FederationMeans:
-    """The providers that may be asked, and how long sessions last."""
+    """What signing in with others takes: where attempts are kept, who may be asked, and how long sessions last."""
 
+    database: Database
     providers: OpenIdProviders
     lifetimes: Lifetimes
 
@@ -139,34 +141,32 @@ class Completed:
     return_to: str | None
 
 
-def begin(
-    database: Database, providers: OpenIdProviders, name: str, *, user_id: UUID | None = None, return_to: str | None = None
-) -> Begun:
+def begin(means: FederationMeans, name: str, *, user_id: UUID | None = None, return_to: str | None = None) -> Begun:
     """Send a browser to a provider: to sign in, or, for somebody who is signed in, to link.
 
     Raises UnknownProvider, ProviderUnavailable.
     """
-    provider = providers.named(name)
+    provider = means.providers.named(name)
     request = Request(ids.random_token(), ids.random_token())
-    address = providers.address(provider, request)
-    with database.transaction() as tx:
+    address = means.providers.address(provider, request)
+    with means.database.transaction() as tx:
         expires_at = tx.now + ATTEMPT_LIFE
         row = {
             "state_hash": token_hash(request.state),
             "binding_hash": token_hash(request.binding),
             "provider": provider.name,
             "user_id": user_id,
-            "return_to": return_to,
+            "return_to": return_to if return_to is None or len(return_to) <= RETURN_TO_MAXIMUM else None,
             "expires_at": expires_at,
         }
         tx.execute(_begin, row)
     return Begun(address, request.binding, expires_at)
 
 
-def complete(database: Database, means: FederationMeans, answer: Answer) -> Completed:
+def complete(means: FederationMeans, answer: Answer) -> Completed:
     """Take what a provider sent with the browser. Raises UnknownProvider, ProviderUnavailable."""
     provider = means.providers.named(answer.provider)
-    with database.transaction() as tx:
+    with means.database.transaction() as tx:
         attempt = _used(tx, provider, answer)
     if attempt is None:
         return Completed(refused(provider, "unknown_state"), None)
@@ -178,7 +178,7 @@ def complete(database: Database, means: FederationMeans, answer: Answer) -> Comp
     except ProviderAnswerRefused as refusal:
         return Completed(refusal, attempt.return_to)
     entry = Entry(Opening(FEDERATED_METHOD, answer.device_label), means.lifetimes)
-    with database.transaction() as tx:
+    with means.database.transaction() as tx:
         if attempt.user_id is not None:
             return Completed(_offer_to_owner(tx, provider, identity, attempt.user_id), attempt.return_to)
         return Completed(_admit(tx, provider, identity, entry), attempt.return_to)

@@ -19,6 +19,7 @@ routes = Routes("auth")
 
 SESSIONS_SHOWN = 100
 HERE = "/dashboard"
+AREAS = ("security", "identities")
 
 
 @routes.get("/dashboard", allow=SIGNED_IN, root=True, page=True, enrolment=True)
@@ -32,7 +33,8 @@ def dashboard(query: schemas.PageParameters, request: RequestInfo, subject: Subj
 @routes.get("/dashboard/<path:rest>", allow=SIGNED_IN, root=True, page=True, enrolment=True)
 def below_the_dashboard(rest: str, query: schemas.PageParameters) -> Redirect:
     """Lead to the dashboard: whoever signed in again after sending one of its forms comes back by its address."""
-    return Redirect(f"{HERE}/security" if rest.startswith("security") else HERE, 303)
+    area = rest.split("/", maxsplit=1)[0]
+    return Redirect(f"{HERE}/{area}" if area in AREAS else HERE, 303)
 
 
 @routes.post("/dashboard/sessions/end", allow=SIGNED_IN, root=True, page=True)
