@@ -1,5 +1,6 @@
 """Every question that auth asks its tables."""
 
+from services.auth.queries.access_tokens import access_token_count, access_tokens, revoked_access_tokens
 from services.auth.queries.accounts import (
     account,
     account_by_address,
@@ -20,6 +21,8 @@ from services.auth.queries.factors import (
     passkeys,
     totp,
 )
+from services.auth.queries.federation import identities, identity, ways_in
+from services.auth.queries.history import history
 from services.auth.queries.oauth import (
     as_client,
     client,
@@ -49,6 +52,7 @@ from services.auth.queries.platform import (
     signing_key_by_id,
     verification_keys,
 )
+from services.auth.queries.proposals import pending_proposal, proposal, proposals_page
 from services.auth.queries.sessions import (
     device_is_new,
     own_session,
@@ -60,6 +64,8 @@ from services.auth.queries.sessions import (
 
 __all__ = [
     "NeverMaintained",
+    "access_token_count",
+    "access_tokens",
     "account",
     "account_by_address",
     "account_to_change",
@@ -80,6 +86,9 @@ __all__ = [
     "device_is_new",
     "enrolled",
     "failures",
+    "history",
+    "identities",
+    "identity",
     "keys",
     "living_session",
     "login_challenge_to_answer",
@@ -92,6 +101,10 @@ __all__ = [
     "own_session",
     "passkey_to_use",
     "passkeys",
+    "pending_proposal",
+    "proposal",
+    "proposals_page",
+    "revoked_access_tokens",
     "revoked_client_tokens",
     "revoked_clients",
     "revoked_sessions",
@@ -106,4 +119,5 @@ __all__ = [
     "totp",
     "verification_keys",
     "waiting_device",
+    "ways_in",
 ]

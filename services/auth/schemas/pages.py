@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from libs.common.auth.policy import Role
 from libs.common.http import Input
@@ -57,6 +57,33 @@ class AssetQuery(Input):
 
 class _Led(Input):
     callbackUrl: Parameter | None = None  # noqa: N815  the name that the platform's clients know
+
+
+class CallbackQuery(Input):
+    """What a provider sent with the browser (RFC 6749 section 4.1.2); what else it adds means nothing here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: Parameter = ""
+    code: Parameter | None = None
+    error: Parameter | None = None
+    iss: Parameter | None = None
+
+
+class LeaveForm(_Led):
+    """Where somebody goes once they have signed in with a provider."""
+
+
+class LinkForm(Input):
+    """The provider at which one has an account to link."""
+
+    provider: Parameter
+
+
+class UnlinkForm(Input):
+    """A link to take away."""
+
+    identity_id: UUID
 
 
 class LoginForm(_Led):

@@ -8,11 +8,14 @@ from services.auth.domain.lockout import FAILURES_FORGOTTEN_AFTER
 from services.auth.domain.sessions import REPEAT_WINDOW, REVOCATION_ALLOWANCE
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, MAILS_WINDOW
 from services.auth.models import (
+    federation_attempt,
+    identity_offer,
     login_challenge,
     login_failure,
     mail_allowance,
     one_time_token,
     passkey_ceremony,
+    personal_access_token,
     refresh_token,
     session,
     totp_credential,
@@ -30,6 +33,11 @@ _drop_allowances = delete(mail_allowance).where(mail_allowance.c.began_at <= bin
 _drop_failures = delete(login_failure).where(
     or_(login_failure.c.last_failed_at.is_(None), login_failure.c.last_failed_at < bindparam("before")),
     func.coalesce(login_failure.c.locked_until, bindparam("before")) <= bindparam("now"),
+)
+_drop_attempts = delete(federation_attempt).where(federation_attempt.c.expires_at <= bindparam("before"))
+_drop_offers = delete(identity_offer).where(identity_offer.c.expires_at <= bindparam("before"))
+_drop_access_tokens = delete(personal_access_token).where(
+    or_(personal_access_token.c.expires_at < bindparam("before"), personal_access_token.c.revoked_at < bindparam("before"))
 )
 _drop_successors = (
     update(refresh_token)
@@ -49,6 +57,9 @@ def purge(tx: Transaction) -> int:
         tx.execute(_drop_sessions, {"before": horizon}),
         tx.execute(_drop_refresh_tokens, {"before": tx.now}),
         tx.execute(_drop_one_time_tokens, {"before": tx.now}),
+        tx.execute(_drop_access_tokens, {"before": horizon}),
+        tx.execute(_drop_attempts, {"before": tx.now}),
+        tx.execute(_drop_offers, {"before": tx.now}),
         tx.execute(_drop_challenges, {"before": tx.now}),
         tx.execute(_drop_ceremonies, {"before": tx.now}),
         tx.execute(_drop_unconfirmed, {"before": tx.now - UNCONFIRMED_LIFE}),

@@ -34,11 +34,11 @@ def login_page(
     visitor, callback = Visitor.of(request, query.lang), safe_path(query.callbackUrl)
     told, token = notice(query.notice, visitor.language), cookies.get(RENEWAL_COOKIE)
     if token is None or query.prompt == "login":
-        return _form(callback, told).shown(visitor)
+        return form_page(keeper, callback, told).shown(visitor)
     with database.transaction() as tx:
         outcome = sessions.refresh(tx, token, keeper.lifetimes, OWN_CLIENT)
     if isinstance(outcome, Problem):
-        return _form(callback, told, forget=True).shown(visitor)
+        return form_page(keeper, callback, told, forget=True).shown(visitor)
     return Redirect(callback or visitor.link(HOME, notice=query.notice), 303, keeper.signed_in(outcome))
 
 
@@ -58,14 +58,14 @@ def login_form(
     visitor, callback = Visitor.of(request, query.lang), safe_path(form.given.get("callbackUrl"))
     given = {"email": form.given.get("email", "")}
     if form.value is None:
-        return _form(callback).with_faults(visitor, form.faults, given)
+        return form_page(keeper, callback).with_faults(visitor, form.faults, given)
     attempt = sign_in.Attempt(form.value.email, form.value.password.get_secret_value(), device_label(request.user_agent))
     outcome = second_factor.sign_in_with_code(database, attempt, None, hasher, means)
     if isinstance(outcome, SecondFactorRequired):
-        return _second(outcome.challenge_token, outcome.extensions["methods"], callback).shown(visitor)
+        return second_page(outcome.challenge_token, outcome.extensions["methods"], callback).shown(visitor)
     if isinstance(outcome, Problem):
-        return _form(callback).refused(visitor, outcome, given)
-    return _entered(outcome, callback, visitor, cookies, database, keeper)
+        return form_page(keeper, callback).refused(visitor, outcome, given)
+    return entered(outcome, callback, visitor, cookies, database, keeper)
 
 
 @routes.post("/login/second-factor", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
@@ -81,16 +81,16 @@ def second_factor_form(
 ) -> Html | Redirect:
     """Complete a sign-in with a code, a recovery code or a passkey."""
     visitor, callback = Visitor.of(request, query.lang), safe_path(form.given.get("callbackUrl"))
-    page = _second(form.given.get("challenge", ""), form.given.get("methods", "").split(), callback)
+    page = second_page(form.given.get("challenge", ""), form.given.get("methods", "").split(), callback)
     if form.value is None:
         return page.with_faults(visitor, form.faults, {})
     with database.transaction() as tx:
         outcome = second_factor.complete(tx, form.value.challenge.get_secret_value(), form.value.proof, means)
     if isinstance(outcome, SignInOver):
-        return _form(callback).refused(visitor, outcome)
+        return form_page(keeper, callback).refused(visitor, outcome)
     if isinstance(outcome, Problem):
         return page.refused(visitor, outcome)
-    return _entered(outcome, callback, visitor, cookies, database, keeper)
+    return entered(outcome, callback, visitor, cookies, database, keeper)
 
 
 @routes.post("/login/passkey", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
@@ -107,12 +107,12 @@ def passkey_form(
     """Sign in with a passkey alone."""
     visitor, callback = Visitor.of(request, query.lang), safe_path(form.given.get("callbackUrl"))
     if form.value is None:
-        return _form(callback).with_faults(visitor, form.faults, {})
+        return form_page(keeper, callback).with_faults(visitor, form.faults, {})
     with database.transaction() as tx:
         outcome = second_factor.sign_in_by_passkey(tx, form.value.passkey.as_json(), device_label(request.user_agent), means)
     if isinstance(outcome, Problem):
-        return _form(callback).refused(visitor, outcome)
-    return _entered(outcome, callback, visitor, cookies, database, keeper)
+        return form_page(keeper, callback).refused(visitor, outcome)
+    return entered(outcome, callback, visitor, cookies, database, keeper)
 
 
 @routes.post("/sign-out", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
@@ -125,7 +125,7 @@ def sign_out(
     return Redirect(Visitor.of(request, query.lang).link("/login", notice="signed_out"), 303, signed_out())
 
 
-def _entered(
+def entered(
     credentials: Credentials, callback: str | None, visitor: Visitor, cookies: Cookies, database: Database, keeper: Keeper
 ) -> Html | Redirect:
     """Keep the new session in the browser in place of the one before, and go on."""
@@ -134,12 +134,14 @@ def _entered(
     return onward(callback or HOME, visitor, keeper.signed_in(credentials))
 
 
-def _form(callback: str | None, told: str | None = None, *, forget: bool = False) -> Page:
-    values = {"callback": callback, "notice": told, "script": PASSKEYS}
+def form_page(keeper: Keeper, callback: str | None, told: str | None = None, *, forget: bool = False) -> Page:
+    """The form to sign in, with the providers that one may sign in with instead."""
+    values = {"callback": callback, "notice": told, "script": PASSKEYS, "providers": keeper.providers.listed()}
     return Page("login.html", values, SCRIPT_POLICY, signed_out() if forget else ())
 
 
-def _second(challenge: str, methods: list[str], callback: str | None) -> Page:
+def second_page(challenge: str, methods: list[str], callback: str | None) -> Page:
+    """The form for the second factor of a sign-in that waits for it."""
     known = [factor for factor in Factor if factor in methods]
     values = {"challenge": challenge, "methods": known, "callback": callback, "script": PASSKEYS}
     return Page("second_factor.html", values, SCRIPT_POLICY)

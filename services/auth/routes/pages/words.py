@@ -76,6 +76,35 @@ REFUSALS: Final[Mapping[str, Pair]] = {
         "Votre rôle garde un second facteur : ajoutez-en un autre avant de retirer celui-ci.",
         "Your role keeps a second factor: set up another before you remove this one.",
     ),
+    "ProviderAnswerRefused": (
+        "Cette connexion n’a pas abouti. Recommencez.",
+        "This sign-in could not be completed. Begin again.",
+    ),
+    "AddressNotVouchedFor": (
+        "Cet autre compte n’a pas d’adresse e-mail vérifiée. Inscrivez-vous ici.",
+        "That other account has no verified e-mail address. Register here instead.",
+    ),
+    "ProviderUnavailable": (
+        "L’autre service ne répond pas. Réessayez, ou connectez-vous autrement.",
+        "The other service does not answer. Try again, or sign in another way.",
+    ),
+    "LinkRefused": (
+        "Il n’y a rien à relier, ou il est trop tard. Recommencez.",
+        "There is nothing to link, or it is too late. Begin again.",
+    ),
+    "IdentityTaken": (
+        "Cet autre compte ouvre déjà un autre compte ici.",
+        "That other account opens another account here already.",
+    ),
+    "AlreadyLinked": (
+        "Un compte de ce service est déjà relié. Retirez d’abord ce lien.",
+        "An account of that service is linked already. Take that link away first.",
+    ),
+    "LastWayIn": (
+        "Vous ne pourriez plus vous connecter. Choisissez d’abord un mot de passe.",
+        "You could not sign in any more. Set a password first.",
+    ),
+    "UnknownIdentity": ("Ce lien était déjà retiré.", "That link was gone already."),
     "UnknownSession": ("Cette session était déjà terminée.", "That session had ended already."),
 }
 BY_STATUS: Final[Mapping[int, Pair]] = {
@@ -107,6 +136,12 @@ NOTICES: Final[Mapping[str, Pair]] = {
     "factor_removed": ("Le second facteur est retiré.", "The second factor is removed."),
     "device_allowed": ("L’appareil est connecté. Revenez-y.", "The device is connected. Go back to it."),
     "device_refused": ("L’appareil n’a rien reçu.", "The device was given nothing."),
+    "link_offered": (
+        "Un compte a déjà cette adresse. Connectez-vous : vous pourrez ensuite y relier l’autre compte.",
+        "An account has this address already. Sign in: then you can link the other account to it.",
+    ),
+    "identity_linked": ("L’autre compte est relié.", "The other account is linked."),
+    "identity_unlinked": ("L’autre compte n’est plus relié.", "The other account is linked no more."),
     "ended": ("La session est terminée.", "The session has ended."),
     "others_ended": ("Toutes les autres sessions sont terminées.", "All other sessions have ended."),
 }
