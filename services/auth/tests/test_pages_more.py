@@ -8,13 +8,12 @@ import pyotp
 import pytest
 
 from libs.common import clock
-from libs.common.auth.browser import SESSION_COOKIE
+from libs.common.auth.browser import RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.auth.policy import Scope
 from libs.common.testing import Harness
 from services.auth.domain.clients import COMMAND_LINE, ApplicationType, AuthMethod
 from services.auth.domain.factors import CHALLENGE_LIFE
 from services.auth.domain.totp import STEP_SECONDS
-from services.auth.routes.pages.cookies import RENEWAL_COOKIE
 from services.auth.routes.pages.words import NOTICES, REFUSALS, SCOPES
 from services.auth.tests.authenticator import Authenticator
 from services.auth.tests.conftest import PASSWORD, Person, Time

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from libs.common.auth.browser import RENEWAL_COOKIE
 from libs.common.auth.policy import SIGNED_IN, Assurance, Rate, StepUpRequired, Subject
 from libs.common.db import Database, Reader
 from libs.common.errors import Problem
@@ -15,7 +16,7 @@ from services.auth.domain.sessions import OWN_CLIENT
 from services.auth.domain.totp import otpauth_uri
 from services.auth.routes.answers import held
 from services.auth.routes.pages.assets import PASSKEYS
-from services.auth.routes.pages.cookies import RENEWAL_COOKIE, Keeper
+from services.auth.routes.pages.cookies import Keeper
 from services.auth.routes.pages.rendering import Page, Visitor
 from services.auth.routes.pages.words import notice
 from services.auth.use_cases import factors, passkeys, sessions
