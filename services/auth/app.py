@@ -7,6 +7,7 @@ from libs.common.db import Database
 from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
 from services.auth.adapters.command_line import admin_create, keys_command
+from services.auth.adapters.factor_commands import factors_command
 from services.auth.adapters.keys import SigningKeys
 from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
@@ -65,5 +66,5 @@ service = Service(
     jobs=[jobs],
     events=[events],
     resources=build,
-    commands={"admin-create": admin_create, "keys": keys_command},
+    commands={"admin-create": admin_create, "keys": keys_command, "factors": factors_command},
 )

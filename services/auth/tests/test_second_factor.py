@@ -11,6 +11,8 @@ from sqlalchemy import text
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import Claims
 from libs.common.testing import Harness
+from services.auth.adapters.command_line import DONE, REFUSED, USAGE
+from services.auth.adapters.factor_commands import factors_command
 from services.auth.domain.factors import CHALLENGE_LIFE, RECOVERY_CODES, UNCONFIRMED_LIFE
 from services.auth.domain.lockout import FAILURES_ALLOWED, LOCK_DURATION
 from services.auth.domain.totp import STEP_SECONDS
@@ -330,6 +332,19 @@ class TestReset:
         assert (again.status_code, problem(again)) == (404, "not-enrolled")
         assert acts(harness, "second_factor.reset") == [("second_factor.reset", "done"), ("second_factor.reset", "refused")]
         assert harness.client(Role.VIEWER).delete(f"/api/v1{path}").status_code == 403
+
+    def test_the_operator_does_it_for_the_last_administrator(
+        self, harness: Harness, ada: Guarded, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        codes = [
+            factors_command(harness.assembled, ["reset", email])
+            for email in ("Ada@example.org", "ada@example.org", "x", "no@one.org")
+        ]
+        assert codes == [DONE, REFUSED, USAGE, REFUSED]
+        said = capsys.readouterr()
+        assert "ada@example.org are gone" in said.out
+        assert "no second factor" in said.err
+        assert ada.sign_in().status_code == 200
 
 
 def kept(harness: Harness, table: str) -> int:
