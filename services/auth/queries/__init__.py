@@ -8,9 +8,11 @@ from services.auth.queries.accounts import (
     accounts_page,
     administrators,
     failures,
-    one_time_token_holds,
     other_administrators,
+    owner_of_token,
+    passwords_to_confirm,
 )
+from services.auth.queries.email_changes import owner_of_email_change
 from services.auth.queries.platform import (
     NeverMaintained,
     active_key,
@@ -20,7 +22,13 @@ from services.auth.queries.platform import (
     signing_key_by_id,
     verification_keys,
 )
-from services.auth.queries.sessions import revoked_sessions, revoked_subjects, sessions_page, spent_token
+from services.auth.queries.sessions import (
+    revoked_sessions,
+    revoked_subjects,
+    sessions_page,
+    signed_in_elsewhere_only,
+    spent_token,
+)
 
 __all__ = [
     "NeverMaintained",
@@ -35,11 +43,14 @@ __all__ = [
     "keys",
     "maintenance_decision",
     "next_key",
-    "one_time_token_holds",
     "other_administrators",
+    "owner_of_email_change",
+    "owner_of_token",
+    "passwords_to_confirm",
     "revoked_sessions",
     "revoked_subjects",
     "sessions_page",
+    "signed_in_elsewhere_only",
     "signing_key_by_id",
     "spent_token",
     "verification_keys",

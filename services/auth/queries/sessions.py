@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Uuid, and_, bindparam, or_, select
+from sqlalchemy import Row, Uuid, and_, bindparam, func, or_, select
 
 from libs.common.db import Reader
 from services.auth.domain.sessions import SpentToken
@@ -37,6 +37,13 @@ _sessions_page = (
     .order_by(session.c.id.desc())
     .limit(bindparam("limit"))
 )
+_labels = (
+    select(
+        func.count().label("sessions"), func.count().filter(session.c.device_label == bindparam("device_label")).label("alike")
+    )
+    .select_from(session)
+    .where(session.c.user_id == bindparam("user_id"), session.c.id != bindparam("session_id"))
+)
 _revoked_sessions = select(session.c.id, session.c.revoked_at).where(session.c.revoked_at > bindparam("since"))
 _revoked_subjects = select(user_account.c.id, user_account.c.tokens_not_before).where(
     user_account.c.tokens_not_before > bindparam("since")
@@ -52,6 +59,12 @@ def spent_token(db: Reader, token_hash: bytes, now: datetime) -> tuple[SpentToke
 def sessions_page(db: Reader, user_id: UUID, now: datetime, limit: int, after: UUID | None) -> list[Row[Any]]:
     """Which live sessions does this person have, newest first? One row over the limit tells of more."""
     return db.all(_sessions_page, {"user_id": user_id, "now": now, "limit": limit + 1, "after": after})
+
+
+def signed_in_elsewhere_only(db: Reader, user_id: UUID, session_id: UUID, device_label: str) -> bool:
+    """Were all sessions besides this one, those that ended of late too, on devices of another kind; and was there any?"""
+    row = db.one(_labels, {"user_id": user_id, "session_id": session_id, "device_label": device_label})
+    return bool(row.sessions) and not row.alike
 
 
 def revoked_sessions(db: Reader, since: datetime) -> list[Row[Any]]:

@@ -2,12 +2,15 @@
 
 from services.auth.schemas.accounts import AccountsQuery, ChangeProfile, ChangeStanding, Profile
 from services.auth.schemas.credentials import (
+    ChangeEmail,
     ChangePassword,
+    EmailChange,
     Forgot,
     Login,
     OneTimeToken,
     Refresh,
     Register,
+    ResendVerification,
     Reset,
     SessionView,
     Taken,
@@ -17,10 +20,12 @@ from services.auth.schemas.platform import DecideMaintenance, Maintenance, Revoc
 
 __all__ = [
     "AccountsQuery",
+    "ChangeEmail",
     "ChangePassword",
     "ChangeProfile",
     "ChangeStanding",
     "DecideMaintenance",
+    "EmailChange",
     "Forgot",
     "Login",
     "Maintenance",
@@ -28,6 +33,7 @@ __all__ = [
     "Profile",
     "Refresh",
     "Register",
+    "ResendVerification",
     "Reset",
     "RevocationList",
     "SessionView",

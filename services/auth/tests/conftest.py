@@ -61,7 +61,9 @@ class Person:
 
     def register(self, **members: Any) -> TestResponse:
         body = {"email": self.email, "password": self.password, "display_name": "Ada Lovelace", **members}
-        return self.post("/auth/register", body)
+        answer = self.post("/auth/register", body)
+        self.harness.run_job("open_accounts")
+        return answer
 
     def mails(self, template: str | None = None) -> list[dict[str, str]]:
         """The variables of the mails requested for this person, oldest first, as notify opens them."""
@@ -121,12 +123,12 @@ def make_administrator(harness: Harness, email: str) -> Person:
     """Make an administrator as the operator does."""
     from libs.common.telemetry import context
     from services.auth.domain.accounts import Address, Locale
-    from services.auth.domain.passwords import PasswordHasher
+    from services.auth.use_cases.keeping import Keeping
     from services.auth.use_cases.registration import Registration, create_administrator
 
     registration = Registration(Address(email), PASSWORD, "Administrator", Role.ADMIN, Locale.EN)
     with context.bound(actor="operator"):
-        outcome = create_administrator(harness.database, registration, harness.resources[PasswordHasher])
+        outcome = create_administrator(harness.database, registration, harness.resource(Keeping))
     assert not isinstance(outcome, Exception), outcome
     return Person(harness, email)
 

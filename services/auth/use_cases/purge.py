@@ -1,16 +1,17 @@
-"""Forget what has run out: tokens, sessions, failures."""
+"""Forget what has run out: tokens, sessions, failures, changes of address."""
 
 from sqlalchemy import bindparam, delete, func, or_, update
 
 from libs.common.db import Transaction
 from services.auth.domain.lockout import FAILURES_FORGOTTEN_AFTER
 from services.auth.domain.sessions import REPEAT_WINDOW, REVOCATION_ALLOWANCE
-from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, MAILS_WINDOW
-from services.auth.models import login_failure, mail_allowance, one_time_token, refresh_token, session
+from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, MAIL_WINDOWS
+from services.auth.models import email_change, login_failure, mail_allowance, one_time_token, refresh_token, session
 
 _drop_sessions = delete(session).where(session.c.expires_at < bindparam("before"))
 _drop_refresh_tokens = delete(refresh_token).where(refresh_token.c.expires_at < bindparam("before"))
 _drop_one_time_tokens = delete(one_time_token).where(one_time_token.c.expires_at < bindparam("before"))
+_drop_email_changes = delete(email_change).where(email_change.c.expires_at < bindparam("before"))
 _drop_allowances = delete(mail_allowance).where(mail_allowance.c.began_at <= bindparam("before"))
 _drop_failures = delete(login_failure).where(
     or_(login_failure.c.last_failed_at.is_(None), login_failure.c.last_failed_at < bindparam("before")),
@@ -34,7 +35,8 @@ def purge(tx: Transaction) -> int:
         tx.execute(_drop_sessions, {"before": horizon}),
         tx.execute(_drop_refresh_tokens, {"before": tx.now}),
         tx.execute(_drop_one_time_tokens, {"before": tx.now}),
-        tx.execute(_drop_allowances, {"before": tx.now - MAILS_WINDOW}),
+        tx.execute(_drop_allowances, {"before": tx.now - max(MAIL_WINDOWS.values())}),
+        tx.execute(_drop_email_changes, {"before": tx.now}),
         tx.execute(_drop_failures, {"before": tx.now - FAILURES_FORGOTTEN_AFTER, "now": tx.now}),
     )
     return sum(result.rowcount for result in results)
