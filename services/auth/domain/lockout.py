@@ -1,4 +1,4 @@
-"""Lockout: how many wrong passwords an account bears, and how quickly after one another. The same for accounts that do not exist.
+"""Lockout: how many wrong passwords an account bears, and how quickly. The same for accounts that do not exist.
 
 What a stranger tries is counted by the address alone. Who proves to be no stranger, by a session or by a device on which the
 account was opened before, is counted apart: guessing strangers lock out strangers, not them (OWASP, "Slow Down Online
@@ -34,7 +34,7 @@ class AttemptTooSoon(TooManyRequests):
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Which wrong passwords count together: those for an address, from strangers or from one holder of a proof. Keyed hashes."""
+    """Which wrong passwords count together: those for an address, from strangers or from one holder. Keyed hashes."""
 
     address_key: bytes
     holder_key: bytes = b""

@@ -14,8 +14,6 @@ from services.auth.domain.accounts import AccountNotVerified, AccountSuspended
 from services.auth.domain.known_devices import device_token
 from services.auth.domain.limits import ClientLimits
 from services.auth.domain.lockout import WrongCredentials
-from services.auth.domain.passwords import PasswordHasher
-from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import RefreshRefused, device_label
 from services.auth.domain.tokens import Purpose, TokenIssuer
 from services.auth.routes.answers import caller, held, tokens
@@ -60,8 +58,7 @@ def login(
     body: schemas.Login,
     request: RequestInfo,
     database: Database,
-    hasher: PasswordHasher,
-    secret: MasterSecret,
+    keeping: Keeping,
     issuer: TokenIssuer,
     limits: ClientLimits,
 ) -> schemas.Tokens:
@@ -73,8 +70,8 @@ def login(
         body.device_token.get_secret_value() if body.device_token else None,
         caller(request, limits),
     )
-    credentials = held(sign_in.sign_in(database, attempt, hasher, secret))
-    return tokens(credentials, issuer, device_token(secret, credentials.grant.user_id, clock.now()))
+    credentials = held(sign_in.sign_in(database, attempt, keeping.hasher, keeping.secret))
+    return tokens(credentials, issuer, device_token(keeping.secret, credentials.grant.user_id, clock.now()))
 
 
 @routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=(RefreshRefused,))

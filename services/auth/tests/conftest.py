@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from libs.common import clock
@@ -73,8 +74,17 @@ class Person:
     def verify(self) -> TestResponse:
         return self.post("/auth/verify-email", {"token": self.mails("VERIFY_EMAIL")[-1]["token"]})
 
-    def login(self, password: str | None = None, email: str | None = None) -> TestResponse:
-        return self.post("/auth/login", {"email": email or self.email, "password": password or self.password})
+    def take_time(self) -> None:
+        """Wait as long as anybody has to after a wrong password."""
+        with self.harness.transaction() as tx:
+            tx.execute(text("UPDATE auth.login_failure SET last_failed_at = last_failed_at - make_interval(secs => 5)"))
+
+    def login(self, password: str | None = None, email: str | None = None, **members: Any) -> TestResponse:
+        self.take_time()
+        return self.login_at_once(password, email, **members)
+
+    def login_at_once(self, password: str | None = None, email: str | None = None, **members: Any) -> TestResponse:
+        return self.post("/auth/login", {"email": email or self.email, "password": password or self.password, **members})
 
     def refresh(self, token: str) -> TestResponse:
         return self.post("/auth/refresh", {"refresh_token": token})

@@ -1,4 +1,4 @@
-"""Count wrong passwords: equal work and equal answers whether or not the account exists, and no guess too many under any race."""
+"""Count wrong passwords: equally whether or not the account exists, and no guess too many under any race."""
 
 from typing import Any
 from uuid import UUID
