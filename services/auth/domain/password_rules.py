@@ -43,9 +43,7 @@ class PasswordRules:
         if _bare(password) in {bare for name in (*PLATFORM_NAMES, *own) for bare in _bare_forms(name)}:
             return "must not be your name, your address or the platform's, with or without digits around it"
         if self.known.holds(password):
-            return (
-                "is one of the passwords that are tried first, because many use it or it was stolen somewhere; choose another"
-            )
+            return "is one of those that are tried first, because many use it or it was stolen somewhere; choose another"
         return None
 
     def require(self, password: str, pointer: str, own: Iterable[str] = ()) -> None:

@@ -1,11 +1,13 @@
 """Auth under test: a cheap bcrypt, a person's steps as short functions, and a clock that tests may move."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
@@ -14,7 +16,9 @@ from libs.common import clock
 from libs.common.auth import revocations
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import KeySource, PublishedKeys
+from libs.common.config import load
 from libs.common.events import Envelope
+from libs.common.http.health import Health
 from libs.common.testing import Harness, service_harness
 from services.auth.app import service
 
@@ -25,6 +29,7 @@ SETTINGS = {
     "BCRYPT_ROUNDS": "4",
     "PASSWORD_THREADS": "4",
     "PASSWORD_QUEUE": "60",
+    "CLIENT_LIMIT_FACTOR": "1",
 }
 
 bare_harness = service_harness(service, SETTINGS)
@@ -37,6 +42,16 @@ def harness(bare_harness: Harness) -> Harness:
     assert isinstance(keys, PublishedKeys)
     keys.refresh(force=True)
     return bare_harness
+
+
+@contextmanager
+def replica(harness: Harness, **environ: str) -> Iterator[Flask]:
+    """Another web process of the service, which shares nothing with the first but what stands outside of both."""
+    assembled = service.assemble(load(service.settings, {**harness.environ, **environ}), "web", harness.keys)
+    try:
+        yield assembled.application(Health(assembled.checks()))
+    finally:
+        assembled.database.dispose()
 
 
 @dataclass
