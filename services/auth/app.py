@@ -6,23 +6,38 @@ from libs.common.auth.tokens import KeySource, PublishedKeys
 from libs.common.db import Database
 from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
+from services.auth.adapters.client_limits import CountedClients, RedisWindows
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.factor_commands import factors_command
 from services.auth.adapters.keys import SigningKeys
+from services.auth.adapters.known_passwords import ListedPasswords
 from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
-from services.auth.domain.accounts import Links
+from services.auth.domain.accounts import Dormancy, Links
 from services.auth.domain.factors import Required
 from services.auth.domain.keys import SigningPeriod
+from services.auth.domain.limits import ClientLimits
 from services.auth.domain.passkeys import RelyingParty
+from services.auth.domain.password_rules import PasswordRules
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, factors, passkeys, platform, second_factor, sessions
+from services.auth.routes import (
+    accounts,
+    credentials,
+    email_changes,
+    factors,
+    lockout,
+    passkeys,
+    platform,
+    second_factor,
+    sessions,
+)
 from services.auth.settings import Settings
+from services.auth.use_cases.keeping import Keeping
 from services.auth.use_cases.second_factor import Means
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
@@ -32,23 +47,30 @@ OWN_KEYS_INTERVAL_SECONDS = 0.05
 def build(settings: Settings, database: Database) -> Resources:
     """Make what routes and jobs ask for."""
     secret = MasterSecret(settings.auth_secret.get_secret_value())
+    hasher = BcryptHasher(
+        secret,
+        settings.bcrypt_rounds,
+        threads=settings.password_threads,
+        queue=settings.password_queue,
+        wait_seconds=settings.password_wait_seconds,
+    )
+    rules = PasswordRules(settings.password_minimum, ListedPasswords())
+    shared = RedisWindows(settings.redis_url.get_secret_value()) if settings.redis_url else None
     required = Required(of_administrators=settings.lumiere_env == "production")
     keys = SigningKeys(database, secret, required, issuer=settings.lumiere_origin, audience=settings.audience)
     lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
     relying_party = WebRelyingParty(settings.lumiere_origin)
     return {
         MasterSecret: secret,
-        PasswordHasher: BcryptHasher(
-            secret,
-            settings.bcrypt_rounds,
-            threads=settings.password_threads,
-            queue=settings.password_queue,
-            wait_seconds=settings.password_wait_seconds,
-        ),
+        PasswordHasher: hasher,
+        PasswordRules: rules,
+        Keeping: Keeping(rules, hasher, secret),
         Required: required,
         Lifetimes: lifetimes,
         RelyingParty: relying_party,
-        Means: Means(secret, relying_party, lifetimes),
+        Means: Means(secret, relying_party, lifetimes, hasher),
+        ClientLimits: CountedClients(secret, settings.client_factor, shared),
+        Dormancy: Dormancy(timedelta(days=settings.dormant_days)),
         TokenIssuer: keys,
         KeySet: keys,
         KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
@@ -62,7 +84,7 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, second_factor, factors, passkeys, sessions, accounts, platform],
+    routes=[credentials, email_changes, second_factor, factors, passkeys, sessions, accounts, lockout, platform],
     jobs=[jobs],
     events=[events],
     resources=build,

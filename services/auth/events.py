@@ -40,6 +40,15 @@ class UserUpdated(Event, type="auth.user.updated", version=1, aggregate="user_id
     """The new language; null when it did not change."""
 
 
+class UserEmailChanged(Event, type="auth.user.email_changed", version=1, aggregate="user_id", since="0.2.0"):
+    """The account has another address: the owners of both confirmed it."""
+
+    user_id: UUID
+    """The user."""
+    email: Personal[str]
+    """The address from now on."""
+
+
 class UserRoleChanged(Event, type="auth.user.role_changed", version=1, aggregate="user_id"):
     """An administrator gave the account another role; its sessions ended with the old one."""
 

@@ -8,9 +8,11 @@ from services.auth.queries.accounts import (
     accounts_page,
     administrators,
     failures,
-    one_time_token_holds,
     other_administrators,
+    owner_of_token,
+    passwords_to_confirm,
 )
+from services.auth.queries.email_changes import owner_of_email_change
 from services.auth.queries.factors import (
     ceremony_waits,
     enrolled,
@@ -30,11 +32,11 @@ from services.auth.queries.platform import (
     verification_keys,
 )
 from services.auth.queries.sessions import (
-    device_is_new,
     own_session,
     revoked_sessions,
     revoked_subjects,
     sessions_page,
+    signed_in_elsewhere_only,
     spent_token,
 )
 
@@ -48,22 +50,24 @@ __all__ = [
     "active_key",
     "administrators",
     "ceremony_waits",
-    "device_is_new",
     "enrolled",
     "failures",
     "keys",
     "login_challenge_to_answer",
     "maintenance_decision",
     "next_key",
-    "one_time_token_holds",
     "other_administrators",
     "own_passkey",
     "own_session",
+    "owner_of_email_change",
+    "owner_of_token",
     "passkey_to_use",
     "passkeys",
+    "passwords_to_confirm",
     "revoked_sessions",
     "revoked_subjects",
     "sessions_page",
+    "signed_in_elsewhere_only",
     "signing_key_by_id",
     "spent_token",
     "totp",

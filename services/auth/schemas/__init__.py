@@ -2,12 +2,15 @@
 
 from services.auth.schemas.accounts import AccountsQuery, ChangeProfile, ChangeStanding, Profile
 from services.auth.schemas.credentials import (
+    ChangeEmail,
     ChangePassword,
+    EmailChange,
     Forgot,
     Login,
     OneTimeToken,
     Refresh,
     Register,
+    ResendVerification,
     Reset,
     SessionView,
     Taken,
@@ -32,11 +35,13 @@ from services.auth.schemas.platform import DecideMaintenance, Maintenance, Revoc
 
 __all__ = [
     "AccountsQuery",
+    "ChangeEmail",
     "ChangePassword",
     "ChangeProfile",
     "ChangeStanding",
     "CreationOptions",
     "DecideMaintenance",
+    "EmailChange",
     "Factors",
     "Forgot",
     "Login",
@@ -53,6 +58,7 @@ __all__ = [
     "RegisteredPasskey",
     "RenamePasskey",
     "RequestOptions",
+    "ResendVerification",
     "Reset",
     "RevocationList",
     "SecondFactor",

@@ -194,7 +194,8 @@ class TestSignIn:
         code, waiting = ada.code(), [ada.challenge() for _ in range(4)]
         with ThreadPoolExecutor(4) as pool:
             statuses = sorted(pool.map(lambda challenge: ada.complete(challenge, otp=code).status_code, waiting))
-        assert statuses == [200, 401, 401, 401]
+        assert statuses.count(200) == 1
+        assert set(statuses[1:]) <= {401, 429}
 
     def test_a_challenge_opens_one_session(self, ada: Guarded, time: Time) -> None:
         challenge = ada.challenge()
