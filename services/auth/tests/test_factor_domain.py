@@ -14,7 +14,7 @@ from services.auth.domain.secrets import MasterSecret
 
 SECRET = MasterSecret("Qm5x-2vR8tLk_Zy7wB4nC6dFhJpS9gUa")
 OTHER_SECRET = MasterSecret("another-2vR8tLk_Zy7wB4nC6dFhJpS9")
-RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # pragma: allowlist secret
 ADA = uuid4()
 
 

@@ -219,7 +219,7 @@ class TestSignIn:
 
     def test_a_new_password_makes_challenges_worthless(self, ada: Guarded) -> None:
         challenge = ada.challenge()
-        changed = {"current_password": PASSWORD, "new_password": "another good password"}
+        changed = {"current_password": PASSWORD, "new_password": "another good password"}  # pragma: allowlist secret
         assert ada.call("POST", "/auth/password/change", changed).status_code == 204
         assert problem(ada.complete(challenge, otp=ada.code())) == "sign-in-over"
 
