@@ -5,12 +5,13 @@ from libs.common.db import Database
 from libs.common.errors import Problem
 from libs.common.http import Cookie, Cookies, Html, Redirect, RequestInfo, Routes, Submitted
 from services.auth import schemas
-from services.auth.domain.accounts import Links
-from services.auth.domain.passwords import PasswordHasher
+from services.auth.domain.limits import ClientLimits
+from services.auth.routes.answers import caller
 from services.auth.routes.pages.cookies import MAILED_SECONDS, VERIFY_COOKIE
 from services.auth.routes.pages.rendering import Page, Visitor
 from services.auth.routes.pages.words import role_name
 from services.auth.use_cases import registration
+from services.auth.use_cases.keeping import Keeping
 
 routes = Routes("auth")
 
@@ -28,8 +29,8 @@ def register_form(
     query: schemas.PageParameters,
     request: RequestInfo,
     database: Database,
-    hasher: PasswordHasher,
-    links: Links,
+    keeping: Keeping,
+    limits: ClientLimits,
 ) -> Html | Redirect:
     """Open an account. What comes of it is told by mail alone."""
     visitor = Visitor.of(request, query.lang)
@@ -39,9 +40,11 @@ def register_form(
     new = form.value
     newcomer = registration.Registration(new.email, new.password.get_secret_value(), new.display_name, new.role, visitor.locale)
     try:
-        registration.register(database, newcomer, hasher, links)
+        limited = registration.register(database, newcomer, keeping, caller(request, limits))
     except Problem as problem:
         return _register(visitor).refused(visitor, problem, given)
+    if limited is not None:
+        return _register(visitor).refused(visitor, limited, given)
     return Redirect(visitor.link("/login", notice="registered"), 303)
 
 
