@@ -69,6 +69,7 @@ def test_a_page_runs_nothing_inline_and_refers_to_this_origin_alone(surfer: Surf
 def test_a_newcomer_signs_up_confirms_and_signs_in(surfer: Surfer, newcomer: Person) -> None:
     surfer.open("/register?lang=fr")
     surfer.submit("/register", email=newcomer.email, password=PASSWORD, display_name="Ada <b>", role="ARTIST")
+    newcomer.harness.run_job("open_accounts")
     assert surfer.path == "/login"
     assert NOTICES["registered"][0] in surfer.page.text
 
@@ -339,7 +340,7 @@ def test_a_forgotten_password_is_replaced_by_the_mailed_link(at_home: Surfer, pe
     at_home.submit("/forgot-password", email=person.email)
     assert at_home.path == "/dashboard"
     assert NOTICES["reset_sent"][1] in at_home.page.text
-    person.harness.run_job("mail_resets")
+    person.harness.run_job("mail_links")
     at_home.open(person.mails("RESET_PASSWORD")[-1]["link"])
     at_home.submit("/reset-password", password="short")
     assert at_home.page.status_code == 422
