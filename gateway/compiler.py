@@ -148,15 +148,6 @@ class Backend:
         return self.name.removesuffix(BULK_SUFFIX)
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
-    """Routes with free text below one literal prefix: they alone need regular expressions."""
-
-    number: int
-    prefix: str
-    routes: tuple[tuple[Manifest, Route], ...]
-
-
 def compile_configuration(
     manifests: Sequence[Manifest],
     door: Door,
@@ -177,11 +168,10 @@ def compile_configuration(
     if door.amqps and not ADDRESS.match(door.amqps.broker):
         raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
     backends = _backends(manifests, targets)
-    areas = _areas(routes)
-    shaped = [(manifest, route) for manifest, route in routes if paths.is_shaped(route)]
+    shaped, free = _by_look_up(routes)
     answers = Answers()
     files = {
-        "haproxy.cfg": _template(door, keys, backends, areas, tried, answers),
+        "haproxy.cfg": _template(door, keys, backends, tried, answers),
         MAP: _lines(answers.lines()),
         POLICY_FILE: written(manifests),
         **{f"assets/{name}": static(name) for name in (STYLESHEET, ICON)},
@@ -189,7 +179,10 @@ def compile_configuration(
             f"{route.method}:{paths.shape(route)} {_policy(manifest, route)}" for manifest, route in shaped
         ),
         "maps/methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(shaped, paths.shape, routes)),
-        "maps/areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
+        "maps/patterns.map": _lines(
+            f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in free
+        ),
+        "maps/pattern_methods.map": _lines(f"{path} {allowed}" for path, allowed in _methods(free, paths.expression, routes)),
         "maps/subject_limits.map": _limit_lines(door.profile, "subject"),
         "maps/address_limits.map": _limit_lines(door.profile, "address"),
         "maps/subject_at_once.map": _limit_lines(door.profile, "subject_at_once"),
@@ -209,24 +202,23 @@ def compile_configuration(
     }
     if tried is not None:
         files |= _candidate_files(*tried)
-    for area in areas:
-        files[f"maps/area_{area.number}.map"] = _lines(
-            f"^{route.method}:{paths.expression(route)[1:]} {_policy(manifest, route)}" for manifest, route in area.routes
-        )
-        files[f"maps/area_{area.number}_methods.map"] = _lines(
-            f"{path} {allowed}" for path, allowed in _methods(area.routes, paths.expression, routes)
-        )
     return dict(sorted(files.items()))
 
 
-def _candidate(manifests: Sequence[Manifest]) -> tuple[Routes, tuple[Area, ...]]:
-    """The shaped routes of a candidate, and its areas. Routes for schedulers are left out: no role decides there."""
+def _by_look_up(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Routes, Routes]:
+    """Those that are looked up by their shape, and those with free text, which take an expression each."""
+    listed = list(routes)
+    return [pair for pair in listed if paths.is_shaped(pair[1])], [pair for pair in listed if not paths.is_shaped(pair[1])]
+
+
+def _candidate(manifests: Sequence[Manifest]) -> tuple[Routes, Routes]:
+    """A candidate's routes by how they are looked up. Routes for schedulers are left out: no role decides there."""
     rules.refuse(manifests)
     tried = [(each, route) for each in manifests for route in each.routes if route.exposed and route.allow is not Access.CRON]
-    return [pair for pair in tried if paths.is_shaped(pair[1])], _areas(tried)
+    return _by_look_up(tried)
 
 
-def _candidate_files(shaped: Routes, areas: Sequence[Area]) -> dict[str, bytes]:
+def _candidate_files(shaped: Routes, free: Routes) -> dict[str, bytes]:
     """Who may and how long a body may be, by route: `access|body limit`."""
 
     def value(route: Route) -> str:
@@ -234,13 +226,9 @@ def _candidate_files(shaped: Routes, areas: Sequence[Area]) -> dict[str, bytes]:
 
     return {
         "maps/candidate_routes.map": _lines(f"{route.method}:{paths.shape(route)} {value(route)}" for _, route in shaped),
-        "maps/candidate_areas.map": _lines(f"{area.prefix} {area.number}" for area in areas),
-        **{
-            f"maps/candidate_area_{area.number}.map": _lines(
-                f"^{route.method}:{paths.expression(route)[1:]} {value(route)}" for _, route in area.routes
-            )
-            for area in areas
-        },
+        "maps/candidate_patterns.map": _lines(
+            f"^{route.method}:{paths.expression(route)[1:]} {value(route)}" for _, route in free
+        ),
     }
 
 
@@ -248,8 +236,7 @@ def _template(
     door: Door,
     keys: Sequence[VerificationKey],
     backends: Sequence[Backend],
-    areas: Sequence[Area],
-    tried: tuple[Routes, tuple[Area, ...]] | None,
+    tried: tuple[Routes, Routes] | None,
     answers: Answers,
 ) -> bytes:
     environment = Environment(
@@ -265,7 +252,6 @@ def _template(
         door=door,
         keys=keys,
         backends=backends,
-        areas=areas,
         errors=ERRORS,
         cron=door.cron,
         cron_header=CRON_HEADER,
@@ -298,7 +284,7 @@ def _template(
         spare=SPARE,
         measures_socket=MEASURES_SOCKET,
         formats=formats(candidate=tried is not None),
-        candidate_areas=None if tried is None else tried[1],
+        candidate=tried is not None,
         stream_timeout=STREAM_TIMEOUT_SECONDS,
         stream_class=Rate.STREAM,
         own_sites=" ".join(sorted(OWN_SITES)),
@@ -357,16 +343,6 @@ def _methods(routes: Routes, key: Callable[[Route], str], everywhere: Routes = (
             found.setdefault(key(route), set()).update({"GET", "HEAD"} if each.method == "GET" else {each.method})
     # Of expressions the first that fits counts: what is spelled out stands before what is open.
     return [(path, ", ".join(sorted(found[path]))) for path in sorted(found, key=lambda path: path.replace("[", "\x7f"))]
-
-
-def _areas(routes: Iterable[tuple[Manifest, Route]]) -> tuple[Area, ...]:
-    """Routes that need expressions, by literal prefix. A longer one inherits from the shorter: one look-up must suffice."""
-    free = [(manifest, route) for manifest, route in routes if not paths.is_shaped(route)]
-    prefixes = sorted({paths.prefix(route) for _, route in free})
-    return tuple(
-        Area(number, prefix, tuple(pair for pair in free if prefix.startswith(paths.prefix(pair[1]))))
-        for number, prefix in enumerate(prefixes)
-    )
 
 
 def _backends(manifests: Sequence[Manifest], targets: Targets) -> tuple[Backend, ...]:

@@ -21,6 +21,9 @@ LOCK_SECONDS = 2 * RELOAD_SECONDS
 """A process that hangs while it pushes or reloads keeps others from it for so long and no longer."""
 ANSWER_MAX = 64 * 1024 * 1024
 LINES_PER_COMMAND = 200
+POOLS = "-dMglobal,no-tag,no-poison"
+"""Memory that a thread does not keep stays with the process: by default it goes back to the system, with each request anew.
+The marks for whoever debugs HAProxy itself are left out (management guide, section 3)."""
 CONFIGURATION = "haproxy.cfg"
 
 
@@ -45,6 +48,7 @@ def command_line(folder: Folder) -> list[str]:
     return [
         executable(),
         "-W",
+        POOLS,
         "-S",
         "unix@../../run/master.sock,mode,600,level,admin",
         "-C",

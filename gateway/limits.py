@@ -17,7 +17,7 @@ DEVELOPMENT_ADDRESS_FACTOR = 100
 
 # -- what a request may be
 
-BODY_LIMIT_MAX = 64 * 1024
+BODY_LIMIT_MAX = 32 * 1024
 """Longest body in bytes that is held back until it is whole. The beginning of a longer one is, and the rest passes."""
 UNSTREAMED_BODY_MAX = 8 * 1024 * 1024
 """Longest body in bytes that a route may ask for without streaming it: its service holds it in memory whole."""

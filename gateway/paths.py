@@ -2,7 +2,7 @@
 
 A path whose parameters are UUIDs and integers has a *shape*: the same path with those segments replaced, `/tasks/{uuid}/claim`.
 Shapes are looked up exactly, in the same time however many routes there are. Only routes with free text need regular
-expressions, kept apart by their first literal segments.
+expressions.
 """
 
 import re
@@ -59,16 +59,6 @@ def shape(route: Route) -> str:
 def expression(route: Route) -> str:
     """An anchored regular expression for the whole path."""
     return "^/" + "/".join(re.escape(literal) if kind is None else PATTERNS[kind] for kind, literal in route.kinds) + "$"
-
-
-def prefix(route: Route) -> str:
-    """The literal beginning of a path, up to its first parameter or its last segment: every path of the route is longer."""
-    literals: list[str] = []
-    for kind, literal in route.kinds[:-1]:
-        if kind is not None:
-            break
-        literals.append(literal)
-    return "/" + "".join(f"{literal}/" for literal in literals)
 
 
 def overlap(left: Route, right: Route) -> bool:

@@ -84,7 +84,7 @@ def manifest(service: str, numbers: range) -> dict[str, Any]:
                 "operation": f"{service}.read_{number}",
                 "allow": [Role.ADMIN, Role.ARTIST],
                 "rate": "read",
-                "body_limit": 65_536,
+                "body_limit": 32_768,
                 "timeout": 15,
                 "source": "made for the benchmark",
             }

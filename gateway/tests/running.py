@@ -57,7 +57,7 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
         "operation": operation,
         "allow": allow,
         "rate": "read" if method == "GET" else "write",
-        "body_limit": 65_536,
+        "body_limit": 32_768,
         "timeout": 15,
         "stream": False,
         "page": False,

@@ -289,7 +289,7 @@ def test_keys_are_chosen_by_kid_with_a_literal_algorithm(tmp_path: Path) -> None
 
     assert [key.key_id for key in keys] == ["a", "b"]
     assert len(rules) == 2
-    assert all('jwt_verify("ES256","keys/' in rule and "{ var(txn.algorithm) -m str ES256 }" in rule for rule in rules)
+    assert all('jwt_verify("ES256","keys/' in rule and "{ var(req.algorithm) -m str ES256 }" in rule for rule in rules)
     assert files["maps/keys.map"] == b"a ES256\nb ES256\n"
     assert b"PRIVATE" not in b"".join(files.values())
 

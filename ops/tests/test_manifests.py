@@ -52,5 +52,5 @@ def test_a_policy_that_cannot_be_compiled_is_named_by_file_and_line(copy: Path) 
 def test_the_role_table_names_every_route_with_its_limits(copy: Path) -> None:
     table = (copy / "docs" / "roles.md").read_text(encoding="utf-8")
 
-    assert "| POST | `/api/v1/auth/login` | public | credentials | 65536 | 15 |" in table
+    assert "| POST | `/api/v1/auth/login` | public | credentials | 32768 | 15 |" in table
     assert "| GET | `/health` | ADMIN |" in table

@@ -21,7 +21,7 @@ from libs.common.errors import Problem
 from libs.common.http.forms import FORM
 
 API_PREFIX = "/api/v1"
-BODY_LIMIT_DEFAULT = 65_536
+BODY_LIMIT_DEFAULT = 32_768
 TIMEOUT_SECONDS_DEFAULT = 15
 JSON = "application/json"
 

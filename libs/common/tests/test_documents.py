@@ -23,7 +23,7 @@ def test_the_openapi_document_is_valid_and_says_who_may_call_what() -> None:
     assert {name: value for name, value in create.items() if name.startswith("x-")} == {
         "x-roles": ["ADMIN", "ARTIST"],
         "x-rate-class": "write",
-        "x-body-limit": 65_536,
+        "x-body-limit": 32_768,
         "x-timeout": 15,
         "x-idempotency": "accepted",
     }
