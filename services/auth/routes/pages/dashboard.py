@@ -1,13 +1,12 @@
 """The doors of one's own page: who one is, what one may do, and where one is signed in."""
 
 from typing import Any
-
 from sqlalchemy import Row
 
-from libs.common import clock
 from libs.common.auth.policy import SIGNED_IN, Role, Subject
 from libs.common.db import Database, Reader
 from libs.common.errors import Problem
+from libs.common import clock
 from libs.common.http import Html, Redirect, RequestInfo, Routes, Submitted
 from services.auth import queries, schemas
 from services.auth.domain.sessions import EndReason

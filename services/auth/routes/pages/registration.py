@@ -37,7 +37,9 @@ def register_form(
     if form.value is None:
         return REGISTER.with_faults(visitor, form.faults, given)
     new = form.value
-    newcomer = registration.Registration(new.email, new.password.get_secret_value(), new.display_name, new.role, visitor.locale)
+    newcomer = registration.Registration(
+        new.email, new.password.get_secret_value(), new.display_name, new.role, visitor.locale
+    )
     try:
         registration.register(database, newcomer, hasher, links)
     except Problem as problem:
