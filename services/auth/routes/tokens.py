@@ -41,7 +41,8 @@ EXCHANGE_EXAMPLE = (
 @routes.post(
     TOKEN,
     allow=PUBLIC,
-    rate=Rate.CREDENTIALS,
+    # Behind one address may be the server of a client with many people; nothing that is asked for here can be guessed.
+    rate=Rate.WRITE,
     root=True,
     consumes=(FORM,),
     body_example=EXCHANGE_EXAMPLE,

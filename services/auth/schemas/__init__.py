@@ -40,10 +40,12 @@ from services.auth.schemas.oauth import (
     SignOutQuery,
 )
 from services.auth.schemas.platform import DecideMaintenance, Maintenance, RevocationList
+from services.auth.schemas.questions import AuthorizationView, Decided, Decision, DeviceView, LedOn
 
 __all__ = [
     "AccountsQuery",
     "AuthorizationQuery",
+    "AuthorizationView",
     "ChangeClient",
     "ChangePassword",
     "ChangeProfile",
@@ -52,8 +54,12 @@ __all__ = [
     "ConsentView",
     "CreationOptions",
     "DecideMaintenance",
+    "Decided",
+    "Decision",
+    "DeviceView",
     "Factors",
     "Forgot",
+    "LedOn",
     "Login",
     "Maintenance",
     "NewClient",
