@@ -40,10 +40,12 @@ from services.auth.schemas.oauth import (
     SignOutQuery,
 )
 from services.auth.schemas.platform import DecideMaintenance, Maintenance, RevocationList
+from services.auth.schemas.protocol import AuthorizationForm, DeviceForm, PresentedForm, SignOutForm, TokenForm
 from services.auth.schemas.questions import AuthorizationView, Decided, Decision, DeviceView, LedOn
 
 __all__ = [
     "AccountsQuery",
+    "AuthorizationForm",
     "AuthorizationQuery",
     "AuthorizationView",
     "ChangeClient",
@@ -56,6 +58,7 @@ __all__ = [
     "DecideMaintenance",
     "Decided",
     "Decision",
+    "DeviceForm",
     "DeviceView",
     "Factors",
     "Forgot",
@@ -69,6 +72,7 @@ __all__ = [
     "OneTimeToken",
     "Passkey",
     "PasskeySignIn",
+    "PresentedForm",
     "Profile",
     "RecoveryCodes",
     "Refresh",
@@ -82,9 +86,11 @@ __all__ = [
     "SecondFactor",
     "SecretGiven",
     "SessionView",
+    "SignOutForm",
     "SignOutQuery",
     "StepUp",
     "Taken",
+    "TokenForm",
     "Tokens",
     "TotpSecret",
 ]
