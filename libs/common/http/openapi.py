@@ -50,7 +50,7 @@ _PROBLEM = {
         )
     ],
 }
-_PROBLEM_RESPONSE = {
+_PROBLEM_RESPONSE: dict[str, Any] = {
     "description": "A problem",
     "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
@@ -213,7 +213,7 @@ def _refusal(route: Route, status: int) -> dict[str, Any]:
     own = {each.media_type: _illustrated(each) for each in route.produces if status in each.statuses}
     if not own:
         return _PROBLEM_ANSWER
-    return {"description": "A refusal", "content": {**deepcopy(_PROBLEM_RESPONSE["content"]), **own}}  # type: ignore[dict-item]
+    return {"description": "A refusal", "content": {**deepcopy(_PROBLEM_RESPONSE["content"]), **own}}
 
 
 def _refusals(route: Route, signature: Signature) -> list[int]:
