@@ -298,8 +298,10 @@ def _is_bulk(route: Route) -> bool:
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits,
-    step-up, scope."""
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up.
+
+    The last three are how long ago a step-up may be, which scope does, and how sure a step-up must be.
+    """
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
@@ -311,6 +313,8 @@ def _policy(manifest: Manifest, route: Route) -> str:
         "maintenance": route.during_maintenance,
         "step_up": route.step_up is not None,
         "machines": route.machines,
+        "assured": route.step_up_acr is not None,
+        "enrolment": route.enrolment,
     }
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
@@ -323,6 +327,7 @@ def _policy(manifest: Manifest, route: Route) -> str:
         "+".join(traits),
         route.step_up or 0,
         route.scope or "",
+        route.step_up_acr or "",
     )
     return "|".join(map(str, fields))
 

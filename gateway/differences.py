@@ -94,7 +94,9 @@ def _compared(left: Route, right: Route) -> Iterator[tuple[str, bool]]:
         if old != new:
             yield (
                 f"{name.replace('_', ' ')} {_shown(old)} → {_shown(new)}",
-                name in {"stream", "during_maintenance", "machines"} and bool(new),
+                bool(old)
+                if name == "step_up_acr"
+                else name in {"stream", "during_maintenance", "machines", "enrolment", "cookies"} and bool(new),
             )
 
 

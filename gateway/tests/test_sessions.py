@@ -253,12 +253,12 @@ def test_a_page_whose_session_is_over_leads_to_the_sign_in_and_everything_else_s
     }[fault]
     shared.gateway.revoke(SessionRevoked(user_id=new_id(), session_id=session, expires_at=clock.now()))
 
-    answer = client.get("/dashboard?tab=1", headers={**HTML, **cookie(over)})
+    answer = client.get("/profile?tab=1", headers={**HTML, **cookie(over)})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login?callbackUrl=%2Fdashboard%3Ftab%3D1")
-    assert client.get("/dashboard", headers=cookie(over)).status_code == 401
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?callbackUrl=%2Fprofile%3Ftab%3D1")
+    assert client.get("/profile", headers=cookie(over)).status_code == 401
     assert client.get("/api/v1/mine", headers={**HTML, **cookie(over)}).status_code == 401
-    assert client.get("/dashboard", headers={**HTML, "Authorization": f"Bearer {over}"}).status_code == 401
+    assert client.get("/profile", headers={**HTML, "Authorization": f"Bearer {over}"}).status_code == 401
 
 
 def test_the_log_says_why_and_holds_no_session(client: httpx.Client, shared: RunningGateway) -> None:

@@ -19,8 +19,8 @@ ORIGIN = "https://platform.example"
 OFFER = {
     "device_code": "d",
     "user_code": "BDFG-HJKL",
-    "verification_uri": f"{ORIGIN}/oauth/device",
-    "verification_uri_complete": f"{ORIGIN}/oauth/device?user_code=BDFG-HJKL",
+    "verification_uri": f"{ORIGIN}/device",
+    "verification_uri_complete": f"{ORIGIN}/device?user_code=BDFG-HJKL",
     "expires_in": 600,
     "interval": 5,
 }

@@ -8,6 +8,7 @@ from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
+from services.auth.adapters.openid import HttpOpenIdProviders
 from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.replays import KernelReplays
@@ -15,6 +16,7 @@ from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Links
 from services.auth.domain.authorization import Provider
 from services.auth.domain.factors import Required
+from services.auth.domain.federation import OpenIdProviders
 from services.auth.domain.id_tokens import SignInTeller
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.passkeys import RelyingParty
@@ -24,19 +26,28 @@ from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
 from services.auth.routes import (
+    access_tokens,
     accounts,
     authorization,
     clients,
     credentials,
     discovery,
+    factors,
+    federation,
+    history,
+    pages,
+    passkeys,
     platform,
+    proposals,
     questions,
     second_factor,
     sessions,
     tokens,
 )
+from services.auth.routes.pages.cookies import Keeper
 from services.auth.settings import Settings
 from services.auth.use_cases.desk import Desk
+from services.auth.use_cases.federation import FederationMeans
 from services.auth.use_cases.second_factor import Means
 from services.auth.use_cases.token_status import Reader
 
@@ -52,6 +63,8 @@ def build(settings: Settings, database: Database) -> Resources:
     lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
     published = PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS)
     relying_party = WebRelyingParty(settings.lumiere_origin)
+    described = [each.described(settings.lumiere_origin) for each in settings.oidc_providers]
+    providers = HttpOpenIdProviders(described, plain_http=not settings.production)
     return {
         MasterSecret: secret,
         PasswordHasher: BcryptHasher(
@@ -66,11 +79,14 @@ def build(settings: Settings, database: Database) -> Resources:
         RelyingParty: relying_party,
         Means: Means(secret, relying_party, lifetimes),
         TokenIssuer: keys,
+        Keeper: Keeper(keys, lifetimes, providers),
         KeySet: keys,
         KeySource: published,
         RevocationSource: OwnRevocations(database),
         SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
+        OpenIdProviders: providers,
+        FederationMeans: FederationMeans(database, providers, lifetimes),
         Provider: Provider(settings.lumiere_origin),
         Desk: Desk(
             database=database,
@@ -89,7 +105,25 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, second_factor, sessions, accounts, platform, discovery, authorization, questions, tokens, clients],
+    routes=[
+        credentials,
+        second_factor,
+        sessions,
+        accounts,
+        access_tokens,
+        federation,
+        history,
+        proposals,
+        platform,
+        factors,
+        passkeys,
+        discovery,
+        authorization,
+        questions,
+        tokens,
+        clients,
+        *pages.DOORS,
+    ],
     jobs=[jobs],
     events=[events],
     resources=build,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from libs.common.errors import CHALLENGES, Forbidden
+from libs.common.errors import CHALLENGES, Forbidden, Unauthenticated
 
 STEP_UP_SECONDS_MAX = 24 * 3_600
 """The longest step-up: a sign-in of yesterday is recent for nothing."""
@@ -56,6 +56,15 @@ class Scope(StrEnum):
     PAYMENTS_READ = "payments:read"
     NOTIFICATIONS_READ = "notifications:read"
     NOTIFICATIONS_WRITE = "notifications:write"
+
+
+class Assurance(StrEnum):
+    """How surely a caller was recognised, as challenges ask for it (RFC 9470, `acr_values`).
+
+    Each is named like the authentication method (RFC 8176) that a token then lists in `amr`.
+    """
+
+    SECOND_FACTOR = "mfa"
 
 
 class Rate(StrEnum):
@@ -134,6 +143,29 @@ def refuse_scope(scope: Scope | None, subject: Subject, *, machines: bool) -> st
     if subject.machine and not machines:
         return "This is for people, and for clients that act for one."
     return None
+
+
+class RoleWithheld(Forbidden):
+    """The caller's role counts once a second factor was shown: until then they may set one up and nothing else."""
+
+
+class StepUpRequired(Unauthenticated):
+    """The sign-in is too old for this act, or was not sure enough (RFC 9470)."""
+
+    def __init__(self, max_age: int, scheme: str = "Bearer", acr: Assurance | None = None) -> None:
+        wanted = {"max_age": str(max_age), **({"acr_values": str(acr)} if acr else {})}
+        super().__init__(
+            f"This needs a recent sign-in{' with a second factor' if acr else ''}: authenticate again, then repeat it.",
+            code="insufficient_user_authentication",
+            scheme=scheme,
+            max_age=max_age,
+            **({"acr_values": str(acr)} if acr else {}),
+        )
+        self._wanted = wanted
+
+    def challenge(self) -> str:
+        """With the seconds since the last authentication that are permitted, and how sure it must be (RFC 9470 section 3)."""
+        return "".join((super().challenge(), *(f', {name}="{value}"' for name, value in self._wanted.items())))
 
 
 @dataclass(frozen=True, slots=True)

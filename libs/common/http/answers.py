@@ -82,7 +82,7 @@ def _tagged(route: Route, answer: Tagged[Any], request: Request) -> Response:
 def refusal_page(problem: Problem, request: Request, request_id: str) -> Response:
     """The page that tells a person of a problem, in their language, with the problem's own status and headers."""
     language = preferred(request.accept_languages, request.args.get("lang"))
-    text = error_page(problem.status, language, request.path, request_id)
+    text = error_page(problem.status, language, request.path, request_id, problem.detail)
     response = _page(Html(text, language, problem.status, PAGE_POLICY))
     response.headers.update(problem.headers())
     return response

@@ -25,7 +25,7 @@ from libs.common.auth.tokens import Admission, TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.errors import NOTHING_HERE, InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
 from libs.common.http.answers import problem_response, refusal_page, render
-from libs.common.http.authentication import authenticate, credentials, require_recent, require_scope
+from libs.common.http.authentication import authenticate, credentials, require_recent, require_role, require_scope
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
 from libs.common.http.idempotency import attempt_of, once
@@ -204,13 +204,13 @@ def _on_http_exception(error: HTTPException) -> Response:
 def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[str, str]) -> Response:
     if route.rate is Rate.STREAM:
         require_own_origin(request, runtime.verifier.issuer)
-    if route.page and route.method not in SAFE_METHODS:
-        require_own_page(request, runtime.verifier.issuer)
     subject = authenticate(runtime, route, request, wanted=signature.wants(Subject) is not None)
     if subject:
-        route.allow.require(subject)
+        require_role(route, subject)
         require_scope(route, subject, request)
         require_recent(route, subject, request)
+    if route.page and route.method not in SAFE_METHODS:
+        require_own_page(request, runtime.verifier.issuer)
     with context.bound(**_actor(route, subject)):
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):

@@ -43,6 +43,8 @@ def _entry(route: Route) -> dict[str, Any]:
         "step_up": route.step_up,
         "scope": None if route.scope is None else str(route.scope),
         "machines": route.machines,
+        "step_up_acr": route.step_up_acr and str(route.step_up_acr),
+        "enrolment": route.enrolment,
         "during_maintenance": route.during_maintenance,
         "concealed": route.concealed or route.allow.access is Access.CRON,
         "idempotency": str(route.idempotency),

@@ -144,6 +144,10 @@ def _policy(route: Route) -> dict[str, Any]:
         policy["x-step-up"] = route.step_up
     if route.scope is not None:
         policy["x-scope"] = str(route.scope)
+    if route.step_up_acr is not None:
+        policy["x-step-up-acr"] = str(route.step_up_acr)
+    if route.enrolment:
+        policy["x-enrolment"] = True
     if route.during_maintenance:
         policy["x-during-maintenance"] = True
     return policy

@@ -10,6 +10,7 @@ from libs.common.auth.policy import (
     STEP_UP_SECONDS_MAX,
     Access,
     Allow,
+    Assurance,
     Idempotency,
     Rate,
     Role,
@@ -67,6 +68,8 @@ class Route:
     step_up: int | None = None  # seconds since the last authentication, at most
     scope: Scope | None = None  # what a token of another client must be given for; None: no such token may
     machines: bool = False  # with the scope, also clients that speak for themselves
+    step_up_acr: Assurance | None = None  # and how surely the person was recognised then
+    enrolment: bool = False  # also for a person whose role is withheld until they have a second factor
     during_maintenance: bool = False  # answered also while the platform is being maintained
     concealed: bool = False  # not there unless the service provides every resource of the handler
     refuses: tuple[type[Problem], ...] = ()  # what it raises that does not follow from the rest, for the document
@@ -101,6 +104,8 @@ class Options:
     step_up: int | None = None
     scope: Scope | None = None
     machines: bool = False
+    step_up_acr: Assurance | None = None
+    enrolment: bool = False
     during_maintenance: bool | None = None
     concealed: bool = False
     refuses: tuple[type[Problem], ...] = ()
@@ -151,8 +156,7 @@ class Routes:
                 permitted = allow_of(allow)
             except TypeError as error:
                 raise UndeclaredPolicy(f"{place_of(handler)}: {method} {path}: {error}") from None
-            if options.step_up is not None:
-                _check_step_up(permitted, options.step_up, place_of(handler))
+            _check_step_up(permitted, options, place_of(handler))
             _check_scope(permitted, options, place_of(handler))
             if not inspect.getdoc(handler):
                 raise TypeError(
@@ -179,10 +183,16 @@ class Routes:
         return declare
 
 
-def _check_step_up(allow: Allow, seconds: int, place: str) -> None:
+def _check_step_up(allow: Allow, options: Options, place: str) -> None:
+    if options.enrolment and allow.access is not Access.SIGNED_IN:
+        raise UndeclaredPolicy(f"{place}: enrolment is for routes that anybody who is signed in may call.")
+    if options.step_up is None:
+        if options.step_up_acr is not None:
+            raise UndeclaredPolicy(f"{place}: step_up_acr comes with step_up: say within how many seconds.")
+        return
     if allow.access not in {None, Access.SIGNED_IN}:
         raise UndeclaredPolicy(f"{place}: step_up is for routes that a person signs in for: here nobody has to.")
-    if not 1 <= seconds <= STEP_UP_SECONDS_MAX:
+    if not 1 <= options.step_up <= STEP_UP_SECONDS_MAX:
         raise UndeclaredPolicy(f"{place}: step_up is 1 to {STEP_UP_SECONDS_MAX} seconds since the last authentication.")
 
 

@@ -57,11 +57,11 @@ def environment(package: str | None = None) -> Environment:
     return made
 
 
-def error_page(status: int, language: str, path: str, request_id: str) -> str:
-    """What a person is told of a refusal."""
+def error_page(status: int, language: str, path: str, request_id: str, detail: str = "") -> str:
+    """What a person is told of a refusal; `detail` is what programs are told, in English."""
     told = of_status(status, language)
     template = environment().get_template("error.html")
-    return template.render(language=language, words=told, status=status, path=path, request_id=request_id)
+    return template.render(language=language, words=told, status=status, path=path, request_id=request_id, detail=detail)
 
 
 def wants_page(accepted: str) -> bool:

@@ -12,7 +12,19 @@ from sqlalchemy import Column, Integer, Table, Text, bindparam, insert, select, 
 from sqlalchemy.engine import make_url
 
 from libs.common.audit import Auditor
-from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Rate, Revocations, Role, Scope, Subject, TokenVerifier
+from libs.common.auth import (
+    PUBLIC,
+    SERVICE,
+    SIGNED_IN,
+    Assurance,
+    Idempotency,
+    Rate,
+    Revocations,
+    Role,
+    Scope,
+    Subject,
+    TokenVerifier,
+)
 from libs.common.auth.browser import COOKIE_PREFIX
 from libs.common.config import process_environment
 from libs.common.db import APPEND_ONLY, Database, Reader, Transaction, id_column, kernel_tables, new_metadata, provision
@@ -227,6 +239,20 @@ def scoped(subject: Subject) -> NoteView:
 def catalogue(subject: Subject) -> NoteView:
     """For clients that speak for themselves too."""
     return NoteView(id=subject.id, body="catalogue", version=1)
+
+
+@routes.delete("/fresh", allow=SIGNED_IN, step_up=300, step_up_acr=Assurance.SECOND_FACTOR)
+def fresh_with_a_second_factor(tx: Transaction) -> NoContent:
+    """Needs a recent sign-in with a second factor."""
+    tx.execute(text("SELECT 1"))
+    return NoContent()
+
+
+@routes.post("/enrolment", allow=SIGNED_IN, enrolment=True)
+def enrol(tx: Transaction) -> NoContent:
+    """Open also to whose role is withheld."""
+    tx.execute(text("SELECT 1"))
+    return NoContent()
 
 
 @dataclass

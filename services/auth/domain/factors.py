@@ -11,6 +11,8 @@ from libs.common.errors import Conflict, Forbidden, NotFound, Unauthenticated
 
 CHALLENGE_LIFE = timedelta(minutes=5)
 """How long somebody who gave the right password may look for the second factor."""
+UNCONFIRMED_LIFE = timedelta(days=1)
+"""An authenticator app that was never confirmed is forgotten after this."""
 RECOVERY_CODES = 10
 MFA_REQUIRED = "mfa_required"
 """The code that clients read in a refusal that asks for the second factor."""
@@ -53,6 +55,14 @@ class SignInOver(Unauthenticated):
 
 class WrongSecondFactor(Unauthenticated):
     """The code or passkey does not complete this sign-in; which part of it is wrong is not told."""
+
+
+class WrongCode(Forbidden):
+    """The code does not confirm the authenticator app."""
+
+
+class ForeignSession(Forbidden):
+    """The session belongs to another client, which sends its user to the authorization endpoint instead."""
 
 
 class StepUpRefused(Forbidden):

@@ -1,12 +1,11 @@
 """Second factors, and the ceremonies that wait for one."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, LargeBinary, Table, Text
 
 from libs.common.db import id_column, timestamp
 from services.auth.domain.passkeys import LABEL_MAXIMUM, Ceremony
 from services.auth.models.accounts import user_account
 from services.auth.models.metadata import metadata, one_of
-from services.auth.models.sessions import session
 
 login_challenge = Table(
     "login_challenge",
@@ -70,9 +69,8 @@ passkey_ceremony = Table(
     Column("challenge_hash", LargeBinary, nullable=False, unique=True),
     Column("purpose", Text, nullable=False),
     # Who registers, and in which session; nobody is known where somebody signs in.
-    Column("session_id", ForeignKey(session.c.id, ondelete="CASCADE")),
+    id_column("session_id", primary_key=False, nullable=True),
     timestamp("expires_at", index=True),
     one_of("purpose", Ceremony),
     CheckConstraint("(session_id IS NULL) = (purpose = 'AUTHENTICATE')", name="registered_in_a_session"),
-    Index(None, "session_id"),
 )

@@ -1,5 +1,6 @@
 """Every question that auth asks its tables."""
 
+from services.auth.queries.access_tokens import access_token_count, access_tokens, revoked_access_tokens
 from services.auth.queries.accounts import (
     account,
     account_by_address,
@@ -20,6 +21,8 @@ from services.auth.queries.factors import (
     passkeys,
     totp,
 )
+from services.auth.queries.federation import identities, identity, ways_in
+from services.auth.queries.history import history
 from services.auth.queries.oauth import (
     as_client,
     client,
@@ -49,10 +52,20 @@ from services.auth.queries.platform import (
     signing_key_by_id,
     verification_keys,
 )
-from services.auth.queries.sessions import revoked_sessions, revoked_subjects, sessions_page, spent_token
+from services.auth.queries.proposals import pending_proposal, proposal, proposals_page
+from services.auth.queries.sessions import (
+    device_is_new,
+    own_session,
+    revoked_sessions,
+    revoked_subjects,
+    sessions_page,
+    spent_token,
+)
 
 __all__ = [
     "NeverMaintained",
+    "access_token_count",
+    "access_tokens",
     "account",
     "account_by_address",
     "account_to_change",
@@ -70,8 +83,12 @@ __all__ = [
     "consented_scope",
     "consents_page",
     "device_by_code",
+    "device_is_new",
     "enrolled",
     "failures",
+    "history",
+    "identities",
+    "identity",
     "keys",
     "living_session",
     "login_challenge_to_answer",
@@ -81,8 +98,13 @@ __all__ = [
     "open_request",
     "other_administrators",
     "own_passkey",
+    "own_session",
     "passkey_to_use",
     "passkeys",
+    "pending_proposal",
+    "proposal",
+    "proposals_page",
+    "revoked_access_tokens",
     "revoked_client_tokens",
     "revoked_clients",
     "revoked_sessions",
@@ -97,4 +119,5 @@ __all__ = [
     "totp",
     "verification_keys",
     "waiting_device",
+    "ways_in",
 ]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from authlib.oauth2.rfc6749 import OAuth2Error
 
-from libs.common.auth.browser import COOKIE_PREFIX
+from libs.common.auth.browser import RENEWAL_COOKIE
 from libs.common.auth.policy import PUBLIC, Rate, Subject
 from libs.common.db import Transaction
 from libs.common.http import Cookies, RawBody, Redirect, Routes
@@ -19,7 +19,6 @@ from services.auth.use_cases import authorization, sign_out
 routes = Routes("auth")
 
 AUTHORIZE = "/oauth/authorize"
-RENEWAL_COOKIE = f"{COOKIE_PREFIX}refresh"
 
 
 @routes.get(AUTHORIZE, allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True)

@@ -28,8 +28,8 @@ TOKEN = "/oauth/token"  # noqa: S105  a path
 DEVICE = "/oauth/device_authorization"
 EXAMPLES = {
     "token": '{"access_token": "eyJ…", "token_type": "Bearer", "expires_in": 900, "scope": "openid", "id_token": "eyJ…"}',
-    "device": '{"device_code": "kS3bGqk0cYzv0Jj6", "user_code": "BDFG-HJKL", "verification_uri": "https://lumiere.film/oauth/device",'
-    ' "verification_uri_complete": "https://lumiere.film/oauth/device?user_code=BDFG-HJKL", "expires_in": 600, "interval": 5}',
+    "device": '{"device_code": "kS3bGqk0cYzv0Jj6", "user_code": "BDFG-HJKL", "verification_uri": "https://lumiere.film/device",'
+    ' "verification_uri_complete": "https://lumiere.film/device?user_code=BDFG-HJKL", "expires_in": 600, "interval": 5}',
     "introspection": '{"active": true, "scope": "tasks:read", "client_id": "0195561c-7800-7000-8000-000000000000"}',
     "userinfo": '{"sub": "0195561c-7800-7000-8000-000000000000", "name": "Ada Lovelace", "locale": "en"}',
 }
@@ -71,7 +71,7 @@ def exchange(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
     rate=Rate.CREDENTIALS,
     root=True,
     consumes=(FORM,),
-    body_type=schemas.DeviceForm,
+    body_type=schemas.DeviceRequestForm,
     produces=(Produced(JSON, EXAMPLES["device"]), REFUSAL),
 )
 def ask_for_device(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
@@ -86,7 +86,7 @@ def ask_for_device(content: RawBody, request: RequestInfo, desk: Desk) -> Docume
                 offered = devices.offer(tx, client, asking.given.get("scope"), device_label(request.user_agent))
             except AskedWrongly as fault:
                 return refusal(OAuth2Error(fault.description, error=fault.code))
-        page = f"{desk.provider.issuer}/oauth/device"
+        page = f"{desk.provider.issuer}/device"
         return Answer(
             {
                 "device_code": offered.device_code,

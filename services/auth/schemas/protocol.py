@@ -32,7 +32,7 @@ class TokenForm(ClientForm):
     scope: Annotated[str, Field(examples=["openid"])] | None = None
 
 
-class DeviceForm(ClientForm):
+class DeviceRequestForm(ClientForm):
     """What a device asks for (RFC 8628 section 3.1)."""
 
     scope: Annotated[str, Field(examples=["openid"])]

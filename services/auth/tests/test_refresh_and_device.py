@@ -145,7 +145,7 @@ def poll(device: App, offered: dict[str, Any]) -> Any:
 
 def test_a_person_lets_a_device_in_by_typing_its_code(device: App, person: Person, harness: Harness, time: Time) -> None:
     offered = begun(device)
-    assert offered["verification_uri_complete"] == f"{ORIGIN}/oauth/device?user_code={offered['user_code']}"
+    assert offered["verification_uri_complete"] == f"{ORIGIN}/device?user_code={offered['user_code']}"
     assert (offered["interval"], offered["expires_in"]) == (5, 600)
     assert error_of(poll(device, offered)) == (400, "authorization_pending")
     token = person.signed_in()["access_token"]

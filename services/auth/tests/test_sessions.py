@@ -69,11 +69,8 @@ class TestRefresh:
         assert [(str(each.session_id), each.reason) for each in revoked(harness)] == [
             (tokens["session_id"], "REFRESH_TOKEN_REUSED")
         ]
-        acts = [each for each in harness.published("auth.audit.recorded") if each.data["entity"] != "signing_key"]
-        assert [(each.data["action"], each.data["outcome"]) for each in acts] == [
-            ("session.refresh_token_reused", "revoked"),
-            ("notice.send", "done"),
-        ]
+        acts = [each.data for each in harness.published("auth.audit.recorded")]
+        assert [each["outcome"] for each in acts if each["action"] == "session.refresh_token_reused"] == ["revoked"]
         assert [each["notice"] for each in person.mails("SECURITY_NOTICE")] == ["REFRESH_TOKEN_REUSED"]
 
     def test_parallel_reuse_ends_the_session_once(self, harness: Harness, person: Person, time: Time) -> None:

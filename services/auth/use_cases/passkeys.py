@@ -28,6 +28,7 @@ from services.auth.domain.passkeys import (
 )
 from services.auth.domain.sessions import token_hash
 from services.auth.models import passkey, passkey_ceremony
+from services.auth.use_cases.factors import passkey_added, require_shown
 
 log = logger(__name__)
 
@@ -57,7 +58,8 @@ _rename = (
 
 
 def begin_registration(tx: Transaction, subject: Subject, relying_party: RelyingParty) -> dict[str, Any] | Problem:
-    """Return what a browser makes a passkey with, in JSON; the challenge holds for this session."""
+    """Return what a browser makes a passkey with, in JSON; the challenge holds for this session. Raises StepUpRequired."""
+    require_shown(tx, subject)
     account = queries.account(tx, subject.id)
     known = queries.passkeys(tx, subject.id)
     if len(known) >= PASSKEYS_MAXIMUM:
@@ -69,8 +71,12 @@ def begin_registration(tx: Transaction, subject: Subject, relying_party: Relying
 
 def finish_registration(
     tx: Transaction, subject: Subject, label: str, credential: Mapping[str, Any], relying_party: RelyingParty
-) -> Row[Any] | Problem:
-    """Add the passkey that a browser made, or return the refusal: a wrong answer spends its challenge too."""
+) -> tuple[Row[Any], tuple[str, ...]] | Problem:
+    """Add the passkey that a browser made; or return the refusal: a wrong answer spends its challenge too.
+
+    Returns with it recovery codes, where the account had none. Raises StepUpRequired.
+    """
+    require_shown(tx, subject)
     try:
         challenge = relying_party.challenge_of(credential)
         if not _ended(tx, challenge, Ceremony.REGISTER, subject.session_id):
@@ -95,7 +101,9 @@ def finish_registration(
             "last_used_at": None,
         },
     )
-    return PasskeyKnown("This passkey is registered already.") if added is None else added
+    if added is None:
+        return PasskeyKnown("This passkey is registered already.")
+    return added, passkey_added(tx, subject, added)
 
 
 def begin_authentication(tx: Transaction, relying_party: RelyingParty) -> dict[str, Any]:

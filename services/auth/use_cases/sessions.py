@@ -9,7 +9,7 @@ from sqlalchemy import Row, Text, bindparam, func, insert, update
 
 from libs.common import ids
 from libs.common.db import Transaction
-from libs.common.telemetry import logger
+from libs.common.telemetry import context, logger
 from services.auth import queries
 from services.auth.domain.accounts import Status
 from services.auth.domain.notices import Notice
@@ -29,6 +29,7 @@ from services.auth.domain.sessions import (
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, CLIENT_ID, Grant, issue_time
 from services.auth.events import SessionRevoked
 from services.auth.models import refresh_token, session, user_account
+from services.auth.use_cases import access_tokens
 from services.auth.use_cases.notices import tell
 
 log = logger(__name__)
@@ -75,6 +76,17 @@ _renew = (
         user_account.c.tokens_not_before,
     )
 )
+_show = (
+    update(session)
+    .where(session.c.id == bindparam("id_of_session"), session.c.revoked_at.is_(None))
+    .values(methods=bindparam("shown"))
+)
+_authenticate = _show.values(authenticated_at=bindparam("now"))
+_spend_all = (
+    update(refresh_token)
+    .where(refresh_token.c.session_id == bindparam("id_of_session"), refresh_token.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
 _end = (
     update(session)
     .where(session.c.id == bindparam("id_of_session"), session.c.user_id == bindparam("owner"), session.c.revoked_at.is_(None))
@@ -86,6 +98,12 @@ _end_all = (
     .where(session.c.user_id == bindparam("owner"), session.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"), revoke_reason=bindparam("reason"))
     .returning(session.c.id, session.c.last_token_at)
+)
+_end_others = (
+    update(session)
+    .where(session.c.user_id == bindparam("owner"), session.c.id != bindparam("id_of_session"), session.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"), revoke_reason=bindparam("reason"))
+    .returning(session.c.id)
 )
 _void_older_tokens = (
     update(user_account).where(user_account.c.id == bindparam("owner")).values(tokens_not_before=bindparam("instant"))
@@ -163,7 +181,21 @@ def open_session(tx: Transaction, account: Any, opening: Opening, lifetimes: Lif
         scope=opening.scope,
         key_thumbprint=opening.key_thumbprint,
     )
+    _record(tx, grant, opening)
     return Credentials(grant, token)
+
+
+def _record(tx: Transaction, grant: Grant, opening: Opening) -> None:
+    """Each sign-in is on record, as the act of its person in the session that begins; failed attempts are for the log."""
+    details = {
+        "session_id": grant.session_id,
+        "device": opening.device_label,
+        "methods": " ".join(opening.methods),
+        "client_id": opening.client_id,
+        "scope": opening.scope,
+    }
+    with context.bound(actor=f"user:{grant.user_id}", session_id=str(grant.session_id), roles=grant.roles):
+        tx.audit("session.begin", "user", grant.user_id, details=details)
 
 
 def refresh(tx: Transaction, token: str, lifetimes: Lifetimes, presenter: Presenter) -> Credentials | RefreshRefused:
@@ -204,7 +236,7 @@ def _refresh_again(tx: Transaction, token: str, lifetimes: Lifetimes, presenter:
 def _end_family(tx: Transaction, row: Row[Any]) -> None:
     """Somebody holds a copy: neither they nor the owner goes on with this session, and the owner learns why."""
     if ended(tx, row.user_id, row.session_id, EndReason.REFRESH_TOKEN_REUSED):
-        tx.audit("session.refresh_token_reused", "session", row.session_id, outcome="revoked")
+        tx.audit("session.refresh_token_reused", "user", row.user_id, "revoked", {"session_id": row.session_id})
         tell(tx, row.user_id, Notice.REFRESH_TOKEN_REUSED, device=row.device_label)
 
 
@@ -252,10 +284,40 @@ def _keep(tx: Transaction, session_id: UUID, token: str, expires_at: datetime) -
     )
 
 
+def show_methods(tx: Transaction, session_id: UUID, methods: tuple[str, ...]) -> None:
+    """Note with what the person of a session showed who they are; its next tokens say so."""
+    tx.execute(_show, {"id_of_session": session_id, "shown": " ".join(methods)})
+
+
+def authenticate_again(
+    tx: Transaction, session_id: UUID, methods: tuple[str, ...], lifetimes: Lifetimes
+) -> Credentials | RefreshRefused:
+    """Renew when and with what the person of a session showed who they are; its refresh token is spent for a new one."""
+    tx.execute(_spend_all, {"id_of_session": session_id, "now": tx.now})
+    tx.execute(_authenticate, {"id_of_session": session_id, "now": tx.now, "shown": " ".join(methods)})
+    renewed = _renewed(tx, session_id, lifetimes)
+    if renewed is None:
+        return _refused("session_ended", session_id=session_id)
+    token = ids.random_token()
+    _keep(tx, session_id, token, renewed.expires_at)
+    return Credentials(_grant(tx, renewed), token)
+
+
+def end_other_sessions(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> int:
+    """End every session of this person but one, at once; returns how many."""
+    ended = tx.all(_end_others, {"owner": user_id, "id_of_session": session_id, "now": tx.now, "reason": reason})
+    for each in ended:
+        _tell(tx, user_id, each.id, reason)
+    if ended:
+        tx.audit("session.end_others", "user", user_id, details={"reason": reason, "sessions": len(ended)})
+    return len(ended)
+
+
 def end_session(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> None:
     """End one session of this person at once. Raises UnknownSession."""
     if not ended(tx, user_id, session_id, reason):
         raise UnknownSession("You have no such session.")
+    tx.audit("session.end", "user", user_id, details={"session_id": session_id, "reason": reason})
 
 
 def ended(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
@@ -286,6 +348,8 @@ def end_all_sessions(tx: Transaction, user_id: UUID, reason: EndReason) -> None:
     for each in ended:
         if each.last_token_at >= not_before:
             _tell(tx, user_id, each.id, reason)
+    tx.audit("session.end_all", "user", user_id, details={"reason": reason, "sessions": len(ended)})
+    access_tokens.revoke_all(tx, user_id, reason)
 
 
 def _tell(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> None:

@@ -14,11 +14,13 @@ from services.auth import queries
 from services.auth.domain.accounts import AccountNotVerified, AccountSuspended, Address, Status
 from services.auth.domain.factors import PASSWORD, SEVERAL_FACTORS
 from services.auth.domain.lockout import WrongCredentials
+from services.auth.domain.notices import Notice
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import Lifetimes
 from services.auth.models import login_failure
 from services.auth.use_cases import challenges
+from services.auth.use_cases.notices import tell
 from services.auth.use_cases.sessions import Credentials, Opening, open_session
 
 log = logger(__name__)
@@ -108,7 +110,10 @@ def enter(tx: Transaction, seen: Row[Any], opening: Opening, lifetimes: Lifetime
     if enrolled.any and SEVERAL_FACTORS not in opening.methods:
         log.info("auth.login.second_factor_required", user_id=account.id)
         return challenges.ask(tx, account, opening, enrolled.factors)
+    unknown = queries.device_is_new(tx, account.id, opening.device_label)
     credentials = open_session(tx, account, opening, lifetimes)
+    if unknown:
+        tell(tx, account.id, Notice.NEW_SIGN_IN, device=opening.device_label)
     log.info("auth.login.succeeded", user_id=account.id, session_id=credentials.grant.session_id)
     return credentials
 

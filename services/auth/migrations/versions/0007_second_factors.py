@@ -86,14 +86,11 @@ STATEMENTS = (
         session_id uuid,
         expires_at timestamptz NOT NULL,
         CONSTRAINT pk_passkey_ceremony PRIMARY KEY (id),
-        CONSTRAINT fk_passkey_ceremony_session_id_session
-            FOREIGN KEY (session_id) REFERENCES auth.session (id) ON DELETE CASCADE,
         CONSTRAINT uq_passkey_ceremony_challenge_hash UNIQUE (challenge_hash),
         CONSTRAINT ck_passkey_ceremony_purpose CHECK (purpose IN ('REGISTER', 'AUTHENTICATE')),
         CONSTRAINT ck_passkey_ceremony_registered_in_a_session CHECK ((session_id IS NULL) = (purpose = 'AUTHENTICATE'))
     )
     """,
-    "CREATE INDEX ix_passkey_ceremony_session_id ON auth.passkey_ceremony (session_id)",
     "CREATE INDEX ix_passkey_ceremony_expires_at ON auth.passkey_ceremony (expires_at)",
 )
 

@@ -1,28 +1,40 @@
 """The two cookies of a browser that is signed in, and those that hold what a mail brought."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from libs.common.auth.browser import COOKIE_PREFIX, SESSION_COOKIE
+from libs.common.auth.browser import COOKIE_PREFIX, RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.http import Cookie
-from services.auth.domain.sessions import REFRESH_TOKEN_LIFE
+from services.auth.domain.federation import OpenIdProviders
+from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, TokenIssuer
 from services.auth.use_cases.sessions import Credentials
 
-RENEWAL_COOKIE: Final = f"{COOKIE_PREFIX}refresh"
-"""Holds the refresh token: the gateway shows it to these pages alone."""
 VERIFY_COOKIE: Final = f"{COOKIE_PREFIX}verify"
 RESET_COOKIE: Final = f"{COOKIE_PREFIX}reset"
+FEDERATION_COOKIE: Final = f"{COOKIE_PREFIX}federation"
+"""Holds the binding of a sign-in with another provider, while the browser is there."""
+LINK_COOKIE: Final = f"{COOKIE_PREFIX}link"
+"""Holds the token of an identity that is offered, until the person has signed in and confirmed it."""
 MAILED_SECONDS: Final = 3_600
 """How long a browser keeps the token of a mailed link that was opened; the mail has it for as long as it holds."""
 
 
-def signed_in(credentials: Credentials, issuer: TokenIssuer) -> tuple[Cookie, Cookie]:
-    """What a browser keeps of a session."""
-    token = issuer.issue(credentials.grant)
-    return (
-        Cookie(SESSION_COOKIE, token, int(ACCESS_TOKEN_LIFE.total_seconds())),
-        Cookie(RENEWAL_COOKIE, credentials.refresh_token, int(REFRESH_TOKEN_LIFE.total_seconds())),
-    )
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Makes the cookies of sessions."""
+
+    issuer: TokenIssuer
+    lifetimes: Lifetimes
+    providers: OpenIdProviders
+    """With which others a browser may sign in."""
+
+    def signed_in(self, credentials: Credentials) -> tuple[Cookie, Cookie]:
+        """What a browser keeps of a session."""
+        return (
+            Cookie(SESSION_COOKIE, self.issuer.issue(credentials.grant), int(ACCESS_TOKEN_LIFE.total_seconds())),
+            Cookie(RENEWAL_COOKIE, credentials.refresh_token, int(self.lifetimes.sliding.total_seconds())),
+        )
 
 
 def signed_out() -> tuple[Cookie, Cookie]:

@@ -1,16 +1,18 @@
 """The doors to a new password for who forgot the old one."""
 
 from libs.common.auth.policy import PUBLIC, Rate
-from libs.common.db import Database, Transaction
+from libs.common.db import Database
 from libs.common.errors import Problem
 from libs.common.http import Cookie, Cookies, Html, Redirect, RequestInfo, Routes, Submitted
 from services.auth import schemas
-from services.auth.domain.passwords import PasswordHasher
-from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.limits import ClientLimits
+from services.auth.domain.tokens import Purpose
+from services.auth.routes.answers import caller
 from services.auth.routes.pages.cookies import RESET_COOKIE, signed_out
 from services.auth.routes.pages.registration import keep_mailed
 from services.auth.routes.pages.rendering import Page, Visitor
-from services.auth.use_cases import passwords
+from services.auth.use_cases import mail_requests, passwords
+from services.auth.use_cases.keeping import Keeping
 
 routes = Routes("auth")
 
@@ -25,13 +27,19 @@ def forgot_page(query: schemas.EntranceQuery, request: RequestInfo) -> Html:
 
 @routes.post("/forgot-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
 def forgot_form(
-    form: Submitted[schemas.Forgot], query: schemas.PageQueryText, request: RequestInfo, tx: Transaction
+    form: Submitted[schemas.Forgot],
+    query: schemas.PageParameters,
+    request: RequestInfo,
+    database: Database,
+    limits: ClientLimits,
 ) -> Html | Redirect:
     """Ask for a link by mail. The answer is the same whether or not the address is known."""
     visitor = Visitor.of(request, query.lang)
     if form.value is None:
         return FORGOT.with_faults(visitor, form.faults, form.given)
-    passwords.forget_password(tx, form.value.email)
+    limited = mail_requests.ask(database, form.value.email, Purpose.RESET_PASSWORD, caller(request, limits))
+    if limited is not None:
+        return FORGOT.refused(visitor, limited, form.given)
     return Redirect(visitor.link("/login", notice="reset_sent"), 303)
 
 
@@ -47,13 +55,11 @@ def reset_page(query: schemas.MailedQuery, request: RequestInfo, cookies: Cookie
 @routes.post("/reset-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
 def reset_form(
     form: Submitted[schemas.Reset],
-    query: schemas.PageQueryText,
+    query: schemas.PageParameters,
     request: RequestInfo,
     cookies: Cookies,
-    *,
     database: Database,
-    hasher: PasswordHasher,
-    secret: MasterSecret,
+    keeping: Keeping,
 ) -> Html | Redirect:
     """Set a new password with the token from a mail. All sessions end, this browser's too."""
     visitor = Visitor.of(request, query.lang)
@@ -61,7 +67,7 @@ def reset_form(
         return _reset(cookies).with_faults(visitor, form.faults, {})
     token, password = form.value.token.get_secret_value(), form.value.password.get_secret_value()
     try:
-        passwords.reset_password(database, token, password, hasher, secret)
+        passwords.reset_password(database, token, password, keeping)
     except Problem as problem:
         return _reset(cookies).refused(visitor, problem)
     return Redirect(visitor.link("/login", notice="reset"), 303, (Cookie.forgotten(RESET_COOKIE), *signed_out()))

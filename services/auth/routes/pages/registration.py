@@ -5,45 +5,46 @@ from libs.common.db import Database
 from libs.common.errors import Problem
 from libs.common.http import Cookie, Cookies, Html, Redirect, RequestInfo, Routes, Submitted
 from services.auth import schemas
-from services.auth.domain.accounts import Links
-from services.auth.domain.passwords import PasswordHasher
+from services.auth.domain.limits import ClientLimits
+from services.auth.routes.answers import caller
 from services.auth.routes.pages.cookies import MAILED_SECONDS, VERIFY_COOKIE
 from services.auth.routes.pages.rendering import Page, Visitor
+from services.auth.routes.pages.words import role_name
 from services.auth.use_cases import registration
+from services.auth.use_cases.keeping import Keeping
 
 routes = Routes("auth")
-
-REGISTER = Page("register.html", {"roles": [role for role in Role if role is not Role.ADMIN]})
 
 
 @routes.get("/register", allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True)
 def register_page(query: schemas.EntranceQuery, request: RequestInfo) -> Html:
     """Show the form to sign up."""
-    return REGISTER.shown(Visitor.of(request, query.lang), {"role": Role.CONTRIBUTOR})
+    visitor = Visitor.of(request, query.lang)
+    return _register(visitor).shown(visitor, {"role": Role.CONTRIBUTOR})
 
 
 @routes.post("/register", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
 def register_form(
     form: Submitted[schemas.RegisterForm],
-    query: schemas.PageQueryText,
+    query: schemas.PageParameters,
     request: RequestInfo,
     database: Database,
-    hasher: PasswordHasher,
-    links: Links,
+    keeping: Keeping,
+    limits: ClientLimits,
 ) -> Html | Redirect:
     """Open an account. What comes of it is told by mail alone."""
     visitor = Visitor.of(request, query.lang)
     given = {name: value for name, value in form.given.items() if name != "password"}
     if form.value is None:
-        return REGISTER.with_faults(visitor, form.faults, given)
+        return _register(visitor).with_faults(visitor, form.faults, given)
     new = form.value
-    newcomer = registration.Registration(
-        new.email, new.password.get_secret_value(), new.display_name, new.role, visitor.locale
-    )
+    newcomer = registration.Registration(new.email, new.password.get_secret_value(), new.display_name, new.role, visitor.locale)
     try:
-        registration.register(database, newcomer, hasher, links)
+        limited = registration.register(database, newcomer, keeping, caller(request, limits))
     except Problem as problem:
-        return REGISTER.refused(visitor, problem, given)
+        return _register(visitor).refused(visitor, problem, given)
+    if limited is not None:
+        return _register(visitor).refused(visitor, limited, given)
     return Redirect(visitor.link("/login", notice="registered"), 303)
 
 
@@ -59,7 +60,7 @@ def verify_page(query: schemas.MailedQuery, request: RequestInfo, cookies: Cooki
 @routes.post("/verify-email", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
 def verify_form(
     form: Submitted[schemas.MailedForm],
-    query: schemas.PageQueryText,
+    query: schemas.PageParameters,
     request: RequestInfo,
     cookies: Cookies,
     database: Database,
@@ -74,6 +75,11 @@ def verify_form(
     except Problem as problem:
         return _verify(cookies).refused(visitor, problem)
     return Redirect(visitor.link("/login", notice="verified"), 303, (Cookie.forgotten(VERIFY_COOKIE),))
+
+
+def _register(visitor: Visitor) -> Page:
+    roles = {role: role_name(role, visitor.language) for role in Role if role is not Role.ADMIN}
+    return Page("register.html", {"roles": roles})
 
 
 def _verify(cookies: Cookies) -> Page:

@@ -1,25 +1,22 @@
 """From templates to pages in the visitor's language."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from libs.common.auth.browser import origin_of
 from libs.common.errors import Fault, Problem
-from libs.common.http import Cookie, Html, RequestInfo
-from libs.common.pages import FORM_POLICY, LANGUAGES, environment, preferred
-from services.auth.routes.pages.words import sentence_for, sentence_of
+from libs.common.http import Cookie, Html, Redirect, RequestInfo
+from libs.common.pages import FORM_POLICY, LANGUAGES, PAGE_POLICY, environment, preferred
+from services.auth.domain.accounts import Locale
+from services.auth.routes.pages.words import hints, sentence_for, sentence_of
 
 TEMPLATES: Final = "services.auth.routes.pages"
-AUTHORIZATION: Final = "/oauth/authorize"
-"""Where an application sends people to sign in: from here they are sent on to the application."""
-_SOURCE: Final = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
+AUTHORIZATION: Final = "/oauth/"
+"""Below it people are sent on to the program that sent them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,11 @@ class Visitor:
             told["lang"] = self.language
         return f"{path}?{urlencode(told)}" if told else path
 
+    @property
+    def locale(self) -> Locale:
+        """The language in which mails are written to them."""
+        return Locale(self.language)
+
     def say(self, french: str, english: str) -> str:
         """One of two texts."""
         return french if self.language == "fr" else english
@@ -57,67 +59,61 @@ class Page:
     values: Mapping[str, Any]
     policy: str = FORM_POLICY
     cookies: tuple[Cookie, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def shown(self, visitor: Visitor, given: Mapping[str, str] | None = None) -> Html:
         """The page as it is opened; `given` is what stands in its boxes."""
-        return self._html(visitor, 200, given, {}, None, {})
+        return self._html(visitor, _State(given=given or {}))
 
     def with_faults(self, visitor: Visitor, faults: tuple[Fault, ...], given: Mapping[str, str]) -> Html:
         """The form again, with a sentence at each box that is wrong."""
         told: dict[str, str] = {}
         for fault in faults:
             told.setdefault(fault.pointer.strip("/").split("/")[0], sentence_for(fault, visitor.language))
-        return self._html(visitor, 422, given, told, None, {})
+        return self._html(visitor, _State(422, given, told))
 
     def refused(self, visitor: Visitor, problem: Problem, given: Mapping[str, str] | None = None) -> Html:
         """The form again, with why it was refused; status and headers are the refusal's own."""
-        return self._html(visitor, problem.status, given, {}, sentence_of(problem, visitor.language), problem.headers())
+        told = sentence_of(problem, visitor.language)
+        return self._html(visitor, _State(problem.status, given or {}, refusal=told, headers=problem.headers()))
 
-    def _html(
-        self,
-        visitor: Visitor,
-        status: int,
-        given: Mapping[str, str] | None,
-        faults: Mapping[str, str],
-        refusal: str | None,
-        headers: Mapping[str, str],
-    ) -> Html:
-        other = next(each for each in LANGUAGES if each != visitor.language)
+    def _html(self, visitor: Visitor, state: "_State") -> Html:
         text = (
             environment(TEMPLATES)
             .get_template(self.template)
             .render(
                 language=visitor.language,
-                other=other,
+                other=next(each for each in LANGUAGES if each != visitor.language),
                 say=visitor.say,
                 link=visitor.link,
-                given=given or {},
-                faults=faults,
-                refusal=refusal,
+                given=state.given,
+                faults=state.faults,
+                refusal=state.refusal,
+                hints=hints(visitor.language),
                 **self.values,
             )
         )
-        return Html(text, visitor.language, status, self.policy, self.cookies, headers)
+        headers = {**self.headers, **state.headers}
+        return Html(text, visitor.language, state.status, self.policy, self.cookies, headers)
 
 
-def policy_for(callback: str | None, policy: str = FORM_POLICY) -> str:
-    """The content policy of a form from which somebody may be led on to an application.
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How a form stands: what is in its boxes, what is wrong with them, and why it was refused."""
 
-    Browsers hold every redirect after a form against `form-action` of the form's page: that one origin is added.
+    status: int = 200
+    given: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+    refusal: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def onward(address: str, visitor: Visitor, cookies: tuple[Cookie, ...] = ()) -> Html | Redirect:
+    """Lead on after a form: by 303, or by a page that refreshes itself where the way may end at another origin.
+
+    Browsers hold every redirect after a form against the page's `form-action`; a page of its own is no such redirect.
     """
-    address = urlsplit(callback or "")
-    if address.path != AUTHORIZATION:
-        return policy
-    given = parse_qs(address.query).get("redirect_uri", [""])
-    return allowing(given[0], policy) if len(given) == 1 else policy
-
-
-def allowing(redirect_uri: str, policy: str = FORM_POLICY) -> str:
-    """The policy with the place of a redirect address added, when it has one that can be named."""
-    try:
-        source = origin_of(redirect_uri)
-    except ValueError:
-        source = urlsplit(redirect_uri).scheme.lower() + ":"
-    if _SOURCE.fullmatch(source) or (_SCHEME.fullmatch(source[:-1]) and source not in {"javascript:", "data:", "blob:"}):
-        return f"{policy} {source}"
-    return policy
+    if address.startswith("/") and not address.startswith(AUTHORIZATION):
+        return Redirect(address, 303, cookies)
+    page = Page("onward.html", {"address": address}, PAGE_POLICY, cookies, {"Referrer-Policy": "no-referrer"})
+    return page.shown(visitor)

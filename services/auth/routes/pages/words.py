@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from libs.common.auth.policy import Role, Scope
 from libs.common.errors import Fault, Problem, TooManyRequests
 from services.auth.domain.accounts import DISPLAY_NAME_MAXIMUM, DISPLAY_NAME_MINIMUM
 from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM
@@ -21,6 +22,10 @@ BY_FIELD: Final[Mapping[str, Pair]] = {
         f"A name has {DISPLAY_NAME_MINIMUM} to {DISPLAY_NAME_MAXIMUM} characters, and no space at its ends.",
     ),
     "role": ("Choisissez un rôle de la liste.", "Choose a role of the list."),
+    "otp": ("Le code a six chiffres.", "The code has six digits."),
+    "recovery_code": ("Un code de secours a seize lettres ou chiffres.", "A recovery code has sixteen letters or digits."),
+    "label": ("Donnez un nom de 1 à 60 caractères.", "Give a name of 1 to 60 characters."),
+    "user_code": ("Écrivez le code que l’appareil affiche.", "Write the code that the device shows."),
     "token": (
         "Ouvrez le lien du message, ou collez ici le code qu’il contient.",
         "Open the link in the mail, or paste its code here.",
@@ -36,8 +41,7 @@ REFUSALS: Final[Mapping[str, Pair]] = {
     "WrongCredentials": ("L’adresse ou le mot de passe est faux.", "The e-mail address or the password is wrong."),
     "AccountLocked": ("Trop d’essais.", "Too many attempts."),
     "AccountNotVerified": (
-        "Confirmez d’abord votre adresse : le lien est dans le message que nous avons envoyé. "
-        "Inscrivez-vous de nouveau pour en recevoir un autre.",
+        "Confirmez d’abord votre adresse par le lien envoyé. Inscrivez-vous de nouveau pour en recevoir un autre.",
         "Confirm your e-mail address first: the link is in the mail that we sent. Register again for a new one.",
     ),
     "AccountSuspended": (
@@ -48,6 +52,59 @@ REFUSALS: Final[Mapping[str, Pair]] = {
         "Ce lien a déjà servi, a été remplacé, ou est trop ancien. Demandez-en un autre.",
         "This link was used already, was replaced, or is too old. Ask for a new one.",
     ),
+    "RequestGone": (
+        "Cette question a déjà reçu une réponse ou est trop ancienne. Recommencez depuis le programme.",
+        "This question was answered already or is too old. Go back to the program and begin again.",
+    ),
+    "UnknownUserCode": (
+        "Aucun appareil n’attend avec ce code. Vérifiez-le : il vaut dix minutes et une réponse.",
+        "No device waits under this code. Look at it again: codes hold for ten minutes and one answer.",
+    ),
+    "SignInOver": (
+        "Cette connexion a pris trop de temps ou a déjà abouti. Recommencez.",
+        "This sign-in took too long or was completed already. Begin again.",
+    ),
+    "WrongSecondFactor": (
+        "Cela n’a pas été accepté. Un code ne sert qu’une fois : attendez le suivant.",
+        "That was not accepted. A code is good for one use: wait for the next one.",
+    ),
+    "WrongCode": (
+        "Ce code n’est pas celui de l’application. Vérifiez son horloge, puis écrivez le code qu’elle affiche maintenant.",
+        "The code is not the app’s. See that its clock is right, and write the code that it shows now.",
+    ),
+    "LastFactor": (
+        "Votre rôle garde un second facteur : ajoutez-en un autre avant de retirer celui-ci.",
+        "Your role keeps a second factor: set up another before you remove this one.",
+    ),
+    "ProviderAnswerRefused": (
+        "Cette connexion n’a pas abouti. Recommencez.",
+        "This sign-in could not be completed. Begin again.",
+    ),
+    "AddressNotVouchedFor": (
+        "Cet autre compte n’a pas d’adresse e-mail vérifiée. Inscrivez-vous ici.",
+        "That other account has no verified e-mail address. Register here instead.",
+    ),
+    "ProviderUnavailable": (
+        "L’autre service ne répond pas. Réessayez, ou connectez-vous autrement.",
+        "The other service does not answer. Try again, or sign in another way.",
+    ),
+    "LinkRefused": (
+        "Il n’y a rien à relier, ou il est trop tard. Recommencez.",
+        "There is nothing to link, or it is too late. Begin again.",
+    ),
+    "IdentityTaken": (
+        "Cet autre compte ouvre déjà un autre compte ici.",
+        "That other account opens another account here already.",
+    ),
+    "AlreadyLinked": (
+        "Un compte de ce service est déjà relié. Retirez d’abord ce lien.",
+        "An account of that service is linked already. Take that link away first.",
+    ),
+    "LastWayIn": (
+        "Vous ne pourriez plus vous connecter. Choisissez d’abord un mot de passe.",
+        "You could not sign in any more. Set a password first.",
+    ),
+    "UnknownIdentity": ("Ce lien était déjà retiré.", "That link was gone already."),
     "UnknownSession": ("Cette session était déjà terminée.", "That session had ended already."),
 }
 BY_STATUS: Final[Mapping[int, Pair]] = {
@@ -75,6 +132,16 @@ NOTICES: Final[Mapping[str, Pair]] = {
         "The new password is set, and all sessions have ended. Sign in.",
     ),
     "signed_out": ("Vous êtes déconnecté.", "You are signed out."),
+    "factor_added": ("Le second facteur est en place.", "The second factor is set up."),
+    "factor_removed": ("Le second facteur est retiré.", "The second factor is removed."),
+    "device_allowed": ("L’appareil est connecté. Revenez-y.", "The device is connected. Go back to it."),
+    "device_refused": ("L’appareil n’a rien reçu.", "The device was given nothing."),
+    "link_offered": (
+        "Un compte a déjà cette adresse. Connectez-vous : vous pourrez ensuite y relier l’autre compte.",
+        "An account has this address already. Sign in: then you can link the other account to it.",
+    ),
+    "identity_linked": ("L’autre compte est relié.", "The other account is linked."),
+    "identity_unlinked": ("L’autre compte n’est plus relié.", "The other account is linked no more."),
     "ended": ("La session est terminée.", "The session has ended."),
     "others_ended": ("Toutes les autres sessions sont terminées.", "All other sessions have ended."),
 }
@@ -85,6 +152,72 @@ def notice(name: str | None, language: str) -> str | None:
     """The sentence of this name."""
     pair = NOTICES.get(name or "")
     return chosen(pair, language) if pair else None
+
+
+ROLES: Final[Mapping[Role, Pair]] = {
+    Role.ADMIN: ("Administration", "Administrator"),
+    Role.CONTRIBUTOR: ("Contribuer aux films", "Contribute to films"),
+    Role.ARTIST: ("Artiste", "Artist"),
+    Role.STUNT_PERFORMER: ("Cascades", "Stunt performer"),
+    Role.VIEWER: ("Regarder et suivre", "Watch and follow"),
+    Role.SCREENWRITER: ("Scénario", "Screenwriter"),
+    Role.CREATOR: ("Création de films", "Film creator"),
+}
+_WORKS: Final = frozenset({Role.ADMIN, Role.CONTRIBUTOR, Role.ARTIST, Role.STUNT_PERFORMER})
+MAY: Final[tuple[tuple[frozenset[Role], Pair], ...]] = (
+    (
+        frozenset(Role),
+        ("Lire les films et les tâches, et suivre votre progression.", "Read films and tasks, and follow your progress."),
+    ),
+    (frozenset(Role), ("Voir vos Lumens, vos paiements et vos notifications.", "See your Lumens, payments and notices.")),
+    (_WORKS, ("Prendre une tâche, rendre un travail, l’abandonner.", "Claim a task, hand in work, give a task back.")),
+    (frozenset({Role.ADMIN, Role.SCREENWRITER}), ("Ouvrir les scénarios.", "Open screenplays.")),
+    (
+        frozenset({Role.ADMIN}),
+        (
+            "Préparer les films, relire les travaux, gérer les comptes et la maintenance.",
+            "Plan films, review work, look after accounts and maintenance.",
+        ),
+    ),
+)
+"""What the routes of the platform let each role do (docs/roles.md), in a person's words."""
+
+
+SCOPES: Final[Mapping[str, Pair]] = {
+    Scope.OPENID: ("savoir que c’est vous, par votre identifiant", "know that it is you, by your identifier"),
+    Scope.PROFILE: ("lire votre nom affiché et votre langue", "read your displayed name and language"),
+    Scope.EMAIL: ("lire votre adresse e-mail", "read your e-mail address"),
+    Scope.OFFLINE_ACCESS: ("continuer quand vous n’êtes pas là", "go on while you are away"),
+    Scope.TASKS_READ: ("lire vos tâches et vos travaux", "read your tasks and work"),
+    Scope.TASKS_WRITE: ("prendre des tâches et rendre des travaux pour vous", "claim tasks and hand in work for you"),
+    Scope.MEDIA_READ: ("lire vos fichiers", "read your files"),
+    Scope.MEDIA_WRITE: ("envoyer et supprimer des fichiers pour vous", "upload and delete files for you"),
+    Scope.PAYMENTS_READ: ("lire vos Lumens et vos paiements", "read your Lumens and payments"),
+    Scope.NOTIFICATIONS_READ: ("lire vos notifications", "read your notices"),
+    Scope.NOTIFICATIONS_WRITE: ("marquer vos notifications comme lues", "mark your notices as read"),
+}
+"""What a program may do with each scope."""
+
+
+def scope_name(scope: str, language: str) -> str:
+    """What a scope lets a program do; one without words is shown by its name."""
+    pair = SCOPES.get(scope)
+    return chosen(pair, language) if pair else scope
+
+
+def may(role: Role, language: str) -> list[str]:
+    """What somebody of this role may do."""
+    return [chosen(pair, language) for roles, pair in MAY if role in roles]
+
+
+def role_name(role: Role, language: str) -> str:
+    """What a role is called."""
+    return chosen(ROLES[role], language)
+
+
+def hints(language: str) -> dict[str, str]:
+    """What each box takes."""
+    return {name: chosen(pair, language) for name, pair in BY_FIELD.items()}
 
 
 def chosen(pair: Pair, language: str) -> str:
