@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 from rich.markup import escape
 
-from bench import log, posting, requests, story, tokens
+from bench import log, logins, posting, refreshes, requests, story, tokens
 from bench.bus import measuring as bus
 from bench.figures import Figure, NothingMeasured
 from bench.gateway import measuring as gateway
@@ -39,8 +39,10 @@ class Benchmark:
 
 
 BENCHMARKS = {
-    "tokens": Benchmark("Verifying an access token", tokens.measure, servers=False),
+    "tokens": Benchmark("Verifying an access token", tokens.measure, servers=False, missed=tokens.missed),
     "requests": Benchmark("A request through the kernel, without the HTTP server", requests.measure),
+    "logins": Benchmark("Signing in with a password", logins.measure, missed=logins.missed),
+    "refreshes": Benchmark("Renewing sessions", refreshes.measure, missed=refreshes.missed),
     "bus": Benchmark("Outbox → relay → RabbitMQ → inbox", bus.measure),
     "bus-growth": Benchmark("The bus with ten million events behind it", bus.measure_growth, on_request=True),
     "gateway": Benchmark("The gateway", gateway.measure, missed=missed),
@@ -76,7 +78,7 @@ def run(name: str, seconds: float) -> bool:
 )
 @told
 def main(names: tuple[str, ...], seconds: float) -> None:
-    """Measure all, or what is named: tokens, requests, bus, gateway, posting, log, story; or bus-growth: that takes minutes."""
+    """Measure all, or what is named: tokens, requests, logins, refreshes, bus, gateway, posting, log, story; or bus-growth."""
     wanted = names or tuple(name for name, each in BENCHMARKS.items() if not each.on_request)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -38,10 +38,11 @@ PROOFS = {
     "postgresql": ("/usr/lib/postgresql/*/bin/postgres",),
     "rabbitmq-server": ("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",),
     "haproxy": ("/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/local/bin/haproxy"),
+    "redis-server": ("/usr/bin/redis-server", "/usr/local/bin/redis-server"),
     "chromium": tuple(f"/usr/bin/{name}" for name in BROWSERS),
 }
-FOR_TESTS = frozenset({"chromium"})
-"""What only the tests need; about 110 MB to fetch."""
+FOR_TESTS = frozenset({"chromium", "redis-server"})
+"""What only the tests need; about 112 MB to fetch."""
 
 
 def say(message: str) -> None:
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("step", choices=["packages", "environment"])
     parser.add_argument("--external-database", action="store_true", help="DATABASE_URL is given: no Postgres is needed here")
     parser.add_argument("--external-broker", action="store_true", help="AMQP_URL is given: no RabbitMQ is needed here")
-    parser.add_argument("--tests", action="store_true", help="The tests are meant to run: a browser is needed too")
+    parser.add_argument("--tests", action="store_true", help="The tests are meant to run: a browser and Redis are needed too")
     options = parser.parse_args(arguments)
     if options.step == "packages":
         needless = {"postgresql"} if options.external_database else set()

@@ -1,5 +1,6 @@
 """The `lumiere` command."""
 
+import json
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -194,6 +195,19 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
         console.print_json({"email": email, "answer": answer})
     else:
         out.print(literal(answer, lines=True) or f"{email} is an administrator.")
+
+
+@admin.command(name="reset-factors")
+@click.argument("email")
+@json_option
+@told
+def reset_factors(email: str, as_json: bool) -> None:
+    """Take every second factor of EMAIL away and end its sessions, for somebody who lost them all. They are told by mail."""
+    answer = json.loads(this_platform().ask("auth", "factors", "reset", email, "--json"))
+    if as_json:
+        console.print_json(answer)
+    else:
+        out.print(f"The second factors of {literal(email)} are gone; the password alone opens the account again.")
 
 
 main.add_command(proofs.command, "proof")

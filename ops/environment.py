@@ -16,7 +16,7 @@ from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
-from ops.settings import passed_on, stated
+from ops.settings import Identity, PassedOn, passed_on, stated
 from ops.supervisor import clean_environment
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
@@ -153,10 +153,9 @@ class Environments:
     def _common(self, user: str) -> dict[str, str]:
         auth = Replica("auth", "web", 1)
         amqp = self.vault.write(f"AMQP_URL_{user.upper()}", self.backing.amqp_url(user))
-        handed = {f"{name}_FILE": str(self.vault.write(name, value)) for name, value in passed_on(self.layout.settings).items()}
         return (
             clean_environment()
-            | handed
+            | self._handed(PassedOn)
             | {
                 "PYTHONUNBUFFERED": "1",
                 "LUMIERE_ENV": self.layout.settings.lumiere_env,
@@ -171,9 +170,13 @@ class Environments:
             }
         )
 
+    def _handed(self, kind: type[PassedOn | Identity]) -> dict[str, str]:
+        given = passed_on(self.layout.settings, kind)
+        return {f"{name}_FILE": str(self.vault.write(name, value)) for name, value in given.items()}
+
     def _own(self, service: str) -> dict[str, str]:
         additions: dict[str, Callable[[], dict[str, str]]] = {
-            "auth": lambda: {"AUTH_SECRET_FILE": self._secret("AUTH_SECRET")},
+            "auth": lambda: {"AUTH_SECRET_FILE": self._secret("AUTH_SECRET"), **self._handed(Identity)},
             "notify": lambda: {
                 "NOTIFY_PRIVATE_KEY_FILE": str(self.vault.path("NOTIFY_PRIVATE_KEY")),
                 "MAIL_FOLDER": str(self.layout.mail),

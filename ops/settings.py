@@ -22,6 +22,15 @@ class PassedOn(Settings):
     event_retention_days: str | None = None
 
 
+class Identity(Settings):
+    """What auth takes from the operator's environment as it is given; auth judges it."""
+
+    password_minimum: str | None = None
+    dormant_days: str | None = None
+    client_limit_factor: str | None = None
+    redis_url: SecretStr | None = None
+
+
 class Statements(Settings):
     """What the gateway's pages say of whoever runs the platform; the gateway judges them."""
 
@@ -33,7 +42,7 @@ class Statements(Settings):
     gateway_security_policy: str | None = None
 
 
-class PlatformSettings(PassedOn, Statements):
+class PlatformSettings(PassedOn, Identity, Statements):
     """The local platform: where its state stands, which ports it takes, what it uses from outside."""
 
     lumiere_home: Path = Field(default=ROOT / ".local", description="State folder: secrets, data, logs, mail")
@@ -84,9 +93,9 @@ def stated(given: Statements) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def passed_on(given: PassedOn) -> dict[str, str]:
-    """The optional variables that are set, by name."""
-    values = {name.upper(): getattr(given, name) for name in PassedOn.model_fields}
+def passed_on(given: PlatformSettings, kind: type[PassedOn | Identity]) -> dict[str, str]:
+    """The optional variables of this kind that are set, by name."""
+    values = {name.upper(): getattr(given, name) for name in kind.model_fields}
     return {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value
         for name, value in values.items()

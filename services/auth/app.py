@@ -6,20 +6,25 @@ from libs.common.auth.tokens import KeySource, PublishedKeys
 from libs.common.db import Database
 from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
+from services.auth.adapters.client_limits import CountedClients, RedisWindows
 from services.auth.adapters.command_line import admin_create, keys_command
+from services.auth.adapters.factor_commands import factors_command
 from services.auth.adapters.keys import SigningKeys
+from services.auth.adapters.known_passwords import ListedPasswords
 from services.auth.adapters.openid import HttpOpenIdProviders
 from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.replays import KernelReplays
 from services.auth.adapters.revocations import OwnRevocations
-from services.auth.domain.accounts import Links
+from services.auth.domain.accounts import Dormancy, Links
 from services.auth.domain.authorization import Provider
 from services.auth.domain.factors import Required
 from services.auth.domain.federation import OpenIdProviders
 from services.auth.domain.id_tokens import SignInTeller
 from services.auth.domain.keys import SigningPeriod
+from services.auth.domain.limits import ClientLimits
 from services.auth.domain.passkeys import RelyingParty
+from services.auth.domain.password_rules import PasswordRules
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import Lifetimes
@@ -32,9 +37,11 @@ from services.auth.routes import (
     clients,
     credentials,
     discovery,
+    email_changes,
     factors,
     federation,
     history,
+    lockout,
     pages,
     passkeys,
     platform,
@@ -48,6 +55,7 @@ from services.auth.routes.pages.cookies import Keeper
 from services.auth.settings import Settings
 from services.auth.use_cases.desk import Desk
 from services.auth.use_cases.federation import FederationMeans
+from services.auth.use_cases.keeping import Keeping
 from services.auth.use_cases.second_factor import Means
 from services.auth.use_cases.token_status import Reader
 
@@ -58,6 +66,15 @@ OWN_KEYS_INTERVAL_SECONDS = 0.05
 def build(settings: Settings, database: Database) -> Resources:
     """Make what routes and jobs ask for."""
     secret = MasterSecret(settings.auth_secret.get_secret_value())
+    hasher = BcryptHasher(
+        secret,
+        settings.bcrypt_rounds,
+        threads=settings.password_threads,
+        queue=settings.password_queue,
+        wait_seconds=settings.password_wait_seconds,
+    )
+    rules = PasswordRules(settings.password_minimum, ListedPasswords())
+    shared = RedisWindows(settings.redis_url.get_secret_value()) if settings.redis_url else None
     required = Required(of_administrators=settings.lumiere_env == "production")
     keys = SigningKeys(database, secret, required, issuer=settings.lumiere_origin, audience=settings.audience)
     lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
@@ -67,17 +84,15 @@ def build(settings: Settings, database: Database) -> Resources:
     providers = HttpOpenIdProviders(described, plain_http=not settings.production)
     return {
         MasterSecret: secret,
-        PasswordHasher: BcryptHasher(
-            secret,
-            settings.bcrypt_rounds,
-            threads=settings.password_threads,
-            queue=settings.password_queue,
-            wait_seconds=settings.password_wait_seconds,
-        ),
+        PasswordHasher: hasher,
+        PasswordRules: rules,
+        Keeping: Keeping(rules, hasher, secret),
         Required: required,
         Lifetimes: lifetimes,
         RelyingParty: relying_party,
-        Means: Means(secret, relying_party, lifetimes),
+        Means: Means(secret, relying_party, lifetimes, hasher),
+        ClientLimits: CountedClients(secret, settings.client_factor, shared),
+        Dormancy: Dormancy(timedelta(days=settings.dormant_days)),
         TokenIssuer: keys,
         Keeper: Keeper(keys, lifetimes, providers),
         KeySet: keys,
@@ -107,16 +122,18 @@ service = Service(
     metadata=metadata,
     routes=[
         credentials,
+        email_changes,
         second_factor,
+        factors,
+        passkeys,
         sessions,
         accounts,
+        lockout,
         access_tokens,
         federation,
         history,
         proposals,
         platform,
-        factors,
-        passkeys,
         discovery,
         authorization,
         questions,
@@ -127,5 +144,5 @@ service = Service(
     jobs=[jobs],
     events=[events],
     resources=build,
-    commands={"admin-create": admin_create, "keys": keys_command},
+    commands={"admin-create": admin_create, "keys": keys_command, "factors": factors_command},
 )

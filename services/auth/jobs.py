@@ -2,17 +2,23 @@
 
 from libs.common.db import Transaction
 from libs.common.jobs import every
-from services.auth.domain.accounts import Links
+from services.auth.domain.accounts import Dormancy, Links
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.secrets import MasterSecret
-from services.auth.use_cases import keys, kyc, passwords, proposals, purge
+from services.auth.use_cases import keys, kyc, mail_requests, presence, proposals, purge, registration
 from services.auth.use_cases import purge_grants as grants
 
 
-@every(seconds=5, wake=passwords.RESET_CHANNEL)
-def mail_resets(tx: Transaction, links: Links) -> int:
-    """Mail the reset links that were asked for; a request wakes this at once."""
-    return passwords.mail_resets(tx, links)
+@every(seconds=5, wake=registration.REGISTRATION_CHANNEL)
+def open_accounts(tx: Transaction, links: Links, secret: MasterSecret) -> int:
+    """Open the accounts that were registered; a registration wakes this at once."""
+    return registration.open_accounts(tx, links, secret)
+
+
+@every(seconds=5, wake=mail_requests.MAIL_CHANNEL)
+def mail_links(tx: Transaction, links: Links) -> int:
+    """Mail the reset and verification links that were asked for; a request wakes this at once."""
+    return mail_requests.mail_links(tx, links)
 
 
 @every(minutes=10)
@@ -49,3 +55,9 @@ def forget_successors(tx: Transaction) -> int:
 def rotate_keys(tx: Transaction, secret: MasterSecret, period: SigningPeriod) -> int:
     """Let the next key sign when the present one has signed for long enough."""
     return keys.rotate_when_due(tx, secret, period.duration)
+
+
+@every(hours=1)
+def tell_dormant(tx: Transaction, dormancy: Dormancy) -> int:
+    """Tell owners of accounts into which nobody has signed in for long, once."""
+    return presence.tell_dormant(tx, dormancy.after)

@@ -6,9 +6,12 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, model_validator
 
 from libs.common.config import Secret, ServiceSettings
+from services.auth.domain.accounts import DORMANT_DAYS_DEFAULT, DORMANT_DAYS_MAXIMUM, DORMANT_DAYS_MINIMUM
 from services.auth.domain.federation import SIGNATURE_ALGORITHMS, Provider, protected
 from services.auth.domain.keys import SIGNS_DAYS_MAXIMUM
-from services.auth.domain.passwords import BCRYPT_ROUNDS_MINIMUM
+from services.auth.domain.limits import OTHER_ENVIRONMENTS_FACTOR
+from services.auth.domain.password_rules import MINIMUM_SETTING_MAXIMUM
+from services.auth.domain.passwords import BCRYPT_ROUNDS_MINIMUM, PASSWORD_MINIMUM
 from services.auth.domain.sessions import (
     REFRESH_DAYS_DEFAULT,
     REFRESH_DAYS_MAXIMUM,
@@ -82,12 +85,39 @@ class Settings(ServiceSettings):
         le=SESSION_DAYS_MAXIMUM,
         description="Days after which a session has ended however much it is used",
     )
+    password_minimum: int = Field(
+        default=PASSWORD_MINIMUM,
+        ge=PASSWORD_MINIMUM,
+        le=MINIMUM_SETTING_MAXIMUM,
+        description="Fewest characters of a new password; the old ones stay good",
+    )
+    dormant_days: int = Field(
+        default=DORMANT_DAYS_DEFAULT,
+        ge=DORMANT_DAYS_MINIMUM,
+        le=DORMANT_DAYS_MAXIMUM,
+        description="After so many days without a sign-in the owner of an account is reminded of it, once",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Where all replicas count together what one client asks; without it each process counts alone",
+    )
+    client_limit_factor: int | None = Field(
+        default=None,
+        ge=1,
+        le=OTHER_ENVIRONMENTS_FACTOR,
+        description=f"How many times one client may do more; 1 in production, else {OTHER_ENVIRONMENTS_FACTOR}",
+    )
     web_threads: int = Field(default=16, ge=1, le=64)
     oidc_providers: Json[tuple[OpenIdProvider, ...]] = Field(
         default=(),
         validate_default=False,
         description="OpenID providers to sign in with: a JSON list of name, label, issuer, client_id, client_secret(_file)",
     )
+
+    @property
+    def client_factor(self) -> int:
+        """How many times one client may do more than `domain.limits` says."""
+        return self.client_limit_factor or (1 if self.production else OTHER_ENVIRONMENTS_FACTOR)
 
     @model_validator(mode="after")
     def _strong_hashes(self) -> Self:

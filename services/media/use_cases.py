@@ -91,6 +91,7 @@ _SUBMIT = (
     )
     .values(submitted_at=bindparam("now"), updated_at=bindparam("now"), version=table.c.version + 1)
 )
+# Materialised, because Postgres may run a limited sub-select of an UPDATE again for each row, and change more than the limit.
 _OVERDUE = (
     select(table.c.id)
     .where(
@@ -101,10 +102,12 @@ _OVERDUE = (
     )
     .limit(SWEEP_BATCH)
     .with_for_update(skip_locked=True)
+    .cte("overdue")
+    .prefix_with("MATERIALIZED")
 )
 _EXPIRE = (
     update(table)
-    .where(table.c.id.in_(_OVERDUE))
+    .where(table.c.id == _OVERDUE.c.id)
     .values(status=Status.EXPIRED, lease_until=None, updated_at=bindparam("now"), version=table.c.version + 1)
     .returning(table.c.storage_key)
 )

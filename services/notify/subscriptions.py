@@ -2,7 +2,7 @@
 
 from libs.common.db import Transaction
 from libs.common.events import Envelope, Keyring, on
-from services.auth.events import EmailRequested, UserRegistered, UserUpdated
+from services.auth.events import EmailRequested, UserEmailChanged, UserRegistered, UserUpdated
 from services.notify import use_cases
 from services.notify.domain import EmailTemplate, NoticeKind, Vault
 from services.notify.use_cases import EmailRequest
@@ -28,6 +28,12 @@ def follow_profile(event: UserUpdated, tx: Transaction, keyring: Keyring, vault:
     """Names and languages change."""
     name = event.display_name.open(keyring) if event.display_name is not None else None
     use_cases.update_person(tx, vault, user_id=event.user_id, display_name=name, locale=event.locale)
+
+
+@on(UserEmailChanged, ordered=True)
+def follow_address(event: UserEmailChanged, tx: Transaction, keyring: Keyring, vault: Vault) -> None:
+    """From now on e-mails go to another address."""
+    use_cases.readdress_person(tx, vault, user_id=event.user_id, address=event.email.open(keyring))
 
 
 @on(EmailRequested)

@@ -51,6 +51,11 @@ _RENAME_PERSON = (
     .where(person.c.user_id == bindparam("id"))
     .values(display_name_sealed=bindparam("name"), updated_at=bindparam("moment"))
 )
+_READDRESS_PERSON = (
+    update(person)
+    .where(person.c.user_id == bindparam("id"))
+    .values(email_sealed=bindparam("address"), updated_at=bindparam("moment"))
+)
 _CHANGE_LOCALE = (
     update(person)
     .where(person.c.user_id == bindparam("id"))
@@ -117,6 +122,11 @@ def update_person(tx: Transaction, vault: Vault, *, user_id: UUID, display_name:
         tx.execute(_RENAME_PERSON, {"id": user_id, "name": vault.seal(display_name), "moment": tx.now})
     if locale is not None:
         tx.execute(_CHANGE_LOCALE, {"id": user_id, "language": locale_of(locale), "moment": tx.now})
+
+
+def readdress_person(tx: Transaction, vault: Vault, *, user_id: UUID, address: str) -> None:
+    """Reach a person at another address from now on."""
+    tx.execute(_READDRESS_PERSON, {"id": user_id, "address": vault.seal(address), "moment": tx.now})
 
 
 def write_notice(tx: Transaction, *, user_id: UUID, kind: NoticeKind, data: Mapping[str, Any], event_id: UUID) -> None:

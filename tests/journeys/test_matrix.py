@@ -74,6 +74,14 @@ def test_a_client_that_speaks_for_itself_gets_only_where_that_is_declared(door: 
     assert (status == 403) is not each.route.machines, status
 
 
+@pytest.mark.parametrize(("door", "each"), GUARDED, ids=names)
+def test_who_holds_no_role_may_enrol_and_nothing_else(door: str, each: Declared, doors: Doors) -> None:
+    status = doors.status(doors.of(door, each), each, doors.bearer(), None if each.route.enrolment else GARBAGE)
+
+    assert (status == 403) == (not each.route.enrolment)
+    assert status < 500 or status == 503
+
+
 @pytest.mark.parametrize(("door", "each"), [pair for pair in EXPOSED if pair[1].public], ids=names)
 def test_a_public_route_asks_nobody_for_a_token(door: str, each: Declared, doors: Doors) -> None:
     status = doors.status(doors.of(door, each), each)

@@ -15,9 +15,11 @@ from libs.common.service import Assembled
 from libs.common.telemetry import context
 from services.auth import queries
 from services.auth.domain.accounts import Address, Locale, display_name, normal_address
-from services.auth.domain.passwords import PasswordHasher, normal_password
+from services.auth.domain.password_rules import PasswordRefused
+from services.auth.domain.passwords import normal_password
 from services.auth.domain.secrets import MasterSecret
 from services.auth.use_cases import keys
+from services.auth.use_cases.keeping import Keeping
 from services.auth.use_cases.registration import Registration, create_administrator
 
 DONE, REFUSED, USAGE = 0, 1, 2
@@ -36,7 +38,10 @@ def admin_create(assembled: Assembled, arguments: Sequence[str]) -> int:
         )
     except ValueError as fault:
         return _say(sys.stderr, f"{fault}\n", USAGE)
-    outcome = _create(assembled, registration)
+    try:
+        outcome = _create(assembled, registration)
+    except PasswordRefused as refused:
+        return _say(sys.stderr, f"The password {refused.faults[0].detail}.\n", USAGE)
     if isinstance(outcome, Problem):
         return _say(sys.stderr, f"{outcome.detail}\n", REFUSED)
     return _say(sys.stdout, f"Administrator {outcome} can sign in.\n", DONE)
@@ -101,9 +106,9 @@ def _options(arguments: Sequence[str]) -> _Options:
 
 
 def _create(assembled: Assembled, registration: Registration) -> UUID | Problem:
-    hasher = cast(PasswordHasher, assembled.resources[PasswordHasher])
+    keeping = cast(Keeping, assembled.resources[Keeping])
     with context.bound(actor="operator"):
-        return create_administrator(assembled.database, registration, hasher)
+        return create_administrator(assembled.database, registration, keeping)
 
 
 def _named(name: str, check: Callable[[str], str], text: str) -> str:

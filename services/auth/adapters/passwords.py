@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLong
 from typing import TypeVar
@@ -10,10 +10,13 @@ from typing import TypeVar
 import bcrypt
 
 from libs.common.errors import Unavailable
+from libs.common.telemetry import logger
 from services.auth.domain.passwords import PREHASH_VERSION, StoredPassword, prehash, unmatchable
 from services.auth.domain.secrets import MasterSecret
 
 T = TypeVar("T")
+
+log = logger(__name__)
 
 NICENESS = 5
 """Measured: at 5 light requests stay quick while logins saturate; at 15 logins starve."""
@@ -26,11 +29,27 @@ class Busy(Unavailable):
 
 
 class BcryptHasher:
-    """Hashes and verifies passwords, `threads` at a time; `queue` more may wait, each for `wait_seconds`."""
+    """Hashes and verifies passwords, `threads` at a time; `queue` more may wait, each for `wait_seconds`.
 
-    def __init__(self, secret: MasterSecret, rounds: int, *, threads: int, queue: int, wait_seconds: float) -> None:
-        """Start no thread yet: that happens with the first password, after any fork."""
+    Checking a password costs the same whether there is an account or not, and whatever cost its hash was made with.
+    """
+
+    def __init__(
+        self,
+        secret: MasterSecret,
+        rounds: int,
+        *,
+        threads: int,
+        queue: int,
+        wait_seconds: float,
+        earlier: Sequence[MasterSecret] = (),
+    ) -> None:
+        """Start no thread yet: that happens with the first password, after any fork.
+
+        Passwords are hashed under `secret`; those that were hashed under an `earlier` one still match.
+        """
         self._secret = secret
+        self._secrets = {each.id: each for each in (*earlier, secret)}
         self._rounds = rounds
         self._wait_seconds = wait_seconds
         self._places = threading.BoundedSemaphore(threads + queue)
@@ -44,10 +63,28 @@ class BcryptHasher:
 
     def verify(self, password: str, stored: str | None) -> bool:
         """Tell whether the password is the stored one; for None the same work is done. Raises Busy."""
-        given = prehash(password, self._secret)
-        against = unmatchable(self._rounds) if stored is None else StoredPassword.parse(stored).bcrypt
-        matches = self._in_pool(lambda: bcrypt.checkpw(given, against.encode()))
-        return matches and stored is not None
+        kept = None if stored is None else StoredPassword.parse(stored)
+        secret = self._secrets.get(kept.secret_id) if kept else None
+        if kept and secret is None:
+            log.error("auth.password.secret_unknown", secret_id=kept.secret_id)
+        if kept is None or secret is None:
+            kept, secret = None, self._secret
+        given = prehash(password, secret, kept.version if kept else PREHASH_VERSION)
+        matches = self._in_pool(lambda: self._check(given, kept))
+        return matches and kept is not None
+
+    def outdated(self, stored: str) -> bool:
+        """Tell whether `hash` would make another form now."""
+        return StoredPassword.parse(stored).outdated(PREHASH_VERSION, self._secret.id, self._rounds)
+
+    def _check(self, given: bytes, kept: StoredPassword | None) -> bool:
+        """Check against the hash, then do what a hash of today's cost takes longer: 2^c + 2^c + … + 2^(n-1) = 2^n."""
+        if kept is None:
+            return bcrypt.checkpw(given, unmatchable(self._rounds).encode())
+        matches = bcrypt.checkpw(given, kept.bcrypt.encode())
+        for rounds in range(kept.rounds, self._rounds):
+            bcrypt.checkpw(given, unmatchable(rounds).encode())
+        return matches
 
     def _in_pool(self, work: Callable[[], T]) -> T:
         if not self._places.acquire(blocking=False):

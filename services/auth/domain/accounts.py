@@ -1,6 +1,7 @@
 """Accounts: addresses, profiles, roles, and what may become of them."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
@@ -19,6 +20,9 @@ DISPLAY_NAME_MAXIMUM = 50
 BIO_MAXIMUM = 500
 ADDRESS_MAXIMUM = 254
 """Octets of an address that SMTP can carry (RFC 5321, section 4.5.3.1.3, less the angle brackets)."""
+DORMANT_DAYS_MINIMUM = 30
+DORMANT_DAYS_MAXIMUM = 3_650
+DORMANT_DAYS_DEFAULT = 365
 BOOTSTRAP_ADMINISTRATORS = 2
 """Administrators that an operator may make; from then on one proposes and another confirms."""
 
@@ -134,6 +138,13 @@ def refuse_bootstrap(administrators: int, address_known: bool) -> Conflict | Non
 
 
 @dataclass(frozen=True, slots=True)
+class Dormancy:
+    """How long nobody signs in to an account before its owner is reminded of it."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Links:
     """Addresses of the platform's pages, as mails carry them."""
 
@@ -146,6 +157,14 @@ class Links:
     def reset_password(self, token: str) -> str:
         """Return the page that sets a new password."""
         return f"{self.origin}/reset-password?token={token}"
+
+    def confirm_email(self, token: str) -> str:
+        """Return the page that confirms that one address takes another's place."""
+        return f"{self.origin}/email/confirm?token={token}"
+
+    def cancel_email(self, token: str) -> str:
+        """Return the page that keeps the address as it is."""
+        return f"{self.origin}/email/cancel?token={token}"
 
     def login(self) -> str:
         """Return the page where people sign in."""

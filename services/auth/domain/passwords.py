@@ -36,6 +36,10 @@ class PasswordHasher(Protocol):
         """Tell whether the password is the stored one; None costs the same work and is never it."""
         ...
 
+    def outdated(self, stored: str) -> bool:
+        """Tell whether the stored form is one that `hash` would not make any more: too cheap, or keyed by another secret."""
+        ...
+
 
 def normalised(text: str) -> str:
     """Return the one form of the same characters, however they were typed."""
@@ -50,9 +54,9 @@ def normal_password(text: str) -> str:
     return normal
 
 
-def prehash(password: str, secret: MasterSecret) -> bytes:
+def prehash(password: str, secret: MasterSecret, version: int = PREHASH_VERSION) -> bytes:
     """Return what bcrypt is given: 44 characters without a zero byte."""
-    key = secret.derive(f"password pre-hash v{PREHASH_VERSION}")
+    key = secret.derive(f"password pre-hash v{version}")
     return base64.b64encode(hmac.digest(key, normalised(password).encode(), hashlib.sha256))
 
 
@@ -73,6 +77,15 @@ class StoredPassword:
         """Read the column's form; raises ValueError."""
         version, secret_id, hashed = text.split(":", 2)
         return cls(int(version), secret_id, hashed)
+
+    @property
+    def rounds(self) -> int:
+        """bcrypt's cost, the exponent of two."""
+        return int(self.bcrypt.split("$")[2])
+
+    def outdated(self, version: int, secret_id: str, rounds: int) -> bool:
+        """Tell whether it lags behind: another pre-hash, another secret, or fewer rounds than now."""
+        return (self.version, self.secret_id) != (version, secret_id) or self.rounds < rounds
 
 
 def unmatchable(rounds: int) -> str:

@@ -1,9 +1,11 @@
 """Access tokens (RFC 9068 but for the `roles` string), one-time tokens by mail, and signing keys."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NotRequired, Protocol, TypedDict
 from uuid import UUID
 
@@ -17,10 +19,10 @@ from services.auth.domain.secrets import MasterSecret, seal, unseal
 ACCESS_TOKEN_LIFE = timedelta(minutes=15)
 VERIFICATION_LIFE = timedelta(hours=24)
 RESET_LIFE = timedelta(hours=1)
-MAILS_ALLOWED = 5
-"""Mails of one kind to one account within the window: whoever has the address is not to be flooded by strangers."""
-MAILS_WINDOW = timedelta(hours=1)
-"""No longer than any link holds: who is sent no more mails has one that works."""
+EMAIL_CHANGE_LIFE = timedelta(hours=24)
+"""Both addresses must have confirmed within this time."""
+MAILS_ALLOWED = 3
+"""Mails of one kind to one account within its window: whoever has the address is not to be flooded by strangers."""
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  the media type of RFC 9068, not a secret
 CLIENT_ID = OWN_CLIENT
@@ -49,6 +51,22 @@ class Template(StrEnum):
     ADDRESS_IN_USE = "ADDRESS_IN_USE"
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105  the name of a template
     SECURITY_NOTICE = "SECURITY_NOTICE"
+    CHANGE_EMAIL = "CHANGE_EMAIL"
+    """To the address that an account has: may another take its place?"""
+    CONFIRM_NEW_EMAIL = "CONFIRM_NEW_EMAIL"
+    """To the address that is to take its place."""
+
+
+MAIL_WINDOWS: Mapping[Template, timedelta] = MappingProxyType(
+    {
+        Template.VERIFY_EMAIL: timedelta(hours=1),
+        Template.ADDRESS_IN_USE: timedelta(hours=1),
+        Template.RESET_PASSWORD: timedelta(minutes=15),
+        Template.CHANGE_EMAIL: timedelta(hours=1),
+        Template.CONFIRM_NEW_EMAIL: timedelta(hours=1),
+    }
+)
+"""Within what time so many are allowed; no longer than a link holds: who is sent no more mails has one that works."""
 
 
 class TokenRefused(BadRequest):

@@ -4,11 +4,13 @@ from services.auth.models.access_tokens import personal_access_token
 from services.auth.models.accounts import (
     login_failure,
     mail_allowance,
+    mail_request,
     one_time_token,
     password_credential,
-    reset_request,
+    registration_request,
     user_account,
 )
+from services.auth.models.email_changes import email_change
 from services.auth.models.factors import login_challenge, passkey, passkey_ceremony, recovery_code, totp_credential
 from services.auth.models.federation import federated_identity, federation_attempt, identity_offer
 from services.auth.models.metadata import metadata
@@ -22,6 +24,7 @@ from services.auth.models.oauth import (
     revoked_client_token,
 )
 from services.auth.models.platform import maintenance, signing_key
+from services.auth.models.presence import last_sign_in
 from services.auth.models.proposals import administrator_proposal
 from services.auth.models.sessions import refresh_token, session
 
@@ -32,12 +35,15 @@ __all__ = [
     "client_secret",
     "consent",
     "device_request",
+    "email_change",
     "federated_identity",
     "federation_attempt",
     "identity_offer",
+    "last_sign_in",
     "login_challenge",
     "login_failure",
     "mail_allowance",
+    "mail_request",
     "maintenance",
     "metadata",
     "oauth_client",
@@ -48,7 +54,7 @@ __all__ = [
     "personal_access_token",
     "recovery_code",
     "refresh_token",
-    "reset_request",
+    "registration_request",
     "revoked_client_token",
     "session",
     "signing_key",

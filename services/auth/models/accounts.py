@@ -1,7 +1,7 @@
 """Who has an account, and with what they sign in.
 
 Personal data stand in `user_account`: e-mail, display name, bio, locale, wallet address, skills and languages; and an address
-for moments in `reset_request`.
+for moments in `mail_request`.
 """
 
 from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
@@ -79,13 +79,24 @@ one_time_token = Table(
     Index(None, "user_id", "purpose"),
 )
 
-reset_request = Table(
-    "reset_request",
+registration_request = Table(
+    "registration_request",
+    metadata,
+    id_column(),
+    # Sealed under a key derived from AUTH_SECRET: somebody who may have an account already. Gone within moments.
+    Column("newcomer_sealed", LargeBinary, nullable=False),
+    timestamp("requested_at"),
+)
+
+mail_request = Table(
+    "mail_request",
     metadata,
     id_column(),
     # Of somebody who may have no account; gone within moments.
     Column("address", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
     timestamp("requested_at"),
+    one_of("purpose", [Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD]),
 )
 
 mail_allowance = Table(
@@ -102,6 +113,8 @@ login_failure = Table(
     metadata,
     # A keyed hash of the address, known or not: the table says nothing about who has an account.
     Column("address_key", LargeBinary, primary_key=True),
+    # Empty for strangers; else a keyed hash of the session or device by which somebody proved to be none.
+    Column("holder_key", LargeBinary, primary_key=True),
     Column("failures", Integer, nullable=False),
     timestamp("last_failed_at", nullable=True, index=True),
     timestamp("locked_until", nullable=True),

@@ -13,8 +13,8 @@ login_challenge = Table(
     id_column(),
     Column("user_id", ForeignKey(user_account.c.id, ondelete="CASCADE"), nullable=False, index=True),
     Column("token_hash", LargeBinary, nullable=False, unique=True),
-    # The password that was right when the challenge was given: another one makes it worthless.
-    Column("password_hash", Text),
+    # Since when the password holds that was right when the challenge was given: another one makes it worthless.
+    timestamp("password_changed_at", nullable=True),
     Column("methods", Text, nullable=False),
     Column("device_label", Text, nullable=False),
     Column("client_id", Text, nullable=False),

@@ -9,9 +9,11 @@ from services.auth.queries.accounts import (
     accounts_page,
     administrators,
     failures,
-    one_time_token_holds,
     other_administrators,
+    owner_of_token,
+    passwords_to_confirm,
 )
+from services.auth.queries.email_changes import owner_of_email_change
 from services.auth.queries.factors import (
     ceremony_waits,
     enrolled,
@@ -54,11 +56,11 @@ from services.auth.queries.platform import (
 )
 from services.auth.queries.proposals import pending_proposal, proposal, proposals_page
 from services.auth.queries.sessions import (
-    device_is_new,
     own_session,
     revoked_sessions,
     revoked_subjects,
     sessions_page,
+    signed_in_elsewhere_only,
     spent_token,
 )
 
@@ -83,7 +85,6 @@ __all__ = [
     "consented_scope",
     "consents_page",
     "device_by_code",
-    "device_is_new",
     "enrolled",
     "failures",
     "history",
@@ -94,13 +95,15 @@ __all__ = [
     "login_challenge_to_answer",
     "maintenance_decision",
     "next_key",
-    "one_time_token_holds",
     "open_request",
     "other_administrators",
     "own_passkey",
     "own_session",
+    "owner_of_email_change",
+    "owner_of_token",
     "passkey_to_use",
     "passkeys",
+    "passwords_to_confirm",
     "pending_proposal",
     "proposal",
     "proposals_page",
@@ -114,6 +117,7 @@ __all__ = [
     "session_of_refresh_token",
     "sessions_of_client",
     "sessions_page",
+    "signed_in_elsewhere_only",
     "signing_key_by_id",
     "spent_token",
     "totp",

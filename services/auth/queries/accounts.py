@@ -10,7 +10,7 @@ from sqlalchemy import Row, Text, Uuid, bindparam, func, or_, select
 from libs.common.auth.policy import Role
 from libs.common.db import Reader
 from services.auth.domain.accounts import Address, Status, UnknownAccount
-from services.auth.domain.lockout import Failures
+from services.auth.domain.lockout import Counter, Failures
 from services.auth.domain.tokens import Purpose
 from services.auth.models import (
     login_failure,
@@ -19,22 +19,38 @@ from services.auth.models import (
     user_account,
 )
 
-_account = select(user_account, password_credential.c.password_hash).outerjoin(
-    password_credential, password_credential.c.user_id == user_account.c.id
-)
+_account = select(
+    user_account, password_credential.c.password_hash, password_credential.c.changed_at.label("password_changed_at")
+).outerjoin(password_credential, password_credential.c.user_id == user_account.c.id)
 _account_by_address = _account.where(user_account.c.email == bindparam("email"))
 _account_by_id = _account.where(user_account.c.id == bindparam("user_id"))
 # Locks that leave foreign keys alone: FOR NO KEY UPDATE and FOR SHARE exclude each other.
 _account_to_change = select(user_account).where(user_account.c.id == bindparam("user_id")).with_for_update(key_share=True)
 _account_to_enter = _account_by_id.with_for_update(read=True, of=user_account)
 
-_failures = select(login_failure).where(login_failure.c.address_key == bindparam("address_key"))
+_failures = select(login_failure).where(
+    login_failure.c.address_key == bindparam("address_key"), login_failure.c.holder_key == bindparam("holder_key")
+)
 _failures_locked = _failures.with_for_update()
-_one_time_token = select(one_time_token.c.user_id).where(
-    one_time_token.c.token_hash == bindparam("token_hash"),
-    one_time_token.c.purpose == bindparam("purpose"),
-    one_time_token.c.used_at.is_(None),
-    one_time_token.c.expires_at > bindparam("now"),
+_owner_of_token = (
+    select(user_account)
+    .join(one_time_token, one_time_token.c.user_id == user_account.c.id)
+    .where(
+        one_time_token.c.token_hash == bindparam("token_hash"),
+        one_time_token.c.purpose == bindparam("purpose"),
+        one_time_token.c.used_at.is_(None),
+        one_time_token.c.expires_at > bindparam("now"),
+    )
+)
+_passwords_to_confirm = (
+    select(one_time_token.c.password_hash)
+    .where(
+        one_time_token.c.user_id == bindparam("user_id"),
+        one_time_token.c.purpose == Purpose.VERIFY_EMAIL,
+        one_time_token.c.used_at.is_(None),
+        one_time_token.c.expires_at > bindparam("now"),
+    )
+    .distinct()
 )
 
 _administrators = select(func.count()).select_from(user_account).where(user_account.c.role == Role.ADMIN)
@@ -79,15 +95,21 @@ def _found(row: Row[Any] | None) -> Row[Any]:
     return row
 
 
-def failures(db: Reader, address_key: bytes, *, lock: bool = False) -> Failures:
-    """How many wrong passwords in a row were given for this address? `lock` keeps others from counting meanwhile."""
-    row = db.first(_failures_locked if lock else _failures, {"address_key": address_key})
+def failures(db: Reader, counter: Counter, *, lock: bool = False) -> Failures:
+    """How many wrong passwords in a row were counted here? `lock` keeps others from counting meanwhile."""
+    keys = {"address_key": counter.address_key, "holder_key": counter.holder_key}
+    row = db.first(_failures_locked if lock else _failures, keys)
     return Failures() if row is None else Failures(row.failures, row.last_failed_at, row.locked_until)
 
 
-def one_time_token_holds(db: Reader, token_hash: bytes, purpose: Purpose, now: datetime) -> bool:
-    """Could this token be used now?"""
-    return db.first(_one_time_token, {"token_hash": token_hash, "purpose": purpose, "now": now}) is not None
+def owner_of_token(db: Reader, token_hash: bytes, purpose: Purpose, now: datetime) -> Row[Any] | None:
+    """Whose is this token, if it could be used now?"""
+    return db.first(_owner_of_token, {"token_hash": token_hash, "purpose": purpose, "now": now})
+
+
+def passwords_to_confirm(db: Reader, user_id: UUID, now: datetime) -> list[str]:
+    """Which passwords (hashed) wait to be confirmed with this account's address, each from one registration?"""
+    return [row.password_hash for row in db.all(_passwords_to_confirm, {"user_id": user_id, "now": now})]
 
 
 def administrators(db: Reader) -> int:

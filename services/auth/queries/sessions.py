@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Uuid, and_, bindparam, exists, or_, select
+from sqlalchemy import Row, Uuid, and_, bindparam, func, or_, select
 
 from libs.common.db import Reader
 from services.auth.domain.sessions import SpentToken
@@ -43,12 +43,12 @@ _sessions_page = (
 _own_session = select(session).where(
     session.c.id == bindparam("session_id"), session.c.user_id == bindparam("user_id"), _live_session
 )
-# A label not seen in any session that is still known; the first sign-in of all is news to nobody.
-_device_is_new = select(
-    and_(
-        exists().where(session.c.user_id == bindparam("user_id")),
-        ~exists().where(session.c.user_id == bindparam("user_id"), session.c.device_label == bindparam("device_label")),
+_labels = (
+    select(
+        func.count().label("sessions"), func.count().filter(session.c.device_label == bindparam("device_label")).label("alike")
     )
+    .select_from(session)
+    .where(session.c.user_id == bindparam("user_id"), session.c.id != bindparam("session_id"))
 )
 _revoked_sessions = select(session.c.id, session.c.revoked_at).where(session.c.revoked_at > bindparam("since"))
 _revoked_subjects = select(user_account.c.id, user_account.c.tokens_not_before).where(
@@ -72,9 +72,10 @@ def own_session(db: Reader, user_id: UUID, session_id: UUID, now: datetime) -> R
     return db.first(_own_session, {"session_id": session_id, "user_id": user_id, "now": now})
 
 
-def device_is_new(db: Reader, user_id: UUID, device_label: str) -> bool:
-    """Does this person sign in on a device other than those of their sessions so far?"""
-    return bool(db.scalar(_device_is_new, {"user_id": user_id, "device_label": device_label}))
+def signed_in_elsewhere_only(db: Reader, user_id: UUID, session_id: UUID, device_label: str) -> bool:
+    """Were all sessions besides this one, those that ended of late too, on devices of another kind; and was there any?"""
+    row = db.one(_labels, {"user_id": user_id, "session_id": session_id, "device_label": device_label})
+    return bool(row.sessions) and not row.alike
 
 
 def revoked_sessions(db: Reader, since: datetime) -> list[Row[Any]]:

@@ -1,5 +1,6 @@
 """The doors to sign up, sign in and stay signed in."""
 
+from libs.common import clock
 from libs.common.auth.policy import PUBLIC, SIGNED_IN, Rate, Subject
 from libs.common.db import Database, Transaction
 from libs.common.http import (
@@ -9,15 +10,16 @@ from libs.common.http import (
     Routes,
 )
 from services.auth import schemas
-from services.auth.domain.accounts import AccountNotVerified, AccountSuspended, Links
+from services.auth.domain.accounts import AccountNotVerified, AccountSuspended
 from services.auth.domain.factors import SecondFactorRequired
+from services.auth.domain.known_devices import device_token
+from services.auth.domain.limits import ClientLimits
 from services.auth.domain.lockout import WrongCredentials
-from services.auth.domain.passwords import PasswordHasher
-from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import OWN_CLIENT, Lifetimes, RefreshRefused, device_label
-from services.auth.domain.tokens import TokenIssuer
-from services.auth.routes.answers import held, tokens
-from services.auth.use_cases import passwords, registration, second_factor, sessions, sign_in
+from services.auth.domain.tokens import Purpose, TokenIssuer
+from services.auth.routes.answers import caller, held, tokens
+from services.auth.use_cases import mail_requests, passwords, registration, second_factor, sessions, sign_in
+from services.auth.use_cases.keeping import Keeping
 from services.auth.use_cases.second_factor import Means
 
 SIGN_IN_REFUSALS = (WrongCredentials, AccountNotVerified, AccountSuspended, SecondFactorRequired)
@@ -26,13 +28,15 @@ routes = Routes("auth")
 
 
 @routes.post("/auth/register", allow=PUBLIC, rate=Rate.CREDENTIALS, status=202)
-def register(body: schemas.Register, database: Database, hasher: PasswordHasher, links: Links) -> Accepted[schemas.Taken]:
+def register(
+    body: schemas.Register, request: RequestInfo, database: Database, keeping: Keeping, limits: ClientLimits
+) -> Accepted[schemas.Taken]:
     """Open an account. The answer is the same whether or not the address is known; the mail tells."""
     newcomer = registration.Registration(
         body.email, body.password.get_secret_value(), body.display_name, body.role, body.locale
     )
-    registration.register(database, newcomer, hasher, links)
-    return Accepted(schemas.Taken(detail="We sent a mail to this address: follow the link in it."))
+    limited = registration.register(database, newcomer, keeping, caller(request, limits))
+    return Accepted(held(limited or schemas.Taken(detail="We sent a mail to this address: follow the link in it.")))
 
 
 @routes.post("/auth/verify-email", allow=PUBLIC, rate=Rate.CREDENTIALS)
@@ -42,22 +46,38 @@ def verify_email(body: schemas.OneTimeToken, tx: Transaction) -> NoContent:
     return NoContent()
 
 
+@routes.post("/auth/verify-email/resend", allow=PUBLIC, rate=Rate.CREDENTIALS, status=202)
+def resend_verification(
+    body: schemas.ResendVerification, request: RequestInfo, database: Database, limits: ClientLimits
+) -> Accepted[schemas.Taken]:
+    """Ask for the mail that confirms an address once more. The answer is the same whether or not one is owed."""
+    limited = mail_requests.ask(database, body.email, Purpose.VERIFY_EMAIL, caller(request, limits))
+    return Accepted(held(limited or schemas.Taken(detail="If this address waits to be confirmed, a mail is on its way to it.")))
+
+
 @routes.post("/auth/login", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=SIGN_IN_REFUSALS)
 def login(
     body: schemas.Login,
     request: RequestInfo,
     database: Database,
-    hasher: PasswordHasher,
     means: Means,
     issuer: TokenIssuer,
+    limits: ClientLimits,
 ) -> schemas.Tokens:
     """Sign in with e-mail address and password.
 
     An account with a second factor is answered 401 with the code `mfa_required`, a `challenge` and `methods`, unless the right
     `otp` was sent along; `POST /auth/login/second-factor` completes the sign-in.
     """
-    attempt = sign_in.Attempt(body.email, body.password.get_secret_value(), device_label(request.user_agent))
-    return tokens(held(second_factor.sign_in_with_code(database, attempt, body.otp, hasher, means)), issuer)
+    attempt = sign_in.Attempt(
+        body.email,
+        body.password.get_secret_value(),
+        device_label(request.user_agent),
+        body.device_token.get_secret_value() if body.device_token else None,
+        caller(request, limits),
+    )
+    credentials = held(second_factor.sign_in_with_code(database, attempt, body.otp, means.hasher, means))
+    return tokens(credentials, issuer, device_token(means.secret, credentials.grant.user_id, clock.now()))
 
 
 @routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=(RefreshRefused,))
@@ -72,25 +92,24 @@ def refresh(body: schemas.Refresh, database: Database, lifetimes: Lifetimes, iss
 
 
 @routes.post("/auth/password/forgot", allow=PUBLIC, rate=Rate.CREDENTIALS, status=202)
-def forgot_password(body: schemas.Forgot, tx: Transaction) -> Accepted[schemas.Taken]:
+def forgot_password(
+    body: schemas.Forgot, request: RequestInfo, database: Database, limits: ClientLimits
+) -> Accepted[schemas.Taken]:
     """Ask for a mail that lets one set a new password. The answer is the same whether or not the address is known."""
-    passwords.forget_password(tx, body.email)
-    return Accepted(schemas.Taken(detail="If an account has this address, a mail is on its way to it."))
+    limited = mail_requests.ask(database, body.email, Purpose.RESET_PASSWORD, caller(request, limits))
+    return Accepted(held(limited or schemas.Taken(detail="If an account has this address, a mail is on its way to it.")))
 
 
 @routes.post("/auth/password/reset", allow=PUBLIC, rate=Rate.CREDENTIALS)
-def reset_password(body: schemas.Reset, database: Database, hasher: PasswordHasher, secret: MasterSecret) -> NoContent:
+def reset_password(body: schemas.Reset, database: Database, keeping: Keeping) -> NoContent:
     """Set a new password with the token from a mail. All sessions end."""
-    token, password = body.token.get_secret_value(), body.password.get_secret_value()
-    passwords.reset_password(database, token, password, hasher, secret)
+    passwords.reset_password(database, body.token.get_secret_value(), body.password.get_secret_value(), keeping)
     return NoContent()
 
 
 @routes.post("/auth/password/change", allow=SIGNED_IN, rate=Rate.CREDENTIALS)
-def change_password(
-    body: schemas.ChangePassword, subject: Subject, database: Database, hasher: PasswordHasher, secret: MasterSecret
-) -> NoContent:
+def change_password(body: schemas.ChangePassword, subject: Subject, database: Database, keeping: Keeping) -> NoContent:
     """Set a new password with the current one. All sessions end, this one too."""
-    pair = body.current_password.get_secret_value(), body.new_password.get_secret_value()
-    held(passwords.change_password(database, subject.id, pair, hasher, secret))
+    current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
+    held(passwords.change_password(database, passwords.Change(subject.id, subject.session_id, current, new), keeping))
     return NoContent()

@@ -1,11 +1,13 @@
 """The doors of a sign-in's second half: codes and passkeys."""
 
+from libs.common import clock
 from libs.common.auth.policy import PUBLIC, Rate
 from libs.common.db import Database, Transaction
 from libs.common.http import RequestInfo, Routes
 from services.auth import schemas
 from services.auth.domain.accounts import AccountNotVerified, AccountSuspended
 from services.auth.domain.factors import SignInOver, WrongSecondFactor
+from services.auth.domain.known_devices import device_token
 from services.auth.domain.lockout import AccountLocked
 from services.auth.domain.passkeys import RelyingParty
 from services.auth.domain.sessions import device_label
@@ -13,6 +15,7 @@ from services.auth.domain.tokens import TokenIssuer
 from services.auth.routes.answers import held, tokens
 from services.auth.use_cases import passkeys, second_factor
 from services.auth.use_cases.second_factor import Means
+from services.auth.use_cases.sessions import Credentials
 
 routes = Routes("auth")
 
@@ -30,7 +33,7 @@ def complete_sign_in(body: schemas.SecondFactor, database: Database, means: Mean
     """Complete a sign-in with the second factor: a code, a recovery code or a passkey."""
     with database.transaction() as tx:
         outcome = second_factor.complete(tx, body.challenge.get_secret_value(), body.proof, means)
-    return tokens(held(outcome), issuer)
+    return _signed_in(held(outcome), means, issuer)
 
 
 @routes.post("/auth/passkeys/authentication-options", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True)
@@ -46,4 +49,8 @@ def sign_in_by_passkey(
     """Sign in with a passkey alone: it is possession and verification of its user in one."""
     with database.transaction() as tx:
         outcome = second_factor.sign_in_by_passkey(tx, body.passkey.as_json(), device_label(request.user_agent), means)
-    return tokens(held(outcome), issuer)
+    return _signed_in(held(outcome), means, issuer)
+
+
+def _signed_in(credentials: Credentials, means: Means, issuer: TokenIssuer) -> schemas.Tokens:
+    return tokens(credentials, issuer, device_token(means.secret, credentials.grant.user_id, clock.now()))

@@ -12,6 +12,7 @@ from services.auth.domain.accounts import (
     Locale,
     role_at_registration,
 )
+from services.auth.domain.email_changes import ChangeState
 from services.auth.schemas.texts import DisplayName, EmailAddress, GivenPassword, NewPassword, Token, TokenText
 
 
@@ -45,6 +46,9 @@ class Login(Input):
     otp: Annotated[str, Field(pattern=r"^[0-9]{6,8}$", examples=["123456"])] | None = Field(
         default=None, description="Second factor; without meaning for accounts that have none"
     )
+    device_token: Token | None = Field(
+        default=None, description="From an earlier sign-in on this device: failures of strangers do not lock it out"
+    )
 
 
 class Tokens(View):
@@ -55,6 +59,9 @@ class Tokens(View):
     expires_in: int = Field(description="Seconds until the access token expires", examples=[900])
     refresh_token: TokenText
     session_id: UUID
+    device_token: TokenText | None = Field(
+        default=None, description="After a sign-in: keep it on this device and send it with the next one. It opens nothing"
+    )
 
 
 class Refresh(Input):
@@ -67,6 +74,25 @@ class Forgot(Input):
     """Who forgot the password."""
 
     email: EmailAddress
+
+
+class ResendVerification(Input):
+    """Who waits for the mail that confirms their address."""
+
+    email: EmailAddress
+
+
+class ChangeEmail(Input):
+    """The address that is to take the place of one's own; the password unless one signed in a moment ago."""
+
+    new_email: EmailAddress
+    current_password: GivenPassword | None = None
+
+
+class EmailChange(View):
+    """Where a change of address stands."""
+
+    state: ChangeState
 
 
 class Reset(Input):

@@ -11,7 +11,7 @@ from services.auth.domain.factors import Factor, Proof
 from services.auth.domain.passkeys import LABEL_MAXIMUM, label
 from services.auth.schemas.texts import GivenPassword, Token
 
-ENCODED_MAXIMUM = 32_768
+ENCODED_MAXIMUM = 16_384
 """Characters of one encoded member of an authenticator's answer; attestations with certificates have some thousands."""
 
 OneTimeCode = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["123456"])]

@@ -1,19 +1,24 @@
 """Auth under test: a cheap bcrypt, a person's steps as short functions, and a clock that tests may move."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from libs.common import clock
 from libs.common.auth import revocations
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import KeySource, PublishedKeys
+from libs.common.config import load
 from libs.common.events import Envelope
+from libs.common.http.health import Health
 from libs.common.testing import Harness, service_harness
 from services.auth.adapters.openid import HttpOpenIdProviders
 from services.auth.app import service
@@ -27,6 +32,7 @@ SETTINGS = {
     "BCRYPT_ROUNDS": "4",
     "PASSWORD_THREADS": "4",
     "PASSWORD_QUEUE": "60",
+    "CLIENT_LIMIT_FACTOR": "1",
 }
 
 bare_harness = service_harness(service, SETTINGS)
@@ -39,6 +45,16 @@ def harness(bare_harness: Harness) -> Harness:
     assert isinstance(keys, PublishedKeys)
     keys.refresh(force=True)
     return bare_harness
+
+
+@contextmanager
+def replica(harness: Harness, **environ: str) -> Iterator[Flask]:
+    """Another web process of the service, which shares nothing with the first but what stands outside of both."""
+    assembled = service.assemble(load(service.settings, {**harness.environ, **environ}), "web", harness.keys)
+    try:
+        yield assembled.application(Health(assembled.checks()))
+    finally:
+        assembled.database.dispose()
 
 
 @dataclass
@@ -64,7 +80,9 @@ class Person:
 
     def register(self, **members: Any) -> TestResponse:
         body = {"email": self.email, "password": self.password, "display_name": "Ada Lovelace", **members}
-        return self.post("/auth/register", body)
+        answer = self.post("/auth/register", body)
+        self.harness.run_job("open_accounts")
+        return answer
 
     def mails(self, template: str | None = None) -> list[dict[str, str]]:
         """The variables of the mails requested for this person, oldest first, as notify opens them."""
@@ -74,8 +92,17 @@ class Person:
     def verify(self) -> TestResponse:
         return self.post("/auth/verify-email", {"token": self.mails("VERIFY_EMAIL")[-1]["token"]})
 
-    def login(self, password: str | None = None, email: str | None = None) -> TestResponse:
-        return self.post("/auth/login", {"email": email or self.email, "password": password or self.password})
+    def take_time(self) -> None:
+        """Wait as long as anybody has to after a wrong password."""
+        with self.harness.transaction() as tx:
+            tx.execute(text("UPDATE auth.login_failure SET last_failed_at = last_failed_at - make_interval(secs => 5)"))
+
+    def login(self, password: str | None = None, email: str | None = None, **members: Any) -> TestResponse:
+        self.take_time()
+        return self.login_at_once(password, email, **members)
+
+    def login_at_once(self, password: str | None = None, email: str | None = None, **members: Any) -> TestResponse:
+        return self.post("/auth/login", {"email": email or self.email, "password": password or self.password, **members})
 
     def refresh(self, token: str) -> TestResponse:
         return self.post("/auth/refresh", {"refresh_token": token})
@@ -124,12 +151,12 @@ def make_administrator(harness: Harness, email: str) -> Person:
     """Make an administrator as the operator does."""
     from libs.common.telemetry import context
     from services.auth.domain.accounts import Address, Locale
-    from services.auth.domain.passwords import PasswordHasher
+    from services.auth.use_cases.keeping import Keeping
     from services.auth.use_cases.registration import Registration, create_administrator
 
     registration = Registration(Address(email), PASSWORD, "Administrator", Role.ADMIN, Locale.EN)
     with context.bound(actor="operator"):
-        outcome = create_administrator(harness.database, registration, harness.resources[PasswordHasher])
+        outcome = create_administrator(harness.database, registration, harness.resource(Keeping))
     assert not isinstance(outcome, Exception), outcome
     return Person(harness, email)
 

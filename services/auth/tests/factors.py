@@ -36,7 +36,8 @@ class Guarded:
         return self.person.call(method, path, body, self.token)
 
     def sign_in(self, **members: Any) -> TestResponse:
-        """With the password, and what else is given."""
+        """With the password, and what else is given, as unhurriedly as anybody has to after a wrong one."""
+        self.person.take_time()
         answer = self.person.post("/auth/login", {"email": self.person.email, "password": self.person.password, **members})
         if answer.status_code == 200:
             self.tokens = answer.get_json()
@@ -51,6 +52,7 @@ class Guarded:
 
     def complete(self, challenge: str, **proof: Any) -> TestResponse:
         """Go on with a second factor."""
+        self.person.take_time()
         answer = self.person.post("/auth/login/second-factor", {"challenge": challenge, **proof})
         if answer.status_code == 200:
             self.tokens = answer.get_json()
@@ -105,6 +107,7 @@ class Guarded:
 
     def step_up(self, **proof: Any) -> TestResponse:
         """Show again who one is, in the newest session."""
+        self.person.take_time()
         answer = self.call("POST", "/auth/step-up", proof)
         if answer.status_code == 200:
             self.tokens = answer.get_json()

@@ -145,34 +145,51 @@ class TestLockout:
         failures, now, streak = lockout.Failures(), start, 0
         for wait in waits:
             now += wait
-            if failures.locked(now):
+            if isinstance(failures.refuse(now), lockout.AccountLocked):
                 continue
             streak = 1 if wait >= lockout.FAILURES_FORGOTTEN_AFTER or failures.locked_until else streak + 1
             if failures.last_at and now - failures.last_at >= lockout.FAILURES_FORGOTTEN_AFTER:
                 streak = 1
             failures = failures.one_more(now)
             assert failures.count == streak
-            assert (failures.locked(now) is not None) == (streak >= lockout.FAILURES_ALLOWED)
+            assert isinstance(failures.refuse(now), lockout.AccountLocked) == (streak >= lockout.FAILURES_ALLOWED)
 
     def test_four_failures_leave_the_account_open_and_the_fifth_locks_it(self) -> None:
         failures = lockout.Failures()
         for _ in range(lockout.FAILURES_ALLOWED - 1):
             failures = failures.one_more(NOW)
-        assert failures.locked(NOW) is None
-        assert failures.one_more(NOW).locked(NOW) is not None
+        assert isinstance(failures.refuse(NOW), lockout.AttemptTooSoon)
+        assert isinstance(failures.one_more(NOW).refuse(NOW), lockout.AccountLocked)
 
     def test_a_lock_lasts_fifteen_minutes_to_the_microsecond(self) -> None:
         failures = lockout.Failures(lockout.FAILURES_ALLOWED, NOW, NOW + lockout.LOCK_DURATION)
         last = NOW + lockout.LOCK_DURATION - timedelta(microseconds=1)
-        refusal = failures.locked(last)
+        refusal = failures.refuse(last)
         assert refusal is not None
         assert refusal.retry_after == 1
-        assert failures.locked(NOW + lockout.LOCK_DURATION) is None
+        assert failures.refuse(NOW + lockout.LOCK_DURATION) is None
 
     def test_the_wait_is_told_in_whole_seconds_rounded_up(self) -> None:
-        refusal = lockout.Failures(5, NOW, NOW + timedelta(seconds=899, milliseconds=1)).locked(NOW)
+        refusal = lockout.Failures(5, NOW, NOW + timedelta(seconds=899, milliseconds=1)).refuse(NOW)
         assert refusal is not None
         assert refusal.retry_after == 900
+
+    @pytest.mark.parametrize(
+        ("failures", "milliseconds"),
+        [(0, 0), (1, 500), (2, 750), (4, 1_250), (18, 4_750), (19, 5_000), (20, 5_000), (1_000, 5_000)],
+    )
+    def test_the_delay_grows_by_a_quarter_of_a_second_a_failure_up_to_five_seconds(
+        self, failures: int, milliseconds: int
+    ) -> None:
+        assert lockout.delay(failures) == timedelta(milliseconds=milliseconds)
+
+    @pytest.mark.parametrize("count", range(1, lockout.FAILURES_ALLOWED))
+    def test_an_attempt_is_refused_unread_until_the_delay_is_over_to_the_microsecond(self, count: int) -> None:
+        failures, over = lockout.Failures(count, NOW), NOW + lockout.delay(count)
+        refusal = failures.refuse(over - timedelta(microseconds=1))
+        assert isinstance(refusal, lockout.AttemptTooSoon)
+        assert refusal.retry_after == 1
+        assert failures.refuse(over) is None
 
     def test_after_a_lock_counting_starts_anew(self) -> None:
         failures = lockout.Failures(5, NOW, NOW + lockout.LOCK_DURATION).one_more(NOW + lockout.LOCK_DURATION)

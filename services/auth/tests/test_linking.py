@@ -99,7 +99,7 @@ class TestUnlinking:
         answer = grace.call("DELETE", f"/auth/identities/{identity_id}", token=token)
         assert (answer.status_code, answer.get_json()["type"].rsplit("/")[-1]) == (409, "last-way-in")
         grace.post("/auth/password/forgot", {"email": grace.email})
-        harness.run_job("mail_resets")
+        harness.run_job("mail_links")
         reset = {"token": grace.mails("RESET_PASSWORD")[-1]["token"], "password": grace.password}
         assert grace.post("/auth/password/reset", reset).status_code == 204
         token = grace.signed_in()["access_token"]

@@ -207,7 +207,7 @@ class TestSignIn:
 
     def test_who_is_locked_out_by_others_signs_in_by_passkey(self, ada: Guarded) -> None:
         for _ in range(FAILURES_ALLOWED):
-            ada.sign_in(password="a wrong password")
+            ada.sign_in(password="a wrong password")  # pragma: allowlist secret
         assert ada.sign_in().status_code == 429
         assert ada.sign_in_by_passkey().status_code == 200
 

@@ -104,11 +104,12 @@ def test_each_fault_is_named_by_its_place_and_no_value_is_repeated(newcomer: Per
 
 @pytest.mark.parametrize("length", [PASSWORD_MINIMUM, PASSWORD_MAXIMUM])
 def test_a_password_at_a_limit_signs_in(harness: Harness, length: int) -> None:
-    person = Person(harness, "limit@example.org", "é" * length)
+    password = "kévzôñ-ü"[:length].ljust(length, "é")
+    person = Person(harness, "limit@example.org", password)
     assert person.register().status_code == 202
     assert person.verify().status_code == 204
     assert person.login().status_code == 200
-    assert person.login("é" * (length - 1)).status_code == 401
+    assert person.login(password[:-1]).status_code == 401
 
 
 def test_a_link_confirms_once(newcomer: Person) -> None:

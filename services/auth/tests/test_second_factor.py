@@ -11,6 +11,8 @@ from sqlalchemy import text
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import Claims
 from libs.common.testing import Harness
+from services.auth.adapters.command_line import DONE, REFUSED, USAGE
+from services.auth.adapters.factor_commands import factors_command
 from services.auth.domain.factors import CHALLENGE_LIFE, RECOVERY_CODES, UNCONFIRMED_LIFE
 from services.auth.domain.lockout import FAILURES_ALLOWED, LOCK_DURATION
 from services.auth.domain.totp import STEP_SECONDS
@@ -192,7 +194,8 @@ class TestSignIn:
         code, waiting = ada.code(), [ada.challenge() for _ in range(4)]
         with ThreadPoolExecutor(4) as pool:
             statuses = sorted(pool.map(lambda challenge: ada.complete(challenge, otp=code).status_code, waiting))
-        assert statuses == [200, 401, 401, 401]
+        assert statuses.count(200) == 1
+        assert set(statuses[1:]) <= {401, 429}
 
     def test_a_challenge_opens_one_session(self, ada: Guarded, time: Time) -> None:
         challenge = ada.challenge()
@@ -216,7 +219,7 @@ class TestSignIn:
 
     def test_a_new_password_makes_challenges_worthless(self, ada: Guarded) -> None:
         challenge = ada.challenge()
-        changed = {"current_password": PASSWORD, "new_password": "another good password"}
+        changed = {"current_password": PASSWORD, "new_password": "another good password"}  # pragma: allowlist secret
         assert ada.call("POST", "/auth/password/change", changed).status_code == 204
         assert problem(ada.complete(challenge, otp=ada.code())) == "sign-in-over"
 
@@ -330,6 +333,19 @@ class TestReset:
         assert (again.status_code, problem(again)) == (404, "not-enrolled")
         assert acts(harness, "second_factor.reset") == [("second_factor.reset", "done"), ("second_factor.reset", "refused")]
         assert harness.client(Role.VIEWER).delete(f"/api/v1{path}").status_code == 403
+
+    def test_the_operator_does_it_for_the_last_administrator(
+        self, harness: Harness, ada: Guarded, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        codes = [
+            factors_command(harness.assembled, ["reset", email])
+            for email in ("Ada@example.org", "ada@example.org", "x", "no@one.org")
+        ]
+        assert codes == [DONE, REFUSED, USAGE, REFUSED]
+        said = capsys.readouterr()
+        assert "ada@example.org are gone" in said.out
+        assert "no second factor" in said.err
+        assert ada.sign_in().status_code == 200
 
 
 def kept(harness: Harness, table: str) -> int:

@@ -76,7 +76,7 @@ def test_a_wrong_password_or_code_renews_nothing_and_counts(harness: Harness, ad
     ada.renew()
     assert claims(ada.token).auth_time == age
     for _ in range(FAILURES_ALLOWED):
-        ada.step_up(password="a wrong password")
+        ada.step_up(password="a wrong password")  # pragma: allowlist secret
     assert ada.step_up(password=PASSWORD, otp=ada.code()).status_code == 429
     assert ada.step_up(passkey=ada.assertion()).status_code == 200
     assert acts(harness, "session.step_up")[-1] == ("session.step_up", "done")

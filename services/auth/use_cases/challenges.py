@@ -27,7 +27,7 @@ def ask(tx: Transaction, account: Row[Any], opening: Opening, factors: Iterable[
             "id": ids.new_id(),
             "user_id": account.id,
             "token_hash": token_hash(challenge),
-            "password_hash": account.password_hash,
+            "password_changed_at": account.password_changed_at,
             "methods": " ".join(opening.methods),
             "device_label": opening.device_label,
             "client_id": opening.client_id,
@@ -44,7 +44,7 @@ def waiting(tx: Transaction, challenge: str) -> tuple[Row[Any], Row[Any]] | None
     """Return the sign-in that waits under this challenge, and its account; None when there is none any more."""
     row = queries.login_challenge_to_answer(tx, token_hash(challenge), tx.now)
     account = None if row is None else queries.account(tx, row.user_id)
-    if row is None or account is None or row.password_hash != account.password_hash:
+    if row is None or account is None or row.password_changed_at != account.password_changed_at:
         return None
     return row, account
 

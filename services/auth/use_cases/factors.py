@@ -75,8 +75,9 @@ def require_shown(tx: Transaction, subject: Subject) -> None:
 def begin_totp(tx: Transaction, subject: Subject, secret: MasterSecret) -> tuple[str, str]:
     """Make a secret for an authenticator app: in base32, and as the app's address. It counts once a code was confirmed.
 
-    Raises AlreadyEnrolled, StepUpRequired.
+    Raises UnknownAccount, AlreadyEnrolled, StepUpRequired.
     """
+    account = queries.account_to_change(tx, subject.id)
     require_shown(tx, subject)
     shared = new_secret()
     row = {
@@ -87,7 +88,7 @@ def begin_totp(tx: Transaction, subject: Subject, secret: MasterSecret) -> tuple
     }
     if tx.first(_begin, row) is None:
         raise AlreadyEnrolled("An authenticator app is set up already; remove it first.")
-    return shared, otpauth_uri(shared, queries.account(tx, subject.id).email)
+    return shared, otpauth_uri(shared, account.email)
 
 
 def confirm_totp(tx: Transaction, subject: Subject, code: str, secret: MasterSecret) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ from services.auth.domain.notices import Notice
 from services.auth.domain.sessions import Lifetimes, token_hash
 from services.auth.models import federated_identity, federation_attempt, identity_offer
 from services.auth.use_cases.notices import tell
-from services.auth.use_cases.registration import Registration, add_account, confirm_address
+from services.auth.use_cases.registration import Vouched, add_account, confirm_address
 from services.auth.use_cases.sessions import Credentials, Opening
 from services.auth.use_cases.sign_in import enter
 
@@ -213,13 +213,12 @@ def _admit(tx: Transaction, provider: Provider, identity: Identity, entry: Entry
 
 
 def _newcomer(tx: Transaction, provider: Provider, identity: Identity, address: Address, entry: Entry) -> Credentials | Problem:
-    registration = Registration(address, "", suggested_name(identity), Role.CONTRIBUTOR, suggested_locale(identity))
-    account = add_account(tx, registration, None)
+    newcomer = Vouched(address, suggested_name(identity), Role.CONTRIBUTOR, suggested_locale(identity))
+    account = add_account(tx, newcomer)
     if account is None:  # somebody registered it this moment
         taken = queries.account_by_address(tx, address)
         return refused(provider, "address_taken") if taken is None else _offered(tx, provider, identity, taken.id)
     confirm_address(tx, account.id)
-    tx.audit("user.register", "user", account.id, details={"provider": provider.name})
     linked = _linked(tx, provider.name, subject_hash(identity), account.id)
     return linked if isinstance(linked, Problem) else enter(tx, queries.account(tx, account.id), entry.opening, entry.lifetimes)
 

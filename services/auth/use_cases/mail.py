@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, case, update
+from sqlalchemy import Row, bindparam, case, delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common import ids
@@ -14,8 +14,9 @@ from libs.common.telemetry import logger
 from services.auth.domain.accounts import Address, Links
 from services.auth.domain.sessions import token_hash
 from services.auth.domain.tokens import (
+    EMAIL_CHANGE_LIFE,
+    MAIL_WINDOWS,
     MAILS_ALLOWED,
-    MAILS_WINDOW,
     RESET_LIFE,
     VERIFICATION_LIFE,
     Purpose,
@@ -23,7 +24,7 @@ from services.auth.domain.tokens import (
     TokenRefused,
 )
 from services.auth.events import EmailRequested
-from services.auth.models import mail_allowance, one_time_token
+from services.auth.models import email_change, mail_allowance, one_time_token
 
 log = logger(__name__)
 
@@ -53,11 +54,12 @@ _void_tokens = (
     .where(one_time_token.c.user_id == bindparam("owner"), one_time_token.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
+_void_email_change = delete(email_change).where(email_change.c.user_id == bindparam("owner"))
 
 
 def request_verification(tx: Transaction, account: Any, links: Links, password_hash: str) -> None:
     """Mail a link that confirms the address and, with it, the password chosen in this registration."""
-    if not _allowed(tx, account.id, Template.VERIFY_EMAIL):
+    if not allowed(tx, account.id, Template.VERIFY_EMAIL):
         return
     token = _issue(tx, account.id, Purpose.VERIFY_EMAIL, VERIFICATION_LIFE, password_hash)
     request(tx, account, Template.VERIFY_EMAIL, VERIFICATION_LIFE, {"link": links.verify_email(token), "token": token})
@@ -65,7 +67,7 @@ def request_verification(tx: Transaction, account: Any, links: Links, password_h
 
 def request_reset(tx: Transaction, account: Any, links: Links) -> None:
     """Mail a link with which a new password can be set."""
-    if not _allowed(tx, account.id, Template.RESET_PASSWORD):
+    if not allowed(tx, account.id, Template.RESET_PASSWORD):
         return
     token = _issue(tx, account.id, Purpose.RESET_PASSWORD, RESET_LIFE, None)
     request(tx, account, Template.RESET_PASSWORD, RESET_LIFE, {"link": links.reset_password(token), "token": token})
@@ -73,8 +75,25 @@ def request_reset(tx: Transaction, account: Any, links: Links) -> None:
 
 def tell_address_in_use(tx: Transaction, account: Any, links: Links) -> None:
     """Tell the owner of an address that somebody tried to register it again."""
-    if _allowed(tx, account.id, Template.ADDRESS_IN_USE):
+    if allowed(tx, account.id, Template.ADDRESS_IN_USE):
         request(tx, account, Template.ADDRESS_IN_USE, VERIFICATION_LIFE, {"link": links.login()})
+
+
+def request_email_change(
+    tx: Transaction, account: Any, links: Links, tokens: tuple[str, str], new: Address, *, taken_by: Any | None
+) -> None:
+    """Ask the owners of the present and of the new address, by a token each, whether one may take the other's place.
+
+    Where the new one has an account already, its owner is told so instead; nothing else differs.
+    """
+    old_token, new_token = tokens
+    pages = {"link": links.confirm_email(old_token), "cancel_link": links.cancel_email(old_token), "token": old_token}
+    request(tx, account, Template.CHANGE_EMAIL, EMAIL_CHANGE_LIFE, {**pages, "new_address": new})
+    if taken_by is not None:
+        request(tx, taken_by, Template.ADDRESS_IN_USE, EMAIL_CHANGE_LIFE, {"link": links.login()})
+        return
+    pages = {"link": links.confirm_email(new_token), "token": new_token}
+    request(tx, account, Template.CONFIRM_NEW_EMAIL, EMAIL_CHANGE_LIFE, pages, recipient=new)
 
 
 def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
@@ -86,13 +105,14 @@ def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
 
 
 def void_tokens(tx: Transaction, user_id: UUID) -> None:
-    """Make every link sent so far worthless."""
+    """Make every link sent so far worthless, those of a change of address too."""
     tx.execute(_void_tokens, {"owner": user_id, "now": tx.now})
+    tx.execute(_void_email_change, {"owner": user_id})
 
 
-def _allowed(tx: Transaction, user_id: UUID, template: Template) -> bool:
+def allowed(tx: Transaction, user_id: UUID, template: Template) -> bool:
     """Count a mail; False when the account has been sent enough of the kind for now."""
-    values = {"user_id": user_id, "template": template, "began_at": tx.now, "before": tx.now - MAILS_WINDOW}
+    values = {"user_id": user_id, "template": template, "began_at": tx.now, "before": tx.now - MAIL_WINDOWS[template]}
     requested: int = tx.scalar(_count_mail, values)
     if requested > MAILS_ALLOWED:
         log.warning("auth.mail.withheld", template=template, user_id=user_id)

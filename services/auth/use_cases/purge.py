@@ -1,4 +1,4 @@
-"""Forget what has run out: tokens, sessions, failures."""
+"""Forget what has run out: tokens, sessions, failures, changes of address."""
 
 from sqlalchemy import bindparam, delete, func, or_, update
 
@@ -6,8 +6,9 @@ from libs.common.db import Transaction
 from services.auth.domain.factors import UNCONFIRMED_LIFE
 from services.auth.domain.lockout import FAILURES_FORGOTTEN_AFTER
 from services.auth.domain.sessions import REPEAT_WINDOW, REVOCATION_ALLOWANCE
-from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, MAILS_WINDOW
+from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, MAIL_WINDOWS
 from services.auth.models import (
+    email_change,
     federation_attempt,
     identity_offer,
     login_challenge,
@@ -29,6 +30,7 @@ _drop_ceremonies = delete(passkey_ceremony).where(passkey_ceremony.c.expires_at 
 _drop_unconfirmed = delete(totp_credential).where(
     totp_credential.c.confirmed_at.is_(None), totp_credential.c.created_at < bindparam("before")
 )
+_drop_email_changes = delete(email_change).where(email_change.c.expires_at < bindparam("before"))
 _drop_allowances = delete(mail_allowance).where(mail_allowance.c.began_at <= bindparam("before"))
 _drop_failures = delete(login_failure).where(
     or_(login_failure.c.last_failed_at.is_(None), login_failure.c.last_failed_at < bindparam("before")),
@@ -63,7 +65,8 @@ def purge(tx: Transaction) -> int:
         tx.execute(_drop_challenges, {"before": tx.now}),
         tx.execute(_drop_ceremonies, {"before": tx.now}),
         tx.execute(_drop_unconfirmed, {"before": tx.now - UNCONFIRMED_LIFE}),
-        tx.execute(_drop_allowances, {"before": tx.now - MAILS_WINDOW}),
+        tx.execute(_drop_allowances, {"before": tx.now - max(MAIL_WINDOWS.values())}),
+        tx.execute(_drop_email_changes, {"before": tx.now}),
         tx.execute(_drop_failures, {"before": tx.now - FAILURES_FORGOTTEN_AFTER, "now": tx.now}),
     )
     return sum(result.rowcount for result in results)

@@ -1,10 +1,15 @@
-"""Register, and confirm the address."""
+"""Register, and confirm the address.
 
+Registering is taken note of, and done a moment later by a job: what a newcomer is answered, and when, is the same whether or
+not somebody has the address.
+"""
+
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, text, update
+from sqlalchemy import Row, bindparam, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common import ids
@@ -15,11 +20,14 @@ from libs.common.events import Personal
 from services.auth import queries
 from services.auth.domain.accounts import Address, Links, Locale, Status, refuse_bootstrap
 from services.auth.domain.kyc import KycStatus
+from services.auth.domain.limits import Caller, ClientLimited, Limit
 from services.auth.domain.passwords import PasswordHasher
+from services.auth.domain.secrets import MasterSecret, seal, unseal
 from services.auth.domain.tokens import Purpose, TokenRefused
 from services.auth.events import UserRegistered, UserVerified
-from services.auth.models import password_credential, user_account
-from services.auth.use_cases import mail
+from services.auth.models import password_credential, registration_request, user_account
+from services.auth.use_cases import mail, presence
+from services.auth.use_cases.keeping import Keeping
 
 _add_account = insert(user_account).on_conflict_do_nothing(index_elements=["email"]).returning(user_account)
 _add_credential = insert(password_credential)
@@ -33,7 +41,28 @@ _verify = (
     .values(verified_at=bindparam("now"), version=user_account.c.version + 1)
     .returning(user_account.c.id)
 )
+_note = insert(registration_request)
+# Materialised, because Postgres may run a limited sub-select of a DELETE again for each row, and delete more than the limit.
+_waiting = (
+    select(registration_request.c.id)
+    .order_by(registration_request.c.id)
+    .limit(bindparam("batch"))
+    .with_for_update(skip_locked=True)
+    .cte("waiting")
+    .prefix_with("MATERIALIZED")
+)
+_take = (
+    delete(registration_request)
+    .where(registration_request.c.id == _waiting.c.id)
+    .returning(registration_request.c.id, registration_request.c.newcomer_sealed)
+)
 _administrators_lock = text("SELECT pg_advisory_xact_lock(hashtext('lumiere.auth.administrators'))")
+
+
+REGISTRATION_CHANNEL = "registration"
+"""Wakes the job that opens accounts."""
+REGISTRATION_BATCH = 100
+_SEALED_FOR = "registrations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,44 +75,114 @@ class Registration:
     role: Role
     locale: Locale
 
+    def own_words(self) -> tuple[str, ...]:
+        """What no password of theirs may be."""
+        return self.address, self.display_name
 
-def register(database: Database, registration: Registration, hasher: PasswordHasher, links: Links) -> None:
-    """Open an account that waits for its address to be confirmed. A known address costs the same; its owner is told by mail."""
-    password_hash = hasher.hash(registration.password)
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A newcomer without a password, whose address another provider vouches for."""
+
+    address: Address
+    display_name: str
+    role: Role
+    locale: Locale
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A registration whose password is hashed."""
+
+    address: Address
+    password_hash: str
+    display_name: str
+    role: Role
+    locale: Locale
+
+    def sealed(self, secret: MasterSecret, request_id: UUID) -> bytes:
+        """For the table, where it lies for moments."""
+        values = [self.address, self.password_hash, self.display_name, self.role, self.locale]
+        return seal(secret.derive(_SEALED_FOR), json.dumps(values).encode(), request_id.bytes)
+
+    @classmethod
+    def unsealed(cls, secret: MasterSecret, request_id: UUID, sealed: bytes) -> "Newcomer":
+        """Read what `sealed` wrote."""
+        address, password_hash, name, role, locale = json.loads(
+            unseal(secret.derive(_SEALED_FOR), bytes(sealed), request_id.bytes)
+        )
+        return cls(Address(address), password_hash, name, Role(role), Locale(locale))
+
+
+def register(database: Database, registration: Registration, keeping: Keeping, caller: Caller) -> ClientLimited | None:
+    """Take note of a registration; the refusal when this client made too many. Raises PasswordRefused."""
+    keeping.rules.require(registration.password, "/password", registration.own_words())
+    limited = caller.count(Limit.REGISTER)
+    if limited:
+        return limited
+    newcomer = _hashed(registration, keeping.hasher)
+    request_id = ids.new_id()
     with database.transaction() as tx:
-        account = add_account(tx, registration, password_hash)
+        sealed = newcomer.sealed(keeping.secret, request_id)
+        tx.execute(_note, {"id": request_id, "newcomer_sealed": sealed, "requested_at": tx.now})
+        tx.notify(REGISTRATION_CHANNEL)
+    return None
+
+
+def _hashed(registration: Registration, hasher: PasswordHasher) -> Newcomer:
+    return Newcomer(
+        registration.address,
+        hasher.hash(registration.password),
+        registration.display_name,
+        registration.role,
+        registration.locale,
+    )
+
+
+def open_accounts(tx: Transaction, links: Links, secret: MasterSecret) -> int:
+    """Open the accounts that were registered, oldest first; returns how many registrations were dealt with.
+
+    An account waits for its address to be confirmed. Who has an account already is told by mail.
+    """
+    taken = sorted(tx.all(_take, {"batch": REGISTRATION_BATCH}), key=lambda row: row.id)
+    for row in taken:
+        newcomer = Newcomer.unsealed(secret, row.id, row.newcomer_sealed)
+        account = add_account(tx, newcomer)
         if account is None:
-            _register_again(tx, registration.address, password_hash, links)
+            _register_again(tx, newcomer, links)
         else:
-            mail.request_verification(tx, account, links, password_hash)
+            mail.request_verification(tx, account, links, newcomer.password_hash)
+    if len(taken) == REGISTRATION_BATCH:
+        tx.notify(REGISTRATION_CHANNEL)
+    return len(taken)
 
 
-def _register_again(tx: Transaction, address: Address, password_hash: str, links: Links) -> None:
-    known = queries.account_by_address(tx, address)
+def _register_again(tx: Transaction, newcomer: Newcomer, links: Links) -> None:
+    known = queries.account_by_address(tx, newcomer.address)
     if known is not None and known.verified_at is None:
         # Each mail confirms the password chosen with it: nobody can lay a password for a stranger's address.
-        mail.request_verification(tx, known, links, password_hash)
+        mail.request_verification(tx, known, links, newcomer.password_hash)
     elif known is not None:
         mail.tell_address_in_use(tx, known, links)
 
 
-def add_account(tx: Transaction, registration: Registration, password_hash: str | None) -> Row[Any] | None:
+def add_account(tx: Transaction, newcomer: Newcomer | Vouched) -> Row[Any] | None:
     """Add the account, with a password or without, and tell of it; None when the address is taken."""
     account = tx.first(
         _add_account,
         {
             "id": ids.new_id(),
-            "email": registration.address,
-            "display_name": registration.display_name,
+            "email": newcomer.address,
+            "display_name": newcomer.display_name,
             "bio": None,
-            "locale": registration.locale,
+            "locale": newcomer.locale,
             "wallet_address": None,
             "skills": [],
             "languages": [],
             "kyc_status": KycStatus.NONE,
             "accredited": False,
             "kyc_expires_at": None,
-            "role": registration.role,
+            "role": newcomer.role,
             "status": Status.ACTIVE,
             "verified_at": None,
             "tokens_not_before": None,
@@ -93,8 +192,9 @@ def add_account(tx: Transaction, registration: Registration, password_hash: str 
     )
     if account is None:
         return None
-    if password_hash is not None:
-        set_password(tx, account.id, password_hash)
+    tx.audit("user.register", "user", account.id, details={"with_password": isinstance(newcomer, Newcomer)})
+    if isinstance(newcomer, Newcomer):
+        set_password(tx, account.id, newcomer.password_hash)
     tx.publish(
         UserRegistered(
             user_id=account.id,
@@ -116,7 +216,9 @@ def confirm_address(tx: Transaction, user_id: UUID) -> bool:
     """Note that the address is the person's, and tell of it; False when it was known."""
     if tx.first(_verify, {"user_id": user_id, "now": tx.now}) is None:
         return False
+    tx.audit("user.verify", "user", user_id)
     tx.publish(UserVerified(user_id=user_id))
+    presence.remember(tx, user_id)
     return True
 
 
@@ -134,14 +236,18 @@ def lock_administrators(tx: Transaction) -> None:
     tx.execute(_administrators_lock)
 
 
-def create_administrator(database: Database, registration: Registration, hasher: PasswordHasher) -> UUID | Conflict:
-    """Make one of the first administrators, by the operator's hand: verified at once, or a remembered refusal."""
-    password_hash = hasher.hash(registration.password)
+def create_administrator(database: Database, registration: Registration, keeping: Keeping) -> UUID | Conflict:
+    """Make one of the first administrators, by the operator's hand: verified at once, or a remembered refusal.
+
+    Raises PasswordRefused.
+    """
+    keeping.rules.require(registration.password, "/password", registration.own_words())
+    newcomer = _hashed(registration, keeping.hasher)
     with database.transaction() as tx:
         lock_administrators(tx)
-        known = queries.account_by_address(tx, registration.address)
+        known = queries.account_by_address(tx, newcomer.address)
         refusal = refuse_bootstrap(queries.administrators(tx), known is not None)
-        account = None if refusal else add_account(tx, registration, password_hash)
+        account = None if refusal else add_account(tx, newcomer)
         if account is None:
             refusal = refusal or refuse_bootstrap(0, address_known=True)
             tx.audit("administrator.create", "user", "none", outcome="refused", details={"reason": type(refusal).__name__})

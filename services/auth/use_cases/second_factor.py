@@ -27,9 +27,10 @@ from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.totp import matching_step, recovery_code_hash, unseal_secret
 from services.auth.models import recovery_code, totp_credential
 from services.auth.use_cases import challenges, passkeys
+from services.auth.use_cases.guessing import codes_of, judge_password
 from services.auth.use_cases.notices import tell
 from services.auth.use_cases.sessions import Credentials, Opening
-from services.auth.use_cases.sign_in import Attempt, enter, judge_password, sign_in
+from services.auth.use_cases.sign_in import Attempt, enter, sign_in
 
 # A step is taken once, by whoever comes first: the row says so, not the code.
 _take_step = (
@@ -52,11 +53,12 @@ _take_recovery_code = (
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """With what second factors are judged, and how long a session lasts that they open."""
+    """With what passwords and second factors are judged, and how long a session lasts that they open."""
 
     secret: MasterSecret
     relying_party: RelyingParty
     lifetimes: Lifetimes
+    hasher: PasswordHasher
 
 
 def sign_in_with_code(
@@ -105,8 +107,13 @@ def prove(tx: Transaction, account: Row[Any], proof: Proof, means: Means) -> tup
         if isinstance(used, Problem) or used.user_id != account.id:
             return WrongSecondFactor("This passkey does not complete this sign-in.", code=None)
         return with_passkey((), synchronised=used.synchronised)
+    counter = codes_of(means.secret, account.id)
+    # Before a code is looked at: one that came too soon is not spent.
+    too_soon = queries.failures(tx, counter).refuse(tx.now)
+    if too_soon:
+        return too_soon
     correct = _holds(tx, account.id, proof, means.secret)
-    refusal = judge_password(tx, _count_of(account.id, means.secret), account, correct=correct)
+    refusal = judge_password(tx, counter, account, correct=correct, what="second_factor")
     if isinstance(refusal, WrongCredentials):
         return WrongSecondFactor("The code is wrong, or was used before. Wait for the next one.", code=None)
     if refusal:
@@ -116,11 +123,6 @@ def prove(tx: Transaction, account: Row[Any], proof: Proof, means: Means) -> tup
         tx.audit("recovery_code.use", "user", account.id, details={"codes_left": left})
         tell(tx, account.id, Notice.RECOVERY_CODE_USED, codes_left=left)
     return with_code(())
-
-
-def _count_of(user_id: UUID, secret: MasterSecret) -> bytes:
-    """Under which key wrong codes are counted: a right password does not forget them."""
-    return secret.pseudonym(f"second factor of {user_id}")
 
 
 def _holds(tx: Transaction, user_id: UUID, proof: Proof, secret: MasterSecret) -> bool:

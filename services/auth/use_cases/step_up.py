@@ -13,9 +13,9 @@ from services.auth.domain.factors import MFA_REQUIRED, PASSWORD, ForeignSession,
 from services.auth.domain.lockout import WrongCredentials
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.sessions import OWN_CLIENT, UnknownSession
+from services.auth.use_cases.guessing import holder_of_session, judge_password
 from services.auth.use_cases.second_factor import Means, prove
 from services.auth.use_cases.sessions import Credentials, authenticate_again
-from services.auth.use_cases.sign_in import judge_password
 
 
 def step_up(
@@ -29,19 +29,22 @@ def step_up(
     with database.reader() as db:
         _require_own(db, subject)
         account = queries.account(db, subject.id)
-        locked = queries.failures(db, means.secret.pseudonym(account.email)).locked(clock.now()) if password else None
-    if locked:
-        return locked
+        counter = holder_of_session(means.secret, account.email, subject.session_id)
+        refused = queries.failures(db, counter).refuse(clock.now()) if password else None
+    if refused:
+        return refused
     correct = password is not None and hasher.verify(password, account.password_hash)
     with database.transaction() as tx:
-        shown = _shown(tx, account, (password, correct), proof, means)
+        refusal = judge_password(tx, counter, account, correct=correct) if password is not None else None
+        shown = refusal or _shown(tx, account, proof, means)
         if isinstance(shown, Problem):
             tx.audit("session.step_up", "session", subject.session_id, outcome="refused")
             return _not_a_token_fault(shown)
-        if queries.account_to_enter(tx, subject.id).password_hash != account.password_hash:
+        if queries.account_to_enter(tx, subject.id).password_changed_at != account.password_changed_at:
             return StepUpRefused("The password was changed a moment ago; use the new one.")
-        tx.audit("session.step_up", "session", subject.session_id, details={"methods": " ".join(shown)})
-        return authenticate_again(tx, subject.session_id, shown, means.lifetimes)
+        methods = (*((PASSWORD,) if password is not None else ()), *shown)
+        tx.audit("session.step_up", "session", subject.session_id, details={"methods": " ".join(methods)})
+        return authenticate_again(tx, subject.session_id, methods, means.lifetimes)
 
 
 def _require_own(db: Reader, subject: Subject) -> None:
@@ -52,25 +55,17 @@ def _require_own(db: Reader, subject: Subject) -> None:
         raise ForeignSession("Send the person to the authorization endpoint with max_age or acr_values.")
 
 
-def _shown(
-    tx: Transaction, account: Row[Any], given: tuple[str | None, bool], proof: Proof, means: Means
-) -> tuple[str, ...] | Problem:
-    password, correct = given
-    if password is not None:
-        refusal = judge_password(tx, means.secret.pseudonym(account.email), account, correct=correct)
-        if refusal:
-            return refusal
+def _shown(tx: Transaction, account: Row[Any], proof: Proof, means: Means) -> tuple[str, ...] | Problem:
     enrolled = queries.enrolled(tx, account.id)
-    if proof.empty and enrolled.any:
-        refusal = StepUpRefused(
-            "This account has a second factor: send it along.", methods=[str(each) for each in enrolled.factors]
-        )
-        refusal.extensions["code"] = MFA_REQUIRED
-        return refusal
-    shown = () if proof.empty else prove(tx, account, proof, means)
-    if isinstance(shown, Problem):
-        return shown
-    return (*((PASSWORD,) if password is not None else ()), *shown)
+    if not proof.empty:
+        return prove(tx, account, proof, means)
+    if not enrolled.any:
+        return ()
+    refusal = StepUpRefused(
+        "This account has a second factor: send it along.", methods=[str(each) for each in enrolled.factors]
+    )
+    refusal.extensions["code"] = MFA_REQUIRED
+    return refusal
 
 
 def _not_a_token_fault(refusal: Problem) -> Problem:

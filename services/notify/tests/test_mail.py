@@ -33,6 +33,8 @@ VARIABLES: Mapping[str, str] = {
     "film_title": "Lune",
     "lumens": "10",
     "price": "50.00 EUR",
+    "cancel_link": "http://127.0.0.1:8080/x?a=1&b=3",
+    "new_address": "<script>@example.org",
     "notice": "PASSKEY_ADDED",
     "name": "<script>",
 }
@@ -140,7 +142,7 @@ def test_every_template_speaks_every_language(template: str, locale: str) -> Non
     assert "<script>" not in words.html
 
 
-@pytest.mark.parametrize("template", ["VERIFY_EMAIL", "RESET_PASSWORD", "ADDRESS_IN_USE"])
+@pytest.mark.parametrize("template", ["VERIFY_EMAIL", "RESET_PASSWORD", "ADDRESS_IN_USE", "CHANGE_EMAIL", "CONFIRM_NEW_EMAIL"])
 def test_a_link_can_be_copied_from_the_text_and_followed_from_the_page(template: str) -> None:
     words = FileTemplates().render(template, "en", VARIABLES)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Table, func, select
 from libs.common.events import Event, Personal
 from libs.common.ids import new_id
 from libs.common.testing import Harness
-from services.auth.events import UserUpdated
+from services.auth.events import UserEmailChanged, UserUpdated
 from services.notify.domain import Vault
 from services.notify.models import email, notice, person
 from services.notify.tests import factories
@@ -97,3 +97,13 @@ def test_the_validation_email_is_asked_for_once_for_each_event(harness: Harness)
     first, second = harness.deliver(event), harness.deliver(harness.envelope(event))
 
     assert {row["id"] for row in rows(harness, email)} == {first.id, second.id}
+
+
+def test_a_change_of_address_delivered_twice_changes_once(harness: Harness) -> None:
+    harness.deliver(factories.user_registered(SOMEBODY))
+
+    harness.deliver(UserEmailChanged(user_id=SOMEBODY, email=Personal.of("ada@example.com", about=SOMEBODY)), times=2)
+
+    (known,) = rows(harness, person)
+    vault = harness.resource(Vault)  # type: ignore[type-abstract]
+    assert (vault.open(known["email_sealed"]), vault.open(known["display_name_sealed"])) == ("ada@example.com", NAME)

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 STATEMENTS = (
     # 90 days: what `SESSION_DAYS` is unless somebody set it.
@@ -15,7 +15,7 @@ STATEMENTS = (
         id uuid NOT NULL,
         user_id uuid NOT NULL,
         token_hash bytea NOT NULL,
-        password_hash text,
+        password_changed_at timestamptz,
         methods text NOT NULL,
         device_label text NOT NULL,
         client_id text NOT NULL,
