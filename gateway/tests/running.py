@@ -136,9 +136,10 @@ class RunningGateway:
         self.manifest.parent.mkdir(parents=True)
         self.write_routes(routes)
         self.targets = root / "targets.json"
-        self.port = free_port()
+        self.port = int(door.pop("port", 0)) or free_port()
         secret = b"a secret of the tests alone 123456"
-        self.door = Door(ORIGIN, AUDIENCE, profile, "127.0.0.1", self.port, secret, **door)  # type: ignore[arg-type]
+        issuer = str(door.pop("issuer", ORIGIN))
+        self.door = Door(issuer, AUDIENCE, profile, "127.0.0.1", self.port, secret, **door)  # type: ignore[arg-type]
         self.folder = Folder(root / "gateway")
         self.gateway = self.another_gateway()
         self.upstreams: list[Upstream] = []

@@ -6,12 +6,11 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from libs.common.auth.browser import COOKIE_PREFIX, SESSION_COOKIE
+from libs.common.auth.browser import COOKIE_PREFIX, RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.ids import new_id
 from ops.demo.client import wait_for
 from ops.demo.mailbox import mails_to, text_of
 from ops.testing import LivePlatform
-from services.auth.routes.pages.cookies import RENEWAL_COOKIE
 from services.auth.routes.pages.words import NOTICES, REFUSALS
 from tests.browser import Visit, chromium
 from tests.journeys.people import Person, Studio

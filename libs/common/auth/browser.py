@@ -12,6 +12,8 @@ SESSION_COOKIE: Final = f"{COOKIE_PREFIX}session"
 
 The gateway alone reads it, and turns it into a bearer token; no service ever sees it.
 """
+RENEWAL_COOKIE: Final = f"{COOKIE_PREFIX}refresh"
+"""Holds a refresh token: the gateway shows it to auth's pages alone."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 

@@ -15,7 +15,7 @@ from services.auth.tests.fake_provider import FakeProvider
 from services.auth.tests.federating import accounts
 from services.auth.tests.surfing import Surfer
 
-HERE = "/dashboard/identities"
+HERE = "/identities"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def sign_in(surfer: Surfer, person: Person, address: str = "/login") -> None:
 
 
 def test_a_browser_signs_in_with_a_provider_and_goes_where_it_was_led_from(surfer: Surfer, fake: FakeProvider) -> None:
-    come_back(surfer, fake, leave(surfer, "/login?callbackUrl=/dashboard/identities"))
+    come_back(surfer, fake, leave(surfer, "/login?callbackUrl=/identities"))
     assert surfer.path == HERE
     assert SESSION_COOKIE in surfer.kept
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from libs.common.auth.browser import SESSION_COOKIE
+from libs.common.auth.browser import RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.pages import LANGUAGES
 from libs.common.testing import Harness
 from services.auth.domain.lockout import FAILURES_ALLOWED
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE
-from services.auth.routes.pages.cookies import RENEWAL_COOKIE, RESET_COOKIE, VERIFY_COOKIE
+from services.auth.routes.pages.cookies import RESET_COOKIE, VERIFY_COOKIE
 from services.auth.routes.pages.words import BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES, waiting
 from services.auth.tests.conftest import PASSWORD, Person, Time
 from services.auth.tests.surfing import Surfer, boxes, tags

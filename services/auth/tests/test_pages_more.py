@@ -8,13 +8,12 @@ import pyotp
 import pytest
 
 from libs.common import clock
-from libs.common.auth.browser import SESSION_COOKIE
+from libs.common.auth.browser import RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.auth.policy import Scope
 from libs.common.testing import Harness
 from services.auth.domain.clients import COMMAND_LINE, ApplicationType, AuthMethod
 from services.auth.domain.factors import CHALLENGE_LIFE
 from services.auth.domain.totp import STEP_SECONDS
-from services.auth.routes.pages.cookies import RENEWAL_COOKIE
 from services.auth.routes.pages.words import NOTICES, REFUSALS, SCOPES
 from services.auth.tests.authenticator import Authenticator
 from services.auth.tests.conftest import PASSWORD, Person, Time
@@ -41,10 +40,10 @@ def code(secret: str, steps: int = 0) -> str:
 
 def set_up_an_app(surfer: Surfer) -> tuple[str, list[str]]:
     """Add an authenticator app; its secret and the recovery codes."""
-    surfer.open(f"/dashboard/security{ENGLISH}")
-    surfer.submit("/dashboard/security/totp")
-    secret = boxes(surfer.page.text, "/dashboard/security/totp/confirm")["secret"]
-    surfer.submit("/dashboard/security/totp/confirm", otp=code(secret, -1))
+    surfer.open(f"/security{ENGLISH}")
+    surfer.submit("/security/totp")
+    secret = boxes(surfer.page.text, "/security/totp/confirm")["secret"]
+    surfer.submit("/security/totp/confirm", otp=code(secret, -1))
     assert surfer.page.status_code == 200, surfer.page.text
     return secret, [each.partition("</code>")[0] for each in surfer.page.text.split("<li><code>")[1:]]
 
@@ -56,16 +55,16 @@ def password_given(surfer: Surfer, person: Person, callback: str = "") -> None:
 
 
 def test_an_authenticator_app_is_set_up_and_then_asked_for(at_home: Surfer, person: Person) -> None:
-    at_home.open(f"/dashboard/security{ENGLISH}")
-    at_home.submit("/dashboard/security/totp")
-    secret = boxes(at_home.page.text, "/dashboard/security/totp/confirm")["secret"]
-    at_home.submit("/dashboard/security/totp/confirm", otp="000000")
+    at_home.open(f"/security{ENGLISH}")
+    at_home.submit("/security/totp")
+    secret = boxes(at_home.page.text, "/security/totp/confirm")["secret"]
+    at_home.submit("/security/totp/confirm", otp="000000")
     assert at_home.page.status_code == 403
     assert REFUSALS["WrongCode"][1] in at_home.page.text
     assert secret in at_home.page.text
-    at_home.submit("/dashboard/security/totp/confirm", otp="12345")
+    at_home.submit("/security/totp/confirm", otp="12345")
     assert at_home.page.status_code == 422
-    at_home.submit("/dashboard/security/totp/confirm", otp=code(secret, -1))
+    at_home.submit("/security/totp/confirm", otp=code(secret, -1))
     assert at_home.page.text.count("<li><code>") == 10
     assert "mfa" in claims_of(at_home.kept[SESSION_COOKIE])["amr"]
 
@@ -116,13 +115,13 @@ def test_a_second_factor_is_exactly_one(at_home: Surfer, person: Person, sent: d
 
 def test_factors_are_taken_away_and_codes_made_anew(at_home: Surfer) -> None:
     _, codes = set_up_an_app(at_home)
-    at_home.open(f"/dashboard/security{ENGLISH}")
-    at_home.submit("/dashboard/security/recovery-codes")
+    at_home.open(f"/security{ENGLISH}")
+    at_home.submit("/security/recovery-codes")
     assert at_home.page.text.count("<li><code>") == 10
     assert codes[0] not in at_home.page.text
 
-    at_home.open(f"/dashboard/security{ENGLISH}")
-    at_home.submit("/dashboard/security/remove")
+    at_home.open(f"/security{ENGLISH}")
+    at_home.submit("/security/remove")
 
     assert NOTICES["factor_removed"][1] in at_home.page.text
     assert "Recovery codes" not in at_home.page.text
@@ -133,12 +132,12 @@ def test_a_passkey_is_added_and_opens_the_account_alone(at_home: Surfer, person:
     bearer = {"Authorization": f"Bearer {at_home.kept[SESSION_COOKIE]}"}
     begun = at_home.harness.client().post("/api/v1/auth/passkeys/registration-options", headers=bearer)
     made = authenticator.make(begun.get_json()["public_key"])
-    at_home.open(f"/dashboard/security{ENGLISH}")
-    at_home.submit("/dashboard/security/passkeys", label=" x", passkey=json.dumps(made))
+    at_home.open(f"/security{ENGLISH}")
+    at_home.submit("/security/passkeys", label=" x", passkey=json.dumps(made))
     assert at_home.page.status_code == 422
-    at_home.submit("/dashboard/security/passkeys", label="My <telephone>", passkey=json.dumps(made))
+    at_home.submit("/security/passkeys", label="My <telephone>", passkey=json.dumps(made))
     assert at_home.page.text.count("<li><code>") == 10
-    assert "My &lt;telephone&gt;" in at_home.open("/dashboard/security").text
+    assert "My &lt;telephone&gt;" in at_home.open("/security").text
 
     fresh = Surfer(at_home.harness)
     asked = at_home.harness.client().post("/api/v1/auth/passkeys/authentication-options").get_json()["public_key"]
@@ -156,7 +155,7 @@ def test_whose_role_waits_for_a_second_factor_is_told_so_on_the_dashboard(at_hom
 
     assert at_home.open(f"/dashboard{ENGLISH}").status_code == 200
     assert "Your role holds only with a second factor" in at_home.page.text
-    assert at_home.open(f"/dashboard/security{ENGLISH}").status_code == 200
+    assert at_home.open(f"/security{ENGLISH}").status_code == 200
 
 
 def asked(app: App, **changes: str) -> str:

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from libs.common.auth.browser import COOKIE_PREFIX, SESSION_COOKIE
+from libs.common.auth.browser import COOKIE_PREFIX, RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.http import Cookie
 from services.auth.domain.federation import OpenIdProviders
 from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, TokenIssuer
 from services.auth.use_cases.sessions import Credentials
 
-RENEWAL_COOKIE: Final = f"{COOKIE_PREFIX}refresh"
-"""Holds the refresh token: the gateway shows it to these pages alone."""
 VERIFY_COOKIE: Final = f"{COOKIE_PREFIX}verify"
 RESET_COOKIE: Final = f"{COOKIE_PREFIX}reset"
 FEDERATION_COOKIE: Final = f"{COOKIE_PREFIX}federation"

@@ -19,7 +19,6 @@ routes = Routes("auth")
 
 SESSIONS_SHOWN = 100
 HERE = "/dashboard"
-AREAS = ("security", "identities")
 
 
 @routes.get("/dashboard", allow=SIGNED_IN, root=True, page=True, enrolment=True)
@@ -33,8 +32,7 @@ def dashboard(query: schemas.PageParameters, request: RequestInfo, subject: Subj
 @routes.get("/dashboard/<path:rest>", allow=SIGNED_IN, root=True, page=True, enrolment=True)
 def below_the_dashboard(rest: str, query: schemas.PageParameters) -> Redirect:
     """Lead to the dashboard: whoever signed in again after sending one of its forms comes back by its address."""
-    area = rest.split("/", maxsplit=1)[0]
-    return Redirect(f"{HERE}/{area}" if area in AREAS else HERE, 303)
+    return Redirect(HERE, 303)
 
 
 @routes.post("/dashboard/sessions/end", allow=SIGNED_IN, root=True, page=True)

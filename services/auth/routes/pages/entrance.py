@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from libs.common.auth.browser import safe_path
+from libs.common.auth.browser import RENEWAL_COOKIE, safe_path
 from libs.common.auth.policy import PUBLIC, Rate
 from libs.common.db import Database
 from libs.common.errors import Problem
@@ -13,7 +13,7 @@ from services.auth.domain.factors import Factor, SecondFactorRequired, SignInOve
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.sessions import OWN_CLIENT, device_label
 from services.auth.routes.pages.assets import PASSKEYS
-from services.auth.routes.pages.cookies import RENEWAL_COOKIE, Keeper, signed_out
+from services.auth.routes.pages.cookies import Keeper, signed_out
 from services.auth.routes.pages.rendering import Page, Visitor, onward
 from services.auth.routes.pages.words import notice
 from services.auth.use_cases import browsers, second_factor, sessions, sign_in

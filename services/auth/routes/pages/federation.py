@@ -20,7 +20,7 @@ from services.auth.use_cases import federation
 
 routes = Routes("auth")
 
-HERE: Final = "/dashboard/identities"
+HERE: Final = "/identities"
 
 
 @routes.post("/login/with/<provider>", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
@@ -90,6 +90,12 @@ def identities_page(
     visitor = _visitor(query, request, subject, db)
     told = notice(query.notice, visitor.language)
     return _page(subject, keeper, db, offered=cookies.get(LINK_COOKIE) is not None, told=told).shown(visitor)
+
+
+@routes.get(f"{HERE}/<path:rest>", allow=SIGNED_IN, root=True, page=True)
+def below_identities(rest: str, query: schemas.PageParameters) -> Redirect:
+    """Lead to one's other accounts: whoever signed in again after sending one of their forms comes back by its address."""
+    return Redirect(HERE, 303)
 
 
 @routes.post(f"{HERE}/link", allow=SIGNED_IN, rate=Rate.CREDENTIALS, root=True, page=True, step_up=STEP_UP_SECONDS)

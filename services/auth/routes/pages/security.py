@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from libs.common.auth.browser import RENEWAL_COOKIE
 from libs.common.auth.policy import SIGNED_IN, Assurance, Rate, StepUpRequired, Subject
 from libs.common.db import Database, Reader
 from libs.common.errors import Problem
@@ -15,7 +16,7 @@ from services.auth.domain.sessions import OWN_CLIENT
 from services.auth.domain.totp import otpauth_uri
 from services.auth.routes.answers import held
 from services.auth.routes.pages.assets import PASSKEYS
-from services.auth.routes.pages.cookies import RENEWAL_COOKIE, Keeper
+from services.auth.routes.pages.cookies import Keeper
 from services.auth.routes.pages.rendering import Page, Visitor
 from services.auth.routes.pages.words import notice
 from services.auth.use_cases import factors, passkeys, sessions
@@ -23,10 +24,10 @@ from services.auth.use_cases.factors import STEP_UP_SECONDS
 
 routes = Routes("auth")
 
-HERE: Final = "/dashboard/security"
+HERE: Final = "/security"
 
 
-@routes.get("/dashboard/security", allow=SIGNED_IN, root=True, page=True, enrolment=True, step_up=STEP_UP_SECONDS)
+@routes.get("/security", allow=SIGNED_IN, root=True, page=True, enrolment=True, step_up=STEP_UP_SECONDS)
 def security_page(
     query: schemas.PageParameters, request: RequestInfo, subject: Subject, required: Required, db: Reader
 ) -> Html:
@@ -35,8 +36,14 @@ def security_page(
     return _page(subject, required, db, notice(query.notice, visitor.language)).shown(visitor)
 
 
+@routes.get("/security/<path:rest>", allow=SIGNED_IN, root=True, page=True, enrolment=True)
+def below_security(rest: str, query: schemas.PageParameters) -> Redirect:
+    """Lead to one's second factors: whoever signed in again after sending one of their forms comes back by its address."""
+    return Redirect(HERE, 303)
+
+
 @routes.post(
-    "/dashboard/security/totp",
+    "/security/totp",
     allow=SIGNED_IN,
     rate=Rate.CREDENTIALS,
     root=True,
@@ -67,7 +74,7 @@ def begin_totp_form(
 
 
 @routes.post(
-    "/dashboard/security/totp/confirm",
+    "/security/totp/confirm",
     allow=SIGNED_IN,
     rate=Rate.CREDENTIALS,
     root=True,
@@ -104,7 +111,7 @@ def confirm_totp_form(
 
 
 @routes.post(
-    "/dashboard/security/passkeys",
+    "/security/passkeys",
     allow=SIGNED_IN,
     rate=Rate.CREDENTIALS,
     root=True,
@@ -142,7 +149,7 @@ def add_passkey_form(
 
 
 @routes.post(
-    "/dashboard/security/remove",
+    "/security/remove",
     allow=SIGNED_IN,
     root=True,
     page=True,
@@ -175,7 +182,7 @@ def remove_factor_form(
 
 
 @routes.post(
-    "/dashboard/security/recovery-codes",
+    "/security/recovery-codes",
     allow=SIGNED_IN,
     rate=Rate.CREDENTIALS,
     root=True,
