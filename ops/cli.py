@@ -10,7 +10,7 @@ import click
 import structlog
 from rich.table import Table
 
-from ops import compose, console, cron, keys, logs
+from ops import compose, console, cron, keys, logs, signing_in
 from ops import proof as proofs
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
@@ -212,6 +212,8 @@ def reset_factors(email: str, as_json: bool) -> None:
 
 main.add_command(proofs.command, "proof")
 main.add_command(keys.group)
+for command in (signing_in.login, signing_in.logout, signing_in.whoami):
+    main.add_command(command)
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
 main.add_command(cron.cron)

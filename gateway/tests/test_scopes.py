@@ -54,6 +54,15 @@ def test_a_route_that_names_no_scope_is_for_no_such_token(client: httpx.Client, 
     assert client.get("/api/v1/echo", headers=everything).status_code == 200
 
 
+def test_an_administrator_acts_through_a_client_without_any_role(client: httpx.Client, shared: RunningGateway) -> None:
+    statuses = [
+        client.get("/api/v1/catalogue", headers=shared.bearer(roles="", **claims)).status_code
+        for claims in (scoped("tasks:read"), scoped("openid"), scoped(None), {})
+    ]
+
+    assert statuses == [200, 403, 403, 403]
+
+
 def test_the_role_is_judged_before_the_scope(client: httpx.Client, shared: RunningGateway) -> None:
     refused = client.get("/api/v1/scoped", headers=shared.bearer(Role.CREATOR, **scoped("tasks:read")))
 

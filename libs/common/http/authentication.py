@@ -60,7 +60,7 @@ def require_scope(route: Route, subject: Subject, incoming: Request) -> None:
 
 def require_role(route: Route, subject: Subject) -> None:
     """Raise RoleWithheld for a token without any role where that is not enough, RoleRequired for one of other roles."""
-    if not (subject.roles or subject.machine or route.enrolment) and route.allow.access is not Access.PUBLIC:
+    if subject.scopes is None and not (subject.roles or route.enrolment) and route.allow.access is not Access.PUBLIC:
         raise RoleWithheld("This token holds no role: set up a second factor or sign in with it, then use new tokens.")
     route.allow.require(subject)
 

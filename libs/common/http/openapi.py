@@ -50,7 +50,7 @@ _PROBLEM = {
         )
     ],
 }
-_PROBLEM_RESPONSE = {
+_PROBLEM_RESPONSE: dict[str, Any] = {
     "description": "A problem",
     "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
@@ -161,7 +161,7 @@ def _request_body(route: Route, signature: Signature, names: _Names) -> dict[str
     if signature.raw:
         content: dict[str, dict[str, Any]] = {media_type: {} for media_type in route.consumes}
         if route.body_type is not None:
-            content[JSON] = {"schema": _schema(route.body_type, "validation", names)}
+            content[route.consumes[0]] = {"schema": _schema(route.body_type, "validation", names)}
         if route.body_example is not None:
             content[route.consumes[-1]] = {"schema": {"type": "string"}, "example": route.body_example}
         return {"required": True, "content": content}
@@ -209,7 +209,15 @@ def _responses(route: Route, signature: Signature, names: _Names) -> dict[str, A
     for answer in members:
         status, body = _success(route, answer, names)
         responses[status] = body
-    return {**responses, **{str(status): _PROBLEM_ANSWER for status in _refusals(route, signature)}}
+    return {**responses, **{str(status): _refusal(route, status) for status in _refusals(route, signature)}}
+
+
+def _refusal(route: Route, status: int) -> dict[str, Any]:
+    """A problem document, or one of the route's own refusals beside it."""
+    own = {each.media_type: _illustrated(each) for each in route.produces if status in each.statuses}
+    if not own:
+        return _PROBLEM_ANSWER
+    return {"description": "A refusal", "content": {**deepcopy(_PROBLEM_RESPONSE["content"]), **own}}
 
 
 def _refusals(route: Route, signature: Signature) -> list[int]:
@@ -229,7 +237,8 @@ def _refusals(route: Route, signature: Signature) -> list[int]:
         500: True,
         503: True,
     }
-    return sorted({status for status, possible in follows.items() if possible} | {each.status for each in route.refuses})
+    own = {status for each in route.produces for status in each.statuses}
+    return sorted({status for status, possible in follows.items() if possible} | {each.status for each in route.refuses} | own)
 
 
 def _success(route: Route, answer: Any, names: _Names) -> tuple[str, dict[str, Any]]:
@@ -249,7 +258,7 @@ def _success(route: Route, answer: Any, names: _Names) -> tuple[str, dict[str, A
 
 def _produced(route: Route) -> dict[str, Any]:
     """What a document may be. A text or a JSON value has an example, bytes have none."""
-    content = {each.media_type.partition(";")[0]: _illustrated(each) for each in route.produces}
+    content = {each.media_type.partition(";")[0]: _illustrated(each) for each in route.produces if not each.statuses}
     return content or {"*/*": {}}
 
 

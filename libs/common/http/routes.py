@@ -34,10 +34,14 @@ Handler = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Produced:
-    """A media type that a route answers with and what such an answer looks like; None for what is no text."""
+    """A media type that a route answers with and what such an answer looks like; None for what is no text.
+
+    With `statuses` it is a refusal of the route's own, beside problem documents (RFC 6749 section 5.2).
+    """
 
     media_type: str
     example: str | None = None
+    statuses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Route:
     timeout: int = TIMEOUT_SECONDS_DEFAULT  # seconds
     stream: bool = False
     consumes: tuple[str, ...] = (JSON,)
-    body_type: Any = None  # what a raw JSON body holds; told in documents alone
+    body_type: Any = None  # what a raw body of the first media type holds; told in documents alone
     body_example: str | None = None  # of a raw body, in its last media type
     produces: tuple[Produced, ...] = ()  # of a Document or Streaming; () is any
     process: str = "web"

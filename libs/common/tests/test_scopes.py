@@ -49,6 +49,14 @@ def test_the_role_is_asked_for_as_well(sample: Sample) -> None:
     assert sample.client(Role.CREATOR, client_id=OTHER, scope="tasks:read").get("/api/v1/scoped").status_code == 403
 
 
+def test_an_administrator_acts_through_a_client_without_any_role(sample: Sample) -> None:
+    person = a_subject()
+
+    assert sample.client(subject=person, client_id=OTHER, scope="tasks:read").get("/api/v1/catalogue").status_code == 200
+    assert sample.client(subject=person, client_id=OTHER).get("/api/v1/catalogue").status_code == 403
+    assert sample.client(subject=person).get("/api/v1/catalogue").status_code == 403
+
+
 def test_at_a_public_route_such_a_token_is_nobodys(sample: Sample) -> None:
     person = a_subject(Role.ADMIN)
     seen = [

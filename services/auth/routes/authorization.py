@@ -19,7 +19,6 @@ from services.auth.use_cases import authorization, sign_out
 routes = Routes("auth")
 
 AUTHORIZE = "/oauth/authorize"
-REQUEST_EXAMPLE = "response_type=code&client_id=0195561c-7800-7000-8000-000000000000&redirect_uri=https%3A%2F%2Fapp.example.org"
 
 
 @routes.get(AUTHORIZE, allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True)
@@ -37,7 +36,7 @@ def authorize(
     return _next(authorization.begin(tx, provider, query.given(), session_id))
 
 
-@routes.post(AUTHORIZE, allow=PUBLIC, rate=Rate.PUBLIC, root=True, consumes=(FORM,), body_example=REQUEST_EXAMPLE)
+@routes.post(AUTHORIZE, allow=PUBLIC, rate=Rate.PUBLIC, root=True, consumes=(FORM,), body_type=schemas.AuthorizationForm)
 def authorize_by_form(content: RawBody) -> Redirect:
     """Bring an authorization request in a form (OpenID Connect Core section 3.1.2.1): it goes on as if in the address."""
     try:
@@ -53,9 +52,7 @@ def sign_out_by_client(query: schemas.SignOutQuery, teller: SignInTeller, tx: Tr
     return _signed_out(sign_out.sign_out(tx, teller, query.given()))
 
 
-@routes.post(
-    "/oauth/logout", allow=PUBLIC, rate=Rate.PUBLIC, root=True, consumes=(FORM,), body_example="id_token_hint=eyJ0eXAiOi"
-)
+@routes.post("/oauth/logout", allow=PUBLIC, rate=Rate.PUBLIC, root=True, consumes=(FORM,), body_type=schemas.SignOutForm)
 def sign_out_by_form(content: RawBody, teller: SignInTeller, tx: Transaction) -> Redirect:
     """The same with a form, which keeps the ID token out of addresses."""
     try:

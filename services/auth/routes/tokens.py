@@ -9,7 +9,7 @@ from libs.common.auth.policy import PUBLIC, SIGNED_IN, Rate, Scope, Subject
 from libs.common.db import Reader
 from libs.common.http import Document, Produced, RawBody, RequestInfo, Routes
 from libs.common.http.forms import FORM
-from services.auth import queries
+from services.auth import queries, schemas
 from services.auth.domain.authorization import AskedWrongly
 from services.auth.domain.clients import AuthMethod, Client, GrantType
 from services.auth.domain.devices import DEVICE_CODE_LIFE, POLL_INTERVAL
@@ -33,19 +33,21 @@ EXAMPLES = {
     "introspection": '{"active": true, "scope": "tasks:read", "client_id": "0195561c-7800-7000-8000-000000000000"}',
     "userinfo": '{"sub": "0195561c-7800-7000-8000-000000000000", "name": "Ada Lovelace", "locale": "en"}',
 }
-EXCHANGE_EXAMPLE = (
-    "grant_type=authorization_code&code=kS3bGqk0cYzv0Jj6&redirect_uri=https%3A%2F%2Fapp.example.org&code_verifier=dBjftJeZ4CVP"
-)
+
+
+REFUSAL = Produced(JSON, '{"error": "invalid_grant", "error_description": "…"}', statuses=(400, 401))
+"""As RFC 6749 section 5.2 has it; only what never reaches these doors is refused by a problem document."""
 
 
 @routes.post(
     TOKEN,
     allow=PUBLIC,
-    rate=Rate.CREDENTIALS,
+    # Behind one address may be the server of a client with many people; nothing that is asked for here can be guessed.
+    rate=Rate.WRITE,
     root=True,
     consumes=(FORM,),
-    body_example=EXCHANGE_EXAMPLE,
-    produces=(Produced(JSON, EXAMPLES["token"]),),
+    body_type=schemas.TokenForm,
+    produces=(Produced(JSON, EXAMPLES["token"]), REFUSAL),
 )
 def exchange(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
     """Exchange a code, a refresh token, a device's code or a client's own credentials for tokens (RFC 6749 section 3.2).
@@ -69,8 +71,8 @@ def exchange(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
     rate=Rate.CREDENTIALS,
     root=True,
     consumes=(FORM,),
-    body_example="client_id=0195561c-7800-7000-8000-6c756d696572&scope=openid",
-    produces=(Produced(JSON, EXAMPLES["device"]),),
+    body_type=schemas.DeviceRequestForm,
+    produces=(Produced(JSON, EXAMPLES["device"]), REFUSAL),
 )
 def ask_for_device(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
     """Begin the device grant (RFC 8628 section 3.1): a code for the device to ask with, and one for a person to type."""
@@ -105,8 +107,8 @@ def ask_for_device(content: RawBody, request: RequestInfo, desk: Desk) -> Docume
     rate=Rate.WRITE,
     root=True,
     consumes=(FORM,),
-    body_example="token=eyJ0eXAiOi",
-    produces=(Produced(JSON, EXAMPLES["introspection"]),),
+    body_type=schemas.PresentedForm,
+    produces=(Produced(JSON, EXAMPLES["introspection"]), REFUSAL),
 )
 def introspect(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
     """Ask whether a token holds and what it is for (RFC 7662). A client that authenticates sees those that it was given."""
@@ -125,8 +127,8 @@ def introspect(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
     rate=Rate.WRITE,
     root=True,
     consumes=(FORM,),
-    body_example="token=kS3bGqk0cYzv0Jj6",
-    produces=(Produced(JSON, "{}"),),
+    body_type=schemas.PresentedForm,
+    produces=(Produced(JSON, "{}"), REFUSAL),
 )
 def revoke(content: RawBody, request: RequestInfo, desk: Desk) -> Document:
     """End a token before its time, and the whole session that it is of (RFC 7009)."""

@@ -93,6 +93,8 @@ from services.auth.schemas.people import (
     RecordKyc,
 )
 from services.auth.schemas.platform import DecideMaintenance, Maintenance, RevocationList
+from services.auth.schemas.protocol import AuthorizationForm, DeviceRequestForm, PresentedForm, SignOutForm, TokenForm
+from services.auth.schemas.questions import AuthorizationView, Decided, Decision, DeviceView, LedOn
 
 __all__ = [
     "AccessTokenView",
@@ -101,7 +103,9 @@ __all__ = [
     "Act",
     "AnswerForm",
     "AssetQuery",
+    "AuthorizationForm",
     "AuthorizationQuery",
+    "AuthorizationView",
     "Began",
     "By",
     "CallbackQuery",
@@ -120,8 +124,12 @@ __all__ = [
     "CreatedAccessToken",
     "CreationOptions",
     "DecideMaintenance",
+    "Decided",
+    "Decision",
     "DeviceForm",
     "DeviceQuery",
+    "DeviceRequestForm",
+    "DeviceView",
     "EmailChange",
     "EndSessionForm",
     "EntranceQuery",
@@ -133,6 +141,7 @@ __all__ = [
     "IdentityView",
     "KycView",
     "LeaveForm",
+    "LedOn",
     "LinkForm",
     "Login",
     "LoginForm",
@@ -149,6 +158,7 @@ __all__ = [
     "Passkey",
     "PasskeyForm",
     "PasskeySignIn",
+    "PresentedForm",
     "Profile",
     "ProposalView",
     "ProposalsQuery",
@@ -173,9 +183,11 @@ __all__ = [
     "SecondFactorForm",
     "SecretGiven",
     "SessionView",
+    "SignOutForm",
     "SignOutQuery",
     "StepUp",
     "Taken",
+    "TokenForm",
     "Tokens",
     "TotpSecret",
     "UnlinkForm",

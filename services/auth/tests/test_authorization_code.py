@@ -176,36 +176,35 @@ def test_prompt_none_answers_at_once_and_shows_nothing(app: App, person: Person)
     assert "code" in answer_of(app.authorize(token, prompt="none"))
 
 
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"response_type": None}, "invalid_request"),
-        ({"response_type": "token"}, "unsupported_response_type"),
-        ({"response_type": "code id_token"}, "unsupported_response_type"),
-        ({"response_mode": "fragment"}, "invalid_request"),
-        ({"scope": None}, "invalid_scope"),
-        ({"scope": "openid everything"}, "invalid_scope"),
-        ({"scope": "openid  profile"}, "invalid_scope"),
-        ({"code_challenge": None}, "invalid_request"),
-        ({"code_challenge": "short"}, "invalid_request"),
-        ({"code_challenge_method": None}, "invalid_request"),
-        ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"prompt": "none login"}, "invalid_request"),
-        ({"prompt": "create"}, "invalid_request"),
-        ({"max_age": "-1"}, "invalid_request"),
-        ({"max_age": "soon"}, "invalid_request"),
-        ({"dpop_jkt": "x"}, "invalid_request"),
-        ({"nonce": "n" * 1_025}, "invalid_request"),
-        ({"request": "eyJ"}, "request_not_supported"),
-        ({"request_uri": "https://app.example/r"}, "request_uri_not_supported"),
-    ],
-)
-def test_what_is_asked_wrongly_is_told_to_the_client(
-    changes: dict[str, str | None], code: str, app: App, person: Person
-) -> None:
-    answer = answer_of(app.authorize(person.signed_in()["access_token"], **changes))
+ASKED_WRONGLY: list[tuple[dict[str, str | None], str]] = [
+    ({"response_type": None}, "invalid_request"),
+    ({"response_type": "token"}, "unsupported_response_type"),
+    ({"response_type": "code id_token"}, "unsupported_response_type"),
+    ({"response_mode": "fragment"}, "invalid_request"),
+    ({"scope": None}, "invalid_scope"),
+    ({"scope": "openid everything"}, "invalid_scope"),
+    ({"scope": "openid  profile"}, "invalid_scope"),
+    ({"code_challenge": None}, "invalid_request"),
+    ({"code_challenge": "short"}, "invalid_request"),
+    ({"code_challenge_method": None}, "invalid_request"),
+    ({"code_challenge_method": "plain"}, "invalid_request"),
+    ({"prompt": "none login"}, "invalid_request"),
+    ({"prompt": "create"}, "invalid_request"),
+    ({"max_age": "-1"}, "invalid_request"),
+    ({"max_age": "soon"}, "invalid_request"),
+    ({"dpop_jkt": "x"}, "invalid_request"),
+    ({"nonce": "n" * 1_025}, "invalid_request"),
+    ({"request": "eyJ"}, "request_not_supported"),
+    ({"request_uri": "https://app.example/r"}, "request_uri_not_supported"),
+]
 
-    assert (answer["error"], answer["state"], answer["iss"]) == (code, "af0ifjsldkj", ORIGIN)
+
+def test_what_is_asked_wrongly_is_told_to_the_client(app: App, person: Person) -> None:
+    token = person.signed_in()["access_token"]
+
+    for changes, code in ASKED_WRONGLY:
+        answer = answer_of(app.authorize(token, **changes))
+        assert (answer["error"], answer["state"], answer["iss"]) == (code, "af0ifjsldkj", ORIGIN), changes
 
 
 def test_a_client_without_the_grant_or_the_scope_is_told_so(harness: Harness, person: Person) -> None:
@@ -217,30 +216,28 @@ def test_a_client_without_the_grant_or_the_scope_is_told_so(harness: Harness, pe
     assert answer_of(reader.authorize(token, scope="openid tasks:write"))["error"] == "invalid_scope"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"client_id": None},
-        {"client_id": "lumiere"},
-        {"client_id": "0195561c-7800-7000-8000-000000000000"},
-        {"redirect_uri": None},
-        {"redirect_uri": "https://app.example/callback/"},
-        {"redirect_uri": "https://app.example/callback?x=1"},
-        {"redirect_uri": "https://app.example:443/callback"},
-        {"redirect_uri": "https://app.example.evil.test/callback"},
-        {"redirect_uri": "https://app.example/Callback"},
-        {"redirect_uri": "http://app.example/callback"},
-        {"redirect_uri": "https://user@app.example/callback"},
-    ],
-)
-def test_nobody_is_sent_anywhere_for_a_client_that_is_not_what_it_claims(
-    changes: dict[str, str | None], app: App, person: Person
-) -> None:
-    response = app.authorize(person.signed_in()["access_token"], **changes)
+NOT_WHAT_IT_CLAIMS: list[dict[str, str | None]] = [
+    {"client_id": None},
+    {"client_id": "lumiere"},
+    {"client_id": "0195561c-7800-7000-8000-000000000000"},
+    {"redirect_uri": None},
+    {"redirect_uri": "https://app.example/callback/"},
+    {"redirect_uri": "https://app.example/callback?x=1"},
+    {"redirect_uri": "https://app.example:443/callback"},
+    {"redirect_uri": "https://app.example.evil.test/callback"},
+    {"redirect_uri": "https://app.example/Callback"},
+    {"redirect_uri": "http://app.example/callback"},
+    {"redirect_uri": "https://user@app.example/callback"},
+]
 
-    assert response.status_code == 400
-    assert "Location" not in response.headers
-    assert response.get_json()["type"].endswith("/authorization-refused")
+
+def test_nobody_is_sent_anywhere_for_a_client_that_is_not_what_it_claims(app: App, person: Person) -> None:
+    token = person.signed_in()["access_token"]
+
+    for changes in NOT_WHAT_IT_CLAIMS:
+        response = app.authorize(token, **changes)
+        assert (response.status_code, "Location" in response.headers) == (400, False), changes
+        assert response.get_json()["type"].endswith("/authorization-refused")
 
 
 def test_a_parameter_that_comes_twice_is_refused_and_one_that_nobody_knows_is_ignored(app: App, harness: Harness) -> None:
@@ -277,13 +274,15 @@ def test_a_code_is_good_only_with_what_it_was_asked_with(changes: dict[str, str]
         assert error_of(app.exchange(code)) == (400, "invalid_grant")
 
 
-@pytest.mark.parametrize("name", ["code", "redirect_uri", "code_verifier", "grant_type"])
-def test_an_exchange_without_one_of_its_parameters_is_refused_and_the_code_stays_good(
-    name: str, app: App, person: Person
-) -> None:
+NEEDED: list[str] = ["code", "redirect_uri", "code_verifier", "grant_type"]
+
+
+def test_an_exchange_without_one_of_its_parameters_is_refused_and_the_code_stays_good(app: App, person: Person) -> None:
     code = app.consented(person)
 
-    assert error_of(app.exchange(**{"code": code, name: None})) == (400, "invalid_request")  # type: ignore[arg-type]
+    for name in NEEDED:
+        given: dict[str, str | None] = {"code": code, name: None}
+        assert error_of(app.exchange(**given)) == (400, "invalid_request")  # type: ignore[arg-type]
     assert app.exchange(code).status_code == 200
 
 

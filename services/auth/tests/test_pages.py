@@ -73,6 +73,7 @@ def test_a_page_runs_nothing_inline_and_refers_to_this_origin_alone(surfer: Surf
 def test_a_newcomer_signs_up_confirms_and_signs_in(surfer: Surfer, newcomer: Person) -> None:
     surfer.open("/register?lang=fr")
     surfer.submit("/register", email=newcomer.email, password=PASSWORD, display_name="Ada <b>", role="ARTIST")
+    newcomer.harness.run_job("open_accounts")
     assert surfer.path == "/login"
     assert NOTICES["registered"][0] in surfer.page.text
     newcomer.harness.run_job("open_accounts")
