@@ -4,18 +4,22 @@ import re
 from datetime import timedelta
 
 import pytest
+from markupsafe import escape
 
 from libs.common.auth.browser import RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.pages import LANGUAGES
 from libs.common.testing import Harness
 from services.auth.domain.lockout import FAILURES_ALLOWED
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE
-from services.auth.routes.pages.cookies import RESET_COOKIE, VERIFY_COOKIE
-from services.auth.routes.pages.words import BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES, waiting
+from services.auth.routes.pages.cookies import DEVICE_COOKIE, VERIFY_COOKIE
+from services.auth.routes.pages.words import BY_DETAIL, BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES, waiting
 from services.auth.tests.conftest import PASSWORD, Person, Time
 from services.auth.tests.surfing import Surfer, boxes, tags
 
-PUBLIC_PAGES = ("/login", "/register", "/forgot-password", "/verify-email", "/reset-password")
+PUBLIC_PAGES = (
+    *("/login", "/register", "/forgot-password", "/verify-email", "/verify-email/resend"),
+    *("/reset-password", "/email/confirm", "/email/cancel"),
+)
 NEW_PASSWORD = "another one that nobody guesses"
 
 
@@ -72,6 +76,7 @@ def test_a_newcomer_signs_up_confirms_and_signs_in(surfer: Surfer, newcomer: Per
     newcomer.harness.run_job("open_accounts")
     assert surfer.path == "/login"
     assert NOTICES["registered"][0] in surfer.page.text
+    newcomer.harness.run_job("open_accounts")
 
     [mail] = newcomer.mails("VERIFY_EMAIL")
     assert mail["locale"] == "fr"
@@ -86,45 +91,6 @@ def test_a_newcomer_signs_up_confirms_and_signs_in(surfer: Surfer, newcomer: Per
     assert "Bonjour, Ada &lt;b&gt;" in surfer.page.text
     assert "Artiste" in surfer.page.text
     assert 'aria-label="Vos sessions"' in surfer.page.text
-
-
-def test_opening_a_mailed_link_spends_nothing_and_leaves_no_token_behind(surfer: Surfer, newcomer: Person) -> None:
-    newcomer.register()
-    link = newcomer.mails("VERIFY_EMAIL")[-1]["link"]
-
-    for _ in range(3):
-        scanner = Surfer(newcomer.harness)
-        answer = scanner.open(link, follow=False)
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/verify-email")
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
-    surfer.open(link)
-    assert "token=" not in surfer.page.request.url
-    surfer.submit("/verify-email")
-
-    assert NOTICES["verified"][1] in surfer.page.text
-    surfer.open(link)
-    surfer.submit("/verify-email")
-    assert surfer.page.status_code == 400
-    assert REFUSALS["TokenRefused"][1] in surfer.page.text
-
-
-def test_a_token_is_taken_from_the_page_where_the_browser_keeps_no_cookie(surfer: Surfer, newcomer: Person) -> None:
-    newcomer.register()
-    surfer.open("/verify-email")
-    surfer.submit("/verify-email", token="")
-    assert surfer.page.status_code == 422
-    assert BY_FIELD["token"][1] in surfer.page.text
-
-    surfer.submit("/verify-email", token=newcomer.mails("VERIFY_EMAIL")[-1]["token"])
-
-    assert NOTICES["verified"][1] in surfer.page.text
-
-
-def test_a_token_that_no_cookie_can_hold_is_dropped(surfer: Surfer) -> None:
-    surfer.open("/verify-email?token=a%3Bb%0D%0ASet-Cookie:%20x")
-
-    assert surfer.path == "/verify-email"
-    assert surfer.kept == {}
 
 
 def test_signing_up_tells_nobody_whether_an_address_is_known(surfer: Surfer, person: Person) -> None:
@@ -165,7 +131,7 @@ def test_a_wrong_password_is_told_like_an_unknown_address(surfer: Surfer, person
 
     assert texts[0] == texts[1]
     assert REFUSALS["WrongCredentials"][1] in texts[0]
-    assert surfer.kept == {}
+    assert surfer.signed_out
 
 
 def test_who_is_locked_out_is_told_how_long_to_wait(surfer: Surfer, person: Person) -> None:
@@ -231,7 +197,7 @@ def test_a_browser_keeps_two_cookies_that_no_script_reads(surfer: Surfer, person
     surfer.open("/login")
     cookies = surfer.submit("/login", follow=False, email=person.email, password=PASSWORD).headers.getlist("Set-Cookie")
 
-    assert [each.partition("=")[0] for each in cookies] == [SESSION_COOKIE, RENEWAL_COOKIE]
+    assert [each.partition("=")[0] for each in cookies] == [SESSION_COOKIE, RENEWAL_COOKIE, DEVICE_COOKIE]
     assert all(each.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax") for each in cookies)
     assert f"Max-Age={int(ACCESS_TOKEN_LIFE.total_seconds())};" in cookies[0]
 
@@ -261,7 +227,7 @@ def test_a_session_that_cannot_be_renewed_is_forgotten_and_the_form_is_shown(at_
     page = at_home.open("/login?callbackUrl=%2Ftasks")
 
     assert page.status_code == 200
-    assert at_home.kept == {}
+    assert at_home.signed_out
     assert boxes(page.text, "/login")["callbackUrl"] == "/tasks"
 
 
@@ -275,7 +241,7 @@ def test_a_stolen_refresh_token_ends_the_session_at_the_page_too(at_home: Surfer
     at_home.open("/login")
 
     assert at_home.path == "/login"
-    assert at_home.kept == {}
+    assert at_home.signed_out
 
 
 def test_who_has_to_sign_in_again_is_asked_although_the_session_lives_and_the_old_one_ends(
@@ -300,7 +266,7 @@ def test_signing_out_ends_the_session_and_the_browser_forgets_it(at_home: Surfer
     at_home.submit("/sign-out")
 
     assert NOTICES["signed_out"][1] in at_home.page.text
-    assert at_home.kept == {}
+    assert at_home.signed_out
     assert len(person.call("GET", "/auth/sessions", token=other).get_json()["items"]) == 1
     assert at_home.send("/sign-out", {}).status_code == 200
 
@@ -335,24 +301,6 @@ def test_the_dashboard_speaks_the_language_of_the_account_unless_another_is_aske
     assert at_home.open("/dashboard?lang=en").headers["Content-Language"] == "en"
 
 
-def test_a_forgotten_password_is_replaced_by_the_mailed_link(at_home: Surfer, person: Person) -> None:
-    at_home.open("/forgot-password?lang=en")
-    at_home.submit("/forgot-password", email=person.email)
-    assert at_home.path == "/dashboard"
-    assert NOTICES["reset_sent"][1] in at_home.page.text
-    person.harness.run_job("mail_links")
-    at_home.open(person.mails("RESET_PASSWORD")[-1]["link"])
-    at_home.submit("/reset-password", password="short")
-    assert at_home.page.status_code == 422
-    at_home.submit("/reset-password", password=NEW_PASSWORD)
-
-    assert NOTICES["reset"][1] in at_home.page.text
-    assert RESET_COOKIE not in at_home.kept
-    assert SESSION_COOKIE not in at_home.kept
-    sign_in(at_home, person, NEW_PASSWORD)
-    assert at_home.path == "/dashboard"
-
-
 @pytest.mark.parametrize("path", ["/login", "/register", "/forgot-password", "/reset-password", "/verify-email", "/sign-out"])
 def test_a_form_from_another_site_is_refused_also_where_nobody_is_signed_in(surfer: Surfer, person: Person, path: str) -> None:
     form = {"email": person.email, "password": PASSWORD}
@@ -360,7 +308,41 @@ def test_a_form_from_another_site_is_refused_also_where_nobody_is_signed_in(surf
         answer = surfer.send(path, form, Origin=origin)
         assert answer.status_code == 403
         assert "text/html" in answer.headers["Content-Type"]
-    assert surfer.kept == {}
+    assert surfer.signed_out
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("short", "password"),
+        ("password123", "is one of those that are tried first"),
+        ("Ada@Example.org1", "must not be your name"),
+    ],
+)
+def test_a_password_that_somebody_could_guess_is_refused_with_the_reason_in_both_languages(
+    surfer: Surfer, newcomer: Person, password: str, told: str
+) -> None:
+    pair = BY_FIELD["password"] if told == "password" else BY_DETAIL[told]
+    for language, sentence in zip(("fr", "en"), pair, strict=True):
+        surfer.open(f"/register?lang={language}")
+        surfer.submit("/register", email=newcomer.email, password=password, display_name="Ada", role="VIEWER")
+        assert surfer.page.status_code == 422
+        assert escape(sentence) in surfer.page.text
+
+
+def test_a_known_device_is_let_in_while_strangers_are_locked_out(at_home: Surfer, person: Person) -> None:
+    at_home.submit("/sign-out")
+    assert DEVICE_COOKIE in at_home.kept
+    for _ in range(FAILURES_ALLOWED):
+        person.take_time()
+        person.login("a wrong password")
+    stranger = Surfer(person.harness)
+    sign_in(stranger, person)
+    assert stranger.page.status_code == 429
+
+    sign_in(at_home, person)
+
+    assert at_home.path == "/dashboard"
 
 
 def test_password_managers_know_every_box(surfer: Surfer) -> None:
@@ -376,7 +358,7 @@ def test_password_managers_know_every_box(surfer: Surfer) -> None:
 
 
 def test_every_sentence_stands_in_both_languages() -> None:
-    for sentences in (BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES):
+    for sentences in (BY_DETAIL, BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES):
         for french, english in sentences.values():
             assert french
             assert english
