@@ -94,7 +94,7 @@ def build(settings: Settings, database: Database) -> Resources:
         ClientLimits: CountedClients(secret, settings.client_factor, shared),
         Dormancy: Dormancy(timedelta(days=settings.dormant_days)),
         TokenIssuer: keys,
-        Keeper: Keeper(keys, lifetimes, providers),
+        Keeper: Keeper(keys, lifetimes, providers, secret),
         KeySet: keys,
         KeySource: published,
         RevocationSource: OwnRevocations(database),

@@ -11,6 +11,7 @@ from libs.common.ids import new_id
 from ops.demo.client import wait_for
 from ops.demo.mailbox import mails_to, text_of
 from ops.testing import LivePlatform
+from services.auth.routes.pages.cookies import DEVICE_COOKIE
 from services.auth.routes.pages.words import NOTICES, REFUSALS
 from tests.browser import Visit, chromium
 from tests.journeys.people import Person, Studio
@@ -66,8 +67,9 @@ def mailed_link(platform: LivePlatform, address: str) -> str:
 
 
 def kept(context: BrowserContext) -> dict[str, str]:
-    """The platform's cookies that the browser holds."""
-    return {each["name"]: each["value"] for each in context.cookies() if each["name"].startswith(COOKIE_PREFIX)}
+    """The platform's cookies that the browser holds, but for the one that opens nothing."""
+    found = {each["name"]: each["value"] for each in context.cookies() if each["name"].startswith(COOKIE_PREFIX)}
+    return {name: value for name, value in found.items() if name != DEVICE_COOKIE}
 
 
 def test_somebody_signs_up_confirms_and_signs_in_and_every_page_can_be_used_by_everybody(
@@ -159,7 +161,7 @@ def test_the_browser_keeps_secure_cookies_of_the_loopback_and_no_script_reads_th
     expect(visit.page.locator("h1")).to_contain_text("Bleuette")
 
     cookies = {each["name"]: each for each in visit.page.context.cookies()}
-    assert set(cookies) == {SESSION_COOKIE, RENEWAL_COOKIE}
+    assert set(cookies) == {SESSION_COOKIE, RENEWAL_COOKIE, DEVICE_COOKIE}
     for each in cookies.values():
         assert (each["httpOnly"], each["secure"], each["sameSite"], each["path"]) == (True, True, "Lax", "/")
     assert visit.page.evaluate("document.cookie") == ""

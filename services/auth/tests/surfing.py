@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from libs.common.auth.browser import SESSION_COOKIE
 from libs.common.testing.harness import ORIGIN, Harness
+from services.auth.routes.pages.cookies import DEVICE_COOKIE
 
 HTML = "text/html,application/xhtml+xml"
 _TAG = re.compile(r"<(input|form|option|button|a|meta)\b([^>]*)>")
@@ -67,6 +68,11 @@ class Surfer:
             self.kept.pop(name, None)
             if "Max-Age=0" not in attributes:
                 self.kept[name] = value
+
+    @property
+    def signed_out(self) -> bool:
+        """Whether nothing is kept that opens anything."""
+        return set(self.kept) <= {DEVICE_COOKIE}
 
     @property
     def path(self) -> str:

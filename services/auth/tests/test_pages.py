@@ -4,18 +4,23 @@ import re
 from datetime import timedelta
 
 import pytest
+from markupsafe import escape
 
 from libs.common.auth.browser import RENEWAL_COOKIE, SESSION_COOKIE
 from libs.common.pages import LANGUAGES
 from libs.common.testing import Harness
 from services.auth.domain.lockout import FAILURES_ALLOWED
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE
-from services.auth.routes.pages.cookies import RESET_COOKIE, VERIFY_COOKIE
-from services.auth.routes.pages.words import BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES, waiting
+from services.auth.events import EmailRequested
+from services.auth.routes.pages.cookies import DEVICE_COOKIE, RESET_COOKIE, VERIFY_COOKIE
+from services.auth.routes.pages.words import BY_DETAIL, BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES, waiting
 from services.auth.tests.conftest import PASSWORD, Person, Time
 from services.auth.tests.surfing import Surfer, boxes, tags
 
-PUBLIC_PAGES = ("/login", "/register", "/forgot-password", "/verify-email", "/reset-password")
+PUBLIC_PAGES = (
+    *("/login", "/register", "/forgot-password", "/verify-email", "/verify-email/resend"),
+    *("/reset-password", "/email/confirm", "/email/cancel"),
+)
 NEW_PASSWORD = "another one that nobody guesses"
 
 
@@ -71,6 +76,7 @@ def test_a_newcomer_signs_up_confirms_and_signs_in(surfer: Surfer, newcomer: Per
     surfer.submit("/register", email=newcomer.email, password=PASSWORD, display_name="Ada <b>", role="ARTIST")
     assert surfer.path == "/login"
     assert NOTICES["registered"][0] in surfer.page.text
+    newcomer.harness.run_job("open_accounts")
 
     [mail] = newcomer.mails("VERIFY_EMAIL")
     assert mail["locale"] == "fr"
@@ -123,7 +129,7 @@ def test_a_token_that_no_cookie_can_hold_is_dropped(surfer: Surfer) -> None:
     surfer.open("/verify-email?token=a%3Bb%0D%0ASet-Cookie:%20x")
 
     assert surfer.path == "/verify-email"
-    assert surfer.kept == {}
+    assert surfer.signed_out
 
 
 def test_signing_up_tells_nobody_whether_an_address_is_known(surfer: Surfer, person: Person) -> None:
@@ -164,7 +170,7 @@ def test_a_wrong_password_is_told_like_an_unknown_address(surfer: Surfer, person
 
     assert texts[0] == texts[1]
     assert REFUSALS["WrongCredentials"][1] in texts[0]
-    assert surfer.kept == {}
+    assert surfer.signed_out
 
 
 def test_who_is_locked_out_is_told_how_long_to_wait(surfer: Surfer, person: Person) -> None:
@@ -230,7 +236,7 @@ def test_a_browser_keeps_two_cookies_that_no_script_reads(surfer: Surfer, person
     surfer.open("/login")
     cookies = surfer.submit("/login", follow=False, email=person.email, password=PASSWORD).headers.getlist("Set-Cookie")
 
-    assert [each.partition("=")[0] for each in cookies] == [SESSION_COOKIE, RENEWAL_COOKIE]
+    assert [each.partition("=")[0] for each in cookies] == [SESSION_COOKIE, RENEWAL_COOKIE, DEVICE_COOKIE]
     assert all(each.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax") for each in cookies)
     assert f"Max-Age={int(ACCESS_TOKEN_LIFE.total_seconds())};" in cookies[0]
 
@@ -260,7 +266,7 @@ def test_a_session_that_cannot_be_renewed_is_forgotten_and_the_form_is_shown(at_
     page = at_home.open("/login?callbackUrl=%2Ftasks")
 
     assert page.status_code == 200
-    assert at_home.kept == {}
+    assert at_home.signed_out
     assert boxes(page.text, "/login")["callbackUrl"] == "/tasks"
 
 
@@ -274,7 +280,7 @@ def test_a_stolen_refresh_token_ends_the_session_at_the_page_too(at_home: Surfer
     at_home.open("/login")
 
     assert at_home.path == "/login"
-    assert at_home.kept == {}
+    assert at_home.signed_out
 
 
 def test_who_has_to_sign_in_again_is_asked_although_the_session_lives_and_the_old_one_ends(
@@ -299,7 +305,7 @@ def test_signing_out_ends_the_session_and_the_browser_forgets_it(at_home: Surfer
     at_home.submit("/sign-out")
 
     assert NOTICES["signed_out"][1] in at_home.page.text
-    assert at_home.kept == {}
+    assert at_home.signed_out
     assert len(person.call("GET", "/auth/sessions", token=other).get_json()["items"]) == 1
     assert at_home.send("/sign-out", {}).status_code == 200
 
@@ -339,7 +345,7 @@ def test_a_forgotten_password_is_replaced_by_the_mailed_link(at_home: Surfer, pe
     at_home.submit("/forgot-password", email=person.email)
     assert at_home.path == "/dashboard"
     assert NOTICES["reset_sent"][1] in at_home.page.text
-    person.harness.run_job("mail_resets")
+    person.harness.run_job("mail_links")
     at_home.open(person.mails("RESET_PASSWORD")[-1]["link"])
     at_home.submit("/reset-password", password="short")
     assert at_home.page.status_code == 422
@@ -359,7 +365,71 @@ def test_a_form_from_another_site_is_refused_also_where_nobody_is_signed_in(surf
         answer = surfer.send(path, form, Origin=origin)
         assert answer.status_code == 403
         assert "text/html" in answer.headers["Content-Type"]
-    assert surfer.kept == {}
+    assert surfer.signed_out
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("short", "password"),
+        ("password123", "is one of those that are tried first"),
+        ("Ada@Example.org1", "must not be your name"),
+    ],
+)
+def test_a_password_that_somebody_could_guess_is_refused_with_the_reason_in_both_languages(
+    surfer: Surfer, newcomer: Person, password: str, told: str
+) -> None:
+    pair = BY_FIELD["password"] if told == "password" else BY_DETAIL[told]
+    for language, sentence in zip(("fr", "en"), pair, strict=True):
+        surfer.open(f"/register?lang={language}")
+        surfer.submit("/register", email=newcomer.email, password=password, display_name="Ada", role="VIEWER")
+        assert surfer.page.status_code == 422
+        assert escape(sentence) in surfer.page.text
+
+
+def test_a_known_device_is_let_in_while_strangers_are_locked_out(at_home: Surfer, person: Person) -> None:
+    at_home.submit("/sign-out")
+    assert DEVICE_COOKIE in at_home.kept
+    for _ in range(FAILURES_ALLOWED):
+        person.take_time()
+        person.login("a wrong password")
+    stranger = Surfer(person.harness)
+    sign_in(stranger, person)
+    assert stranger.page.status_code == 429
+
+    sign_in(at_home, person)
+
+    assert at_home.path == "/dashboard"
+
+
+def test_the_mail_that_confirms_is_sent_once_more_to_who_asks(surfer: Surfer, newcomer: Person) -> None:
+    newcomer.register()
+    surfer.open("/verify-email/resend")
+    surfer.submit("/verify-email/resend", email=newcomer.email)
+    assert NOTICES["verify_sent"][1] in surfer.page.text
+    newcomer.harness.run_job("mail_links")
+
+    assert len(newcomer.mails("VERIFY_EMAIL")) == 2
+
+
+def test_a_change_of_address_is_confirmed_by_both_or_stopped(at_home: Surfer, person: Person) -> None:
+    def asked() -> dict[str, str]:
+        body = {"new_email": "new@example.org", "current_password": PASSWORD}
+        assert person.post("/auth/email/change", body, token=person.signed_in()["access_token"]).status_code == 202
+        events = [each.event(EmailRequested) for each in person.harness.published("auth.email.requested")]
+        keyring = person.harness.keyring
+        return {each.recipient.open(keyring): str(each.variables.open(keyring)) for each in events}
+
+    links = {address: re.findall(r"http[^' ]+/email/[a-z]+\?token=[^' ]+", text) for address, text in asked().items()}
+    for address, told in (("ada@example.org", "email_waiting"), ("new@example.org", "email_changed")):
+        link = next(each for each in links[address] if "/confirm" in each)
+        at_home.open(f"{link}&lang=en")
+        assert at_home.path == "/email/confirm"
+        at_home.submit("/email/confirm", follow=False)
+        assert f"notice={told}" in at_home.page.headers["Location"]
+    at_home.open("/email/cancel")
+    at_home.submit("/email/cancel", token="x")
+    assert at_home.page.status_code == 400
 
 
 def test_password_managers_know_every_box(surfer: Surfer) -> None:
@@ -375,7 +445,7 @@ def test_password_managers_know_every_box(surfer: Surfer) -> None:
 
 
 def test_every_sentence_stands_in_both_languages() -> None:
-    for sentences in (BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES):
+    for sentences in (BY_DETAIL, BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES):
         for french, english in sentences.values():
             assert french
             assert english

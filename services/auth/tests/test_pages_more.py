@@ -54,7 +54,7 @@ def password_given(surfer: Surfer, person: Person, callback: str = "") -> None:
     surfer.submit("/login", email=person.email, password=PASSWORD)
 
 
-def test_an_authenticator_app_is_set_up_and_then_asked_for(at_home: Surfer, person: Person) -> None:
+def test_an_authenticator_app_is_set_up_and_then_asked_for(at_home: Surfer, person: Person, time: Time) -> None:
     at_home.open(f"/security{ENGLISH}")
     at_home.submit("/security/totp")
     secret = boxes(at_home.page.text, "/security/totp/confirm")["secret"]
@@ -70,10 +70,14 @@ def test_an_authenticator_app_is_set_up_and_then_asked_for(at_home: Surfer, pers
 
     fresh = Surfer(at_home.harness)
     password_given(fresh, person, "%2Ftasks")
-    assert fresh.kept == {}
+    assert fresh.signed_out
     fresh.submit("/login/second-factor", otp="000000")
     assert fresh.page.status_code == 401
     assert REFUSALS["WrongSecondFactor"][1] in fresh.page.text
+    fresh.submit("/login/second-factor", otp=code(secret))
+    assert fresh.page.status_code == 429
+    assert REFUSALS["AttemptTooSoon"][1] in fresh.page.text
+    time.passes(timedelta(seconds=int(fresh.page.headers["Retry-After"])))
     answer = fresh.submit("/login/second-factor", follow=False, otp=code(secret))
     assert (answer.status_code, answer.headers["Location"]) == (303, "/tasks")
     assert "mfa" in claims_of(fresh.kept[SESSION_COOKIE])["amr"]
@@ -110,7 +114,7 @@ def test_a_second_factor_is_exactly_one(at_home: Surfer, person: Person, sent: d
     challenge = boxes(fresh.page.text, "/login/second-factor")["challenge"]
 
     assert fresh.send("/login/second-factor", {"challenge": challenge, "methods": "totp", **sent}).status_code == 422
-    assert fresh.kept == {}
+    assert fresh.signed_out
 
 
 def test_factors_are_taken_away_and_codes_made_anew(at_home: Surfer) -> None:

@@ -1,6 +1,7 @@
 """The doors of the pages on which people sign up, sign in and look after their account."""
 
 from services.auth.routes.pages import (
+    addresses,
     assets,
     consent,
     dashboard,
@@ -12,4 +13,4 @@ from services.auth.routes.pages import (
     security,
 )
 
-DOORS = (entrance, federation, registration, recovery, dashboard, security, consent, device, assets)
+DOORS = (entrance, federation, registration, recovery, addresses, dashboard, security, consent, device, assets)

@@ -10,10 +10,11 @@ from libs.common.http import Cookies, Html, Redirect, RequestInfo, Routes, Submi
 from libs.common.pages import SCRIPT_POLICY
 from services.auth import schemas
 from services.auth.domain.factors import Factor, SecondFactorRequired, SignInOver
-from services.auth.domain.passwords import PasswordHasher
+from services.auth.domain.limits import ClientLimits
 from services.auth.domain.sessions import OWN_CLIENT, device_label
+from services.auth.routes.answers import caller
 from services.auth.routes.pages.assets import PASSKEYS
-from services.auth.routes.pages.cookies import Keeper, signed_out
+from services.auth.routes.pages.cookies import DEVICE_COOKIE, Keeper, signed_out
 from services.auth.routes.pages.rendering import Page, Visitor, onward
 from services.auth.routes.pages.words import notice
 from services.auth.use_cases import browsers, second_factor, sessions, sign_in
@@ -50,8 +51,8 @@ def login_form(
     cookies: Cookies,
     *,
     database: Database,
-    hasher: PasswordHasher,
     means: Means,
+    limits: ClientLimits,
     keeper: Keeper,
 ) -> Html | Redirect:
     """Sign in with e-mail address and password, and go where one was led from. The browser's session before ends."""
@@ -59,8 +60,14 @@ def login_form(
     given = {"email": form.given.get("email", "")}
     if form.value is None:
         return form_page(keeper, callback).with_faults(visitor, form.faults, given)
-    attempt = sign_in.Attempt(form.value.email, form.value.password.get_secret_value(), device_label(request.user_agent))
-    outcome = second_factor.sign_in_with_code(database, attempt, None, hasher, means)
+    attempt = sign_in.Attempt(
+        form.value.email,
+        form.value.password.get_secret_value(),
+        device_label(request.user_agent),
+        cookies.get(DEVICE_COOKIE),
+        caller(request, limits),
+    )
+    outcome = second_factor.sign_in_with_code(database, attempt, None, means.hasher, means)
     if isinstance(outcome, SecondFactorRequired):
         return second_page(outcome.challenge_token, outcome.extensions["methods"], callback).shown(visitor)
     if isinstance(outcome, Problem):
@@ -131,7 +138,7 @@ def entered(
     """Keep the new session in the browser in place of the one before, and go on."""
     with database.transaction() as tx:
         browsers.end_presented(tx, cookies.get(RENEWAL_COOKIE), keeper.lifetimes)
-    return onward(callback or HOME, visitor, keeper.signed_in(credentials))
+    return onward(callback or HOME, visitor, (*keeper.signed_in(credentials), keeper.known(credentials)))
 
 
 def form_page(keeper: Keeper, callback: str | None, told: str | None = None, *, forget: bool = False) -> Page:

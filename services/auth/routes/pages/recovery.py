@@ -6,6 +6,7 @@ from libs.common.errors import Problem
 from libs.common.http import Cookie, Cookies, Html, Redirect, RequestInfo, Routes, Submitted
 from services.auth import schemas
 from services.auth.domain.limits import ClientLimits
+from services.auth.domain.password_rules import PasswordRules
 from services.auth.domain.tokens import Purpose
 from services.auth.routes.answers import caller
 from services.auth.routes.pages.cookies import RESET_COOKIE, signed_out
@@ -44,12 +45,12 @@ def forgot_form(
 
 
 @routes.get("/reset-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
-def reset_page(query: schemas.MailedQuery, request: RequestInfo, cookies: Cookies) -> Html | Redirect:
+def reset_page(query: schemas.MailedQuery, request: RequestInfo, cookies: Cookies, rules: PasswordRules) -> Html | Redirect:
     """Show the form for the new password. A mailed link leads here without its token, which nothing has spent yet."""
     visitor = Visitor.of(request, query.lang)
     if query.token is not None:
         return keep_mailed("/reset-password", RESET_COOKIE, query.token.get_secret_value(), visitor)
-    return _reset(cookies).shown(visitor)
+    return _reset(cookies, rules).shown(visitor)
 
 
 @routes.post("/reset-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
@@ -64,14 +65,14 @@ def reset_form(
     """Set a new password with the token from a mail. All sessions end, this browser's too."""
     visitor = Visitor.of(request, query.lang)
     if form.value is None:
-        return _reset(cookies).with_faults(visitor, form.faults, {})
+        return _reset(cookies, keeping.rules).with_faults(visitor, form.faults, {})
     token, password = form.value.token.get_secret_value(), form.value.password.get_secret_value()
     try:
         passwords.reset_password(database, token, password, keeping)
     except Problem as problem:
-        return _reset(cookies).refused(visitor, problem)
+        return _reset(cookies, keeping.rules).refused(visitor, problem)
     return Redirect(visitor.link("/login", notice="reset"), 303, (Cookie.forgotten(RESET_COOKIE), *signed_out()))
 
 
-def _reset(cookies: Cookies) -> Page:
-    return Page("reset.html", {"token": cookies.get(RESET_COOKIE)})
+def _reset(cookies: Cookies, rules: PasswordRules) -> Page:
+    return Page("reset.html", {"token": cookies.get(RESET_COOKIE), "minimum": rules.minimum})

@@ -8,10 +8,11 @@ from urllib.parse import urlencode
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
-from libs.common.errors import Fault, Problem
+from libs.common.errors import Fault, Invalid, Problem
 from libs.common.http import Cookie, Html, Redirect, RequestInfo
 from libs.common.pages import FORM_POLICY, LANGUAGES, PAGE_POLICY, environment, preferred
 from services.auth.domain.accounts import Locale
+from services.auth.domain.passwords import PASSWORD_MINIMUM
 from services.auth.routes.pages.words import hints, sentence_for, sentence_of
 
 TEMPLATES: Final = "services.auth.routes.pages"
@@ -74,6 +75,8 @@ class Page:
 
     def refused(self, visitor: Visitor, problem: Problem, given: Mapping[str, str] | None = None) -> Html:
         """The form again, with why it was refused; status and headers are the refusal's own."""
+        if isinstance(problem, Invalid):
+            return self.with_faults(visitor, problem.faults, given or {})
         told = sentence_of(problem, visitor.language)
         return self._html(visitor, _State(problem.status, given or {}, refusal=told, headers=problem.headers()))
 
@@ -89,7 +92,7 @@ class Page:
                 given=state.given,
                 faults=state.faults,
                 refusal=state.refusal,
-                hints=hints(visitor.language),
+                hints=hints(visitor.language, self.values.get("minimum", PASSWORD_MINIMUM)),
                 **self.values,
             )
         )

@@ -32,6 +32,18 @@ BY_FIELD: Final[Mapping[str, Pair]] = {
     ),
 }
 """What a box takes, for whatever was wrong with what was typed."""
+BY_DETAIL: Final[Mapping[str, Pair]] = {
+    "must have at least ": ("Le mot de passe est trop court.", "The password is too short."),
+    "must not be your name": (
+        "Le mot de passe ne peut être ni votre nom, ni votre adresse, ni le nom de la plateforme.",
+        "The password must not be your name, your address or the platform’s.",
+    ),
+    "is one of those that are tried first": (
+        "Ce mot de passe est de ceux qu’on essaie d’abord : trop répandu, ou volé ailleurs. Choisissez-en un autre.",
+        "This password is one of those that are tried first: many use it, or it was stolen somewhere. Choose another.",
+    ),
+}
+"""What was wrong with a password, by how the rule's own sentence begins."""
 ELSEWHERE: Final[Pair] = (
     "Ce formulaire a été modifié. Rechargez la page, puis réessayez.",
     "This form was altered. Load the page again, then try once more.",
@@ -40,6 +52,8 @@ ELSEWHERE: Final[Pair] = (
 REFUSALS: Final[Mapping[str, Pair]] = {
     "WrongCredentials": ("L’adresse ou le mot de passe est faux.", "The e-mail address or the password is wrong."),
     "AccountLocked": ("Trop d’essais.", "Too many attempts."),
+    "AttemptTooSoon": ("Un essai vient d’échouer.", "An attempt failed a moment ago."),
+    "ClientLimited": ("Trop d’essais depuis cet endroit.", "Too many attempts from here."),
     "AccountNotVerified": (
         "Confirmez d’abord votre adresse par le lien envoyé. Inscrivez-vous de nouveau pour en recevoir un autre.",
         "Confirm your e-mail address first: the link is in the mail that we sent. Register again for a new one.",
@@ -123,6 +137,19 @@ NOTICES: Final[Mapping[str, Pair]] = {
         "If this address can be used, a mail with a link is on its way. Open it to confirm the address.",
     ),
     "verified": ("Votre adresse est confirmée. Connectez-vous.", "Your address is confirmed. Sign in."),
+    "email_waiting": (
+        "C’est noté. L’autre adresse doit encore confirmer par le message qu’elle a reçu.",
+        "That is noted. The other address has to confirm, too, by the mail that it was sent.",
+    ),
+    "email_changed": (
+        "Votre adresse a changé. Connectez-vous avec la nouvelle.",
+        "Your address has changed. Sign in with the new one.",
+    ),
+    "email_kept": ("L’adresse reste comme elle était.", "The address stays as it was."),
+    "verify_sent": (
+        "Si cette adresse attend d’être confirmée, un message avec un lien est en route.",
+        "If this address waits to be confirmed, a mail with a link is on its way.",
+    ),
     "reset_sent": (
         "Si un compte a cette adresse, un message avec un lien est en route. Le lien vaut une heure.",
         "If an account has this address, a mail with a link is on its way. The link holds for an hour.",
@@ -215,9 +242,11 @@ def role_name(role: Role, language: str) -> str:
     return chosen(ROLES[role], language)
 
 
-def hints(language: str) -> dict[str, str]:
-    """What each box takes."""
-    return {name: chosen(pair, language) for name, pair in BY_FIELD.items()}
+def hints(language: str, minimum: int = PASSWORD_MINIMUM) -> dict[str, str]:
+    """What each box takes; `minimum` is how long an operator wants passwords."""
+    told = {name: chosen(pair, language) for name, pair in BY_FIELD.items()}
+    french, english = "Au moins {} caractères ; plus c’est long, mieux c’est.", "At least {} characters; longer is better."
+    return {**told, "password": chosen((french, english), language).format(minimum)}
 
 
 def chosen(pair: Pair, language: str) -> str:
@@ -228,7 +257,8 @@ def chosen(pair: Pair, language: str) -> str:
 def sentence_for(fault: Fault, language: str) -> str:
     """What is wrong with one box."""
     field = fault.pointer.strip("/").split("/")[0]
-    return chosen(BY_FIELD.get(field, ELSEWHERE), language)
+    known = next((pair for start, pair in BY_DETAIL.items() if fault.detail.startswith(start)), None)
+    return chosen(known or BY_FIELD.get(field, ELSEWHERE), language)
 
 
 def sentence_of(problem: Problem, language: str) -> str:
