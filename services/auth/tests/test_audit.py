@@ -93,7 +93,7 @@ EXCEPTIONS = {
 
 
 def changing() -> list[Route]:
-    """The routes of auth that change something."""
+    """The routes of auth that change something. Pages call the same use cases; the kernel has jobs run."""
     return [
         each
         for each in service.declared_routes
