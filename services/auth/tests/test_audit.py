@@ -19,7 +19,7 @@ from services.auth.tests.factors import guarded
 from services.auth.tests.fake_provider import FakeProvider
 from services.auth.tests.federating import begin, complete, identities, sign_in
 
-NEW_PASSWORD = "another one that nobody guesses"
+NEW_PASSWORD = "another one that nobody guesses"  # pragma: allowlist secret
 
 WALKED = {
     "verify_email": "user.verify",
@@ -27,7 +27,7 @@ WALKED = {
     "complete_sign_in": "session.begin",
     "sign_in_by_passkey": "session.begin",
     "complete_federation": "session.begin",
-    "reset_password": "password.replace",
+    "reset_password": "password.replace",  # pragma: allowlist secret
     "change_password": "password.replace",
     "change_email": "email.propose_change",
     "confirm_email": "email.change",
@@ -75,7 +75,7 @@ SHOWN_ELSEWHERE = {
 EXCEPTIONS = {
     "register": "only takes note; the job that opens the account puts user.register on record",
     "resend_verification": "asks for a mail; what its link brings about is on record",
-    "forgot_password": "asks for a mail; what its link brings about is on record",
+    "forgot_password": "asks for a mail; what its link brings about is on record",  # pragma: allowlist secret
     "refresh": "several an hour for each client: the log tells, and a reuse is on record",
     "exchange_access_token": "several an hour for each program: the log tells, and the day of the last use is kept",
     "authentication_options": "a challenge that anybody may ask for; it changes no account",
