@@ -89,9 +89,10 @@ def refused(answer: httpx.Response, status: int, problem: str) -> bool:
 class TestPeople:
     def test_nobody_signs_in_before_the_address_is_confirmed(self, studio: Studio) -> None:
         person = studio.register()
+        token = studio.mailed_token(person)
         credentials = {"email": person.email, "password": person.password}
         assert refused(person.http.post(f"{API}/auth/login", json=credentials), 403, "account-not-verified")
-        person.post("/auth/verify-email", {"token": studio.mailed_token(person)}, status=204)
+        person.post("/auth/verify-email", {"token": token}, status=204)
         person.sign_in(person.email, person.password)
         assert person.get("/profile")["verified"] is True
 

@@ -46,7 +46,7 @@ class TooManyAccessTokens(Conflict):
 def new_token() -> str:
     """Return a fresh token of 256 random bits."""
     value = secrets.token_bytes(_RANDOM_BYTES)
-    return PREFIX + b32encode(value + _checksum(value)).decode().rstrip("=").lower()
+    return _spelled(value)
 
 
 def well_formed(token: str) -> bool:
@@ -58,7 +58,8 @@ def well_formed(token: str) -> bool:
         value = b32decode(spelled.upper() + "=" * (-len(spelled) % 8))
     except (NotBase32, ValueError):
         return False
-    return _checksum(value[:_RANDOM_BYTES]) == value[_RANDOM_BYTES:]
+    # Spelled anew: base 32 has bits to spare in the last letter, and a token has one spelling.
+    return token == _spelled(value[:_RANDOM_BYTES])
 
 
 def scope_of(scopes: Sequence[Scope]) -> str:
@@ -80,5 +81,5 @@ def expiry_fault(expires_at: datetime, now: datetime) -> str | None:
     return f"must be within {LIFE_MAXIMUM.days} days" if expires_at > now + LIFE_MAXIMUM else None
 
 
-def _checksum(value: bytes) -> bytes:
-    return crc32(value).to_bytes(4, "big")
+def _spelled(value: bytes) -> str:
+    return PREFIX + b32encode(value + crc32(value).to_bytes(4, "big")).decode().rstrip("=").lower()

@@ -79,6 +79,12 @@ one_time_token = Table(
     Index(None, "user_id", "purpose"),
 )
 
+
+def _cause() -> tuple[Column[str], ...]:
+    """Of the request whose work a job does: what comes of it carries the same, in logs, events and traces."""
+    return Column("correlation_id", Text), Column("traceparent", Text)
+
+
 registration_request = Table(
     "registration_request",
     metadata,
@@ -86,6 +92,7 @@ registration_request = Table(
     # Sealed under a key derived from AUTH_SECRET: somebody who may have an account already. Gone within moments.
     Column("newcomer_sealed", LargeBinary, nullable=False),
     timestamp("requested_at"),
+    *_cause(),
 )
 
 mail_request = Table(
@@ -96,6 +103,7 @@ mail_request = Table(
     Column("address", Text, nullable=False),
     Column("purpose", Text, nullable=False),
     timestamp("requested_at"),
+    *_cause(),
     one_of("purpose", [Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD]),
 )
 

@@ -9,9 +9,20 @@ from libs.common.auth.policy import SIGNED_IN, Assurance, Idempotency, Rate, Rol
 from libs.common.db import Database, Reader, Transaction
 from libs.common.http import NoContent, Routes
 from services.auth import queries, schemas
-from services.auth.domain.factors import NotEnrolled, Required
+from services.auth.domain.accounts import UnknownAccount
+from services.auth.domain.factors import (
+    AlreadyEnrolled,
+    ForeignSession,
+    LastFactor,
+    NotEnrolled,
+    Required,
+    StepUpRefused,
+    WrongCode,
+)
+from services.auth.domain.lockout import AccountLocked, AttemptTooSoon
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.sessions import UnknownSession
 from services.auth.domain.tokens import TokenIssuer
 from services.auth.routes.answers import held, tokens
 from services.auth.use_cases import factors, step_up
@@ -21,7 +32,7 @@ from services.auth.use_cases.second_factor import Means
 routes = Routes("auth")
 
 
-@routes.get("/auth/mfa", allow=SIGNED_IN, enrolment=True)
+@routes.get("/auth/mfa", allow=SIGNED_IN, enrolment=True, refuses=(UnknownAccount,))
 def read_factors(subject: Subject, required: Required, db: Reader) -> schemas.Factors:
     """Read which second factors one has."""
     enrolled = queries.enrolled(db, subject.id)
@@ -42,6 +53,7 @@ def read_factors(subject: Subject, required: Required, db: Reader) -> schemas.Fa
     enrolment=True,
     step_up=STEP_UP_SECONDS,
     idempotency=Idempotency.REFUSED,
+    refuses=(UnknownAccount, AlreadyEnrolled),
 )
 def begin_totp(subject: Subject, secret: MasterSecret, tx: Transaction) -> schemas.TotpSecret:
     """Begin to set up an authenticator app. Its secret is shown this once, and counts when a code of it was confirmed."""
@@ -56,6 +68,7 @@ def begin_totp(subject: Subject, secret: MasterSecret, tx: Transaction) -> schem
     enrolment=True,
     step_up=STEP_UP_SECONDS,
     idempotency=Idempotency.REFUSED,
+    refuses=(NotEnrolled, AlreadyEnrolled, WrongCode),
 )
 def confirm_totp(
     body: schemas.OneTimeCodeGiven, subject: Subject, secret: MasterSecret, tx: Transaction
@@ -67,7 +80,13 @@ def confirm_totp(
     return schemas.RecoveryCodes(recovery_codes=factors.confirm_totp(tx, subject, body.otp, secret))
 
 
-@routes.delete("/auth/mfa/totp", allow=SIGNED_IN, step_up=STEP_UP_SECONDS, step_up_acr=Assurance.SECOND_FACTOR)
+@routes.delete(
+    "/auth/mfa/totp",
+    allow=SIGNED_IN,
+    step_up=STEP_UP_SECONDS,
+    step_up_acr=Assurance.SECOND_FACTOR,
+    refuses=(NotEnrolled, LastFactor),
+)
 def remove_totp(subject: Subject, required: Required, tx: Transaction) -> NoContent:
     """Remove the authenticator app; with the last factor the recovery codes go too."""
     factors.remove_totp(tx, subject, required)
@@ -81,13 +100,20 @@ def remove_totp(subject: Subject, required: Required, tx: Transaction) -> NoCont
     step_up=STEP_UP_SECONDS,
     step_up_acr=Assurance.SECOND_FACTOR,
     idempotency=Idempotency.REFUSED,
+    refuses=(NotEnrolled,),
 )
 def replace_recovery_codes(subject: Subject, tx: Transaction) -> schemas.RecoveryCodes:
     """Make the recovery codes anew. They are shown this once; those from before are worthless."""
     return schemas.RecoveryCodes(recovery_codes=factors.replace_recovery_codes(tx, subject))
 
 
-@routes.post("/auth/step-up", allow=SIGNED_IN, rate=Rate.CREDENTIALS, enrolment=True)
+@routes.post(
+    "/auth/step-up",
+    allow=SIGNED_IN,
+    rate=Rate.CREDENTIALS,
+    enrolment=True,
+    refuses=(StepUpRefused, ForeignSession, UnknownSession, AccountLocked, AttemptTooSoon),
+)
 def renew_authentication(
     body: schemas.StepUp,
     subject: Subject,

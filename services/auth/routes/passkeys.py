@@ -7,7 +7,8 @@ from libs.common.auth.policy import SIGNED_IN, Assurance, Rate, Subject
 from libs.common.db import Database, Reader, Transaction
 from libs.common.http import Created, NoContent, Page, Routes
 from services.auth import queries, schemas
-from services.auth.domain.factors import Required
+from services.auth.domain.accounts import UnknownAccount
+from services.auth.domain.factors import LastFactor, Required
 from services.auth.domain.passkeys import PasskeyKnown, PasskeyRefused, RelyingParty, TooManyPasskeys
 from services.auth.routes.answers import held
 from services.auth.use_cases import factors, passkeys
@@ -22,7 +23,7 @@ routes = Routes("auth")
     rate=Rate.CREDENTIALS,
     enrolment=True,
     step_up=STEP_UP_SECONDS,
-    refuses=(TooManyPasskeys,),
+    refuses=(UnknownAccount, TooManyPasskeys),
 )
 def registration_options(subject: Subject, relying_party: RelyingParty, database: Database) -> schemas.CreationOptions:
     """Begin to make a passkey. The challenge holds for five minutes, once, in this session."""
@@ -66,7 +67,13 @@ def rename_passkey(passkey_id: UUID, body: schemas.RenamePasskey, subject: Subje
     return _passkey(passkeys.rename(tx, subject.id, passkey_id, body.label))
 
 
-@routes.delete("/auth/passkeys/<passkey_id>", allow=SIGNED_IN, step_up=STEP_UP_SECONDS, step_up_acr=Assurance.SECOND_FACTOR)
+@routes.delete(
+    "/auth/passkeys/<passkey_id>",
+    allow=SIGNED_IN,
+    step_up=STEP_UP_SECONDS,
+    step_up_acr=Assurance.SECOND_FACTOR,
+    refuses=(LastFactor,),
+)
 def remove_passkey(passkey_id: UUID, subject: Subject, required: Required, tx: Transaction) -> NoContent:
     """Remove one of one's own passkeys; with the last factor the recovery codes go too."""
     factors.remove_passkey(tx, subject, passkey_id, required)

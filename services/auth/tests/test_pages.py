@@ -11,8 +11,7 @@ from libs.common.pages import LANGUAGES
 from libs.common.testing import Harness
 from services.auth.domain.lockout import FAILURES_ALLOWED
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE
-from services.auth.events import EmailRequested
-from services.auth.routes.pages.cookies import DEVICE_COOKIE, RESET_COOKIE, VERIFY_COOKIE
+from services.auth.routes.pages.cookies import DEVICE_COOKIE, VERIFY_COOKIE
 from services.auth.routes.pages.words import BY_DETAIL, BY_FIELD, BY_STATUS, NOTICES, REFUSALS, ROLES, waiting
 from services.auth.tests.conftest import PASSWORD, Person, Time
 from services.auth.tests.surfing import Surfer, boxes, tags
@@ -74,6 +73,7 @@ def test_a_page_runs_nothing_inline_and_refers_to_this_origin_alone(surfer: Surf
 def test_a_newcomer_signs_up_confirms_and_signs_in(surfer: Surfer, newcomer: Person) -> None:
     surfer.open("/register?lang=fr")
     surfer.submit("/register", email=newcomer.email, password=PASSWORD, display_name="Ada <b>", role="ARTIST")
+    newcomer.harness.run_job("open_accounts")
     assert surfer.path == "/login"
     assert NOTICES["registered"][0] in surfer.page.text
     newcomer.harness.run_job("open_accounts")
@@ -91,45 +91,6 @@ def test_a_newcomer_signs_up_confirms_and_signs_in(surfer: Surfer, newcomer: Per
     assert "Bonjour, Ada &lt;b&gt;" in surfer.page.text
     assert "Artiste" in surfer.page.text
     assert 'aria-label="Vos sessions"' in surfer.page.text
-
-
-def test_opening_a_mailed_link_spends_nothing_and_leaves_no_token_behind(surfer: Surfer, newcomer: Person) -> None:
-    newcomer.register()
-    link = newcomer.mails("VERIFY_EMAIL")[-1]["link"]
-
-    for _ in range(3):
-        scanner = Surfer(newcomer.harness)
-        answer = scanner.open(link, follow=False)
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/verify-email")
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
-    surfer.open(link)
-    assert "token=" not in surfer.page.request.url
-    surfer.submit("/verify-email")
-
-    assert NOTICES["verified"][1] in surfer.page.text
-    surfer.open(link)
-    surfer.submit("/verify-email")
-    assert surfer.page.status_code == 400
-    assert REFUSALS["TokenRefused"][1] in surfer.page.text
-
-
-def test_a_token_is_taken_from_the_page_where_the_browser_keeps_no_cookie(surfer: Surfer, newcomer: Person) -> None:
-    newcomer.register()
-    surfer.open("/verify-email")
-    surfer.submit("/verify-email", token="")
-    assert surfer.page.status_code == 422
-    assert BY_FIELD["token"][1] in surfer.page.text
-
-    surfer.submit("/verify-email", token=newcomer.mails("VERIFY_EMAIL")[-1]["token"])
-
-    assert NOTICES["verified"][1] in surfer.page.text
-
-
-def test_a_token_that_no_cookie_can_hold_is_dropped(surfer: Surfer) -> None:
-    surfer.open("/verify-email?token=a%3Bb%0D%0ASet-Cookie:%20x")
-
-    assert surfer.path == "/verify-email"
-    assert surfer.signed_out
 
 
 def test_signing_up_tells_nobody_whether_an_address_is_known(surfer: Surfer, person: Person) -> None:
@@ -340,24 +301,6 @@ def test_the_dashboard_speaks_the_language_of_the_account_unless_another_is_aske
     assert at_home.open("/dashboard?lang=en").headers["Content-Language"] == "en"
 
 
-def test_a_forgotten_password_is_replaced_by_the_mailed_link(at_home: Surfer, person: Person) -> None:
-    at_home.open("/forgot-password?lang=en")
-    at_home.submit("/forgot-password", email=person.email)
-    assert at_home.path == "/dashboard"
-    assert NOTICES["reset_sent"][1] in at_home.page.text
-    person.harness.run_job("mail_links")
-    at_home.open(person.mails("RESET_PASSWORD")[-1]["link"])
-    at_home.submit("/reset-password", password="short")
-    assert at_home.page.status_code == 422
-    at_home.submit("/reset-password", password=NEW_PASSWORD)
-
-    assert NOTICES["reset"][1] in at_home.page.text
-    assert RESET_COOKIE not in at_home.kept
-    assert SESSION_COOKIE not in at_home.kept
-    sign_in(at_home, person, NEW_PASSWORD)
-    assert at_home.path == "/dashboard"
-
-
 @pytest.mark.parametrize("path", ["/login", "/register", "/forgot-password", "/reset-password", "/verify-email", "/sign-out"])
 def test_a_form_from_another_site_is_refused_also_where_nobody_is_signed_in(surfer: Surfer, person: Person, path: str) -> None:
     form = {"email": person.email, "password": PASSWORD}
@@ -400,36 +343,6 @@ def test_a_known_device_is_let_in_while_strangers_are_locked_out(at_home: Surfer
     sign_in(at_home, person)
 
     assert at_home.path == "/dashboard"
-
-
-def test_the_mail_that_confirms_is_sent_once_more_to_who_asks(surfer: Surfer, newcomer: Person) -> None:
-    newcomer.register()
-    surfer.open("/verify-email/resend")
-    surfer.submit("/verify-email/resend", email=newcomer.email)
-    assert NOTICES["verify_sent"][1] in surfer.page.text
-    newcomer.harness.run_job("mail_links")
-
-    assert len(newcomer.mails("VERIFY_EMAIL")) == 2
-
-
-def test_a_change_of_address_is_confirmed_by_both_or_stopped(at_home: Surfer, person: Person) -> None:
-    def asked() -> dict[str, str]:
-        body = {"new_email": "new@example.org", "current_password": PASSWORD}
-        assert person.post("/auth/email/change", body, token=person.signed_in()["access_token"]).status_code == 202
-        events = [each.event(EmailRequested) for each in person.harness.published("auth.email.requested")]
-        keyring = person.harness.keyring
-        return {each.recipient.open(keyring): str(each.variables.open(keyring)) for each in events}
-
-    links = {address: re.findall(r"http[^' ]+/email/[a-z]+\?token=[^' ]+", text) for address, text in asked().items()}
-    for address, told in (("ada@example.org", "email_waiting"), ("new@example.org", "email_changed")):
-        link = next(each for each in links[address] if "/confirm" in each)
-        at_home.open(f"{link}&lang=en")
-        assert at_home.path == "/email/confirm"
-        at_home.submit("/email/confirm", follow=False)
-        assert f"notice={told}" in at_home.page.headers["Location"]
-    at_home.open("/email/cancel")
-    at_home.submit("/email/cancel", token="x")
-    assert at_home.page.status_code == 400
 
 
 def test_password_managers_know_every_box(surfer: Surfer) -> None:

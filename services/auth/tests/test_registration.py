@@ -194,3 +194,15 @@ def test_no_table_has_room_for_an_internet_address(harness: Harness) -> None:
     parts = {(row.table_name, part) for row in columns for part in row.column_name.split("_")}
     assert not [each for each in parts if each[1] in {"ip", "addr", "host", "remote"}]
     assert not [row for row in columns if row.data_type in {"inet", "cidr", "macaddr"}]
+
+
+def test_what_a_job_does_for_a_request_carries_the_cause_of_the_request(harness: Harness, newcomer: Person) -> None:
+    headers = {"X-Request-Id": "request-of-a-newcomer", "traceparent": f"00-{'5a' * 16}-{'b2' * 8}-00"}
+    body = {"email": newcomer.email, "password": newcomer.password, "display_name": "Ada Lovelace"}
+    newcomer.call("POST", "/auth/register", body, **headers)
+    harness.run_job("open_accounts")
+    newcomer.call("POST", "/auth/password/forgot", {"email": newcomer.email}, **headers)
+    harness.run_job("mail_links")
+    facts = harness.published("auth.user.registered") + harness.published("auth.email.requested")
+    assert len(facts) == 3
+    assert {(fact.correlation_id, fact.traceparent) for fact in facts} == {("request-of-a-newcomer", headers["traceparent"])}

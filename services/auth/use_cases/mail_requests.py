@@ -12,6 +12,7 @@ from services.auth.domain.limits import Caller, ClientLimited, Limit
 from services.auth.domain.tokens import Purpose
 from services.auth.models import mail_request
 from services.auth.use_cases import mail
+from services.auth.use_cases.deferred import cause, caused_by
 
 MAIL_CHANNEL = "mail_request"
 """Wakes the job that mails what was asked for."""
@@ -28,7 +29,7 @@ _waiting = (
     .cte("waiting")
     .prefix_with("MATERIALIZED")
 )
-_take = delete(mail_request).where(mail_request.c.id == _waiting.c.id).returning(mail_request.c.address, mail_request.c.purpose)
+_take = delete(mail_request).where(mail_request.c.id == _waiting.c.id).returning(*mail_request.c)
 
 
 def ask(database: Database, address: Address, purpose: Purpose, caller: Caller) -> ClientLimited | None:
@@ -37,7 +38,8 @@ def ask(database: Database, address: Address, purpose: Purpose, caller: Caller) 
     if limited:
         return limited
     with database.transaction() as tx:
-        tx.execute(_ask, {"id": ids.new_id(), "address": address, "purpose": purpose, "requested_at": tx.now})
+        values = {"id": ids.new_id(), "address": address, "purpose": purpose, "requested_at": tx.now}
+        tx.execute(_ask, {**values, **cause()})
         tx.notify(MAIL_CHANNEL)
     return None
 
@@ -45,10 +47,11 @@ def ask(database: Database, address: Address, purpose: Purpose, caller: Caller) 
 def mail_links(tx: Transaction, links: Links) -> int:
     """Mail the links that were asked for to whoever has an account; returns how many requests were dealt with."""
     taken = tx.all(_take, {"batch": BATCH})
-    for address, purpose in sorted({(row.address, row.purpose) for row in taken}):
+    for (address, purpose), row in sorted({(row.address, row.purpose): row for row in taken}.items()):
         account = queries.account_by_address(tx, Address(address))
         if account is not None:
-            _send(tx, account, Purpose(purpose), links)
+            with caused_by(row):
+                _send(tx, account, Purpose(purpose), links)
     if len(taken) == BATCH:
         tx.notify(MAIL_CHANNEL)
     return len(taken)

@@ -27,6 +27,7 @@ from services.auth.domain.tokens import Purpose, TokenRefused
 from services.auth.events import UserRegistered, UserVerified
 from services.auth.models import password_credential, registration_request, user_account
 from services.auth.use_cases import mail, presence
+from services.auth.use_cases.deferred import cause, caused_by
 from services.auth.use_cases.keeping import Keeping
 
 _add_account = insert(user_account).on_conflict_do_nothing(index_elements=["email"]).returning(user_account)
@@ -51,11 +52,7 @@ _waiting = (
     .cte("waiting")
     .prefix_with("MATERIALIZED")
 )
-_take = (
-    delete(registration_request)
-    .where(registration_request.c.id == _waiting.c.id)
-    .returning(registration_request.c.id, registration_request.c.newcomer_sealed)
-)
+_take = delete(registration_request).where(registration_request.c.id == _waiting.c.id).returning(*registration_request.c)
 _administrators_lock = text("SELECT pg_advisory_xact_lock(hashtext('lumiere.auth.administrators'))")
 
 
@@ -124,7 +121,7 @@ def register(database: Database, registration: Registration, keeping: Keeping, c
     request_id = ids.new_id()
     with database.transaction() as tx:
         sealed = newcomer.sealed(keeping.secret, request_id)
-        tx.execute(_note, {"id": request_id, "newcomer_sealed": sealed, "requested_at": tx.now})
+        tx.execute(_note, {"id": request_id, "newcomer_sealed": sealed, "requested_at": tx.now, **cause()})
         tx.notify(REGISTRATION_CHANNEL)
     return None
 
@@ -146,15 +143,19 @@ def open_accounts(tx: Transaction, links: Links, secret: MasterSecret) -> int:
     """
     taken = sorted(tx.all(_take, {"batch": REGISTRATION_BATCH}), key=lambda row: row.id)
     for row in taken:
-        newcomer = Newcomer.unsealed(secret, row.id, row.newcomer_sealed)
-        account = add_account(tx, newcomer)
-        if account is None:
-            _register_again(tx, newcomer, links)
-        else:
-            mail.request_verification(tx, account, links, newcomer.password_hash)
+        with caused_by(row):
+            _open_account(tx, Newcomer.unsealed(secret, row.id, row.newcomer_sealed), links)
     if len(taken) == REGISTRATION_BATCH:
         tx.notify(REGISTRATION_CHANNEL)
     return len(taken)
+
+
+def _open_account(tx: Transaction, newcomer: Newcomer, links: Links) -> None:
+    account = add_account(tx, newcomer)
+    if account is None:
+        _register_again(tx, newcomer, links)
+    else:
+        mail.request_verification(tx, account, links, newcomer.password_hash)
 
 
 def _register_again(tx: Transaction, newcomer: Newcomer, links: Links) -> None:

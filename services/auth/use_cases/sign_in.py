@@ -47,7 +47,8 @@ def sign_in(
     with database.reader() as db:
         account = queries.account_by_address(db, attempt.address)
         counter, caller = _counted(attempt, account, secret)
-        refused = queries.failures(db, counter).refuse(clock.now()) or caller.refusal(Limit.LOGIN)
+        refused: Problem | None = queries.failures(db, counter).refuse(clock.now())
+    refused = refused or caller.refusal(Limit.LOGIN)
     if refused:
         log.warning("auth.login.refused", reason=type(refused).__name__)
         return refused

@@ -16,6 +16,7 @@ STATEMENTS = (
     "ALTER TABLE auth.mail_request RENAME CONSTRAINT pk_reset_request TO pk_mail_request",
     "ALTER TABLE auth.mail_request ADD COLUMN purpose text NOT NULL DEFAULT 'RESET_PASSWORD'",
     "ALTER TABLE auth.mail_request ALTER COLUMN purpose DROP DEFAULT",
+    "ALTER TABLE auth.mail_request ADD COLUMN correlation_id text, ADD COLUMN traceparent text",
     """
     ALTER TABLE auth.mail_request ADD CONSTRAINT ck_mail_request_purpose
         CHECK (purpose IN ('VERIFY_EMAIL', 'RESET_PASSWORD'))
@@ -25,6 +26,8 @@ STATEMENTS = (
         id uuid NOT NULL,
         newcomer_sealed bytea NOT NULL,
         requested_at timestamptz NOT NULL,
+        correlation_id text,
+        traceparent text,
         CONSTRAINT pk_registration_request PRIMARY KEY (id)
     )
     """,
