@@ -40,7 +40,7 @@ class UserUpdated(Event, type="auth.user.updated", version=1, aggregate="user_id
     """The new language; null when it did not change."""
 
 
-class KycUpdated(Event, type="auth.kyc.updated", version=1, aggregate="user_id", since="0.2.0"):
+class KycUpdated(Event, type="auth.kyc.updated", version=1, aggregate="user_id"):
     """The check of a person came to something else, or expired; accreditation holds only while the check is VERIFIED."""
 
     user_id: UUID

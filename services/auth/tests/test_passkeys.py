@@ -8,7 +8,8 @@ import pytest
 from libs.common.testing import Harness
 from services.auth.domain.factors import CHALLENGE_LIFE, RECOVERY_CODES
 from services.auth.domain.lockout import FAILURES_ALLOWED
-from services.auth.domain.passkeys import LABEL_MAXIMUM, PASSKEYS_MAXIMUM
+from services.auth.domain.passkeys import CREDENTIAL_ID_MAXIMUM, LABEL_MAXIMUM, PASSKEYS_MAXIMUM
+from services.auth.schemas.factors import ENCODED_MAXIMUM
 from services.auth.tests.authenticator import (
     BACKED_UP,
     ELIGIBLE,
@@ -114,6 +115,17 @@ class TestRegistration:
         made = Authenticator().make(found.creation_options())
         made["response"][damage] = value
         assert found.call("POST", "/auth/passkeys", {"label": "x", "passkey": made}).status_code == 400
+
+    @pytest.mark.parametrize(("length", "status"), [(CREDENTIAL_ID_MAXIMUM, 201), (CREDENTIAL_ID_MAXIMUM + 1, 400)])
+    def test_the_id_of_a_passkey_has_1023_bytes_at_most(self, length: int, status: int, person: Person) -> None:
+        assert guarded(person).add_passkey(Authenticator(credential_id=bytes(length))).status_code == status
+
+    @pytest.mark.parametrize(("length", "status"), [(ENCODED_MAXIMUM, 400), (ENCODED_MAXIMUM + 1, 422)])
+    def test_an_answer_that_is_too_long_is_not_looked_into(self, length: int, status: int, person: Person) -> None:
+        found = guarded(person)
+        made = Authenticator().make(found.creation_options())
+        made["response"]["attestationObject"] = "A" * length
+        assert found.call("POST", "/auth/passkeys", {"label": "x", "passkey": made}).status_code == status
 
     def test_an_account_has_so_many_passkeys_and_no_more(self, person: Person) -> None:
         found = guarded(person)

@@ -182,7 +182,8 @@ def grant(tx: Transaction, provider: Provider, handle: str, subject: Subject) ->
 def deny(tx: Transaction, provider: Provider, handle: str, subject: Subject) -> str:
     """Let the client have nothing; returns the address to send the person to. Raises RequestGone."""
     row, client = _answered(tx, handle, subject)
-    tx.audit("consent.deny", "oauth_client", client.id, outcome="refused", details={"scope": row.scope})
+    details = {"client_id": client.id, "scope": row.scope}
+    tx.audit("consent.deny", "user", subject.id, outcome="refused", details=details)
     fault = AskedWrongly("access_denied", "The person said no.")
     return _error(provider, row.redirect_uri, row.state, fault).address
 
@@ -192,7 +193,7 @@ def remember(tx: Transaction, user_id: UUID, client: Client, scope: str) -> None
     before = queries.consented_scope(tx, user_id, client.id)
     together = ordered({*before.split(), *scope.split()})
     tx.execute(_keep_consent, {"user_id": user_id, "client_id": client.id, "scope": together, "granted_at": tx.now})
-    tx.audit("consent.grant", "oauth_client", client.id, details={"scope": scope})
+    tx.audit("consent.grant", "user", user_id, details={"client_id": client.id, "scope": scope})
 
 
 def _trusted(tx: Transaction, given: Mapping[str, str]) -> tuple[Client, str]:

@@ -26,4 +26,5 @@ def withdraw(tx: Transaction, user_id: UUID, client_id: UUID) -> None:
     if row is None:
         raise UnknownConsent("You let no such program act for you.")
     sessions = end_sessions_of_client(tx, client_id, EndReason.CONSENT_WITHDRAWN, user_id)
-    tx.audit("consent.withdraw", "oauth_client", client_id, details={"scope": row.scope, "sessions": sessions})
+    details = {"client_id": client_id, "scope": row.scope, "sessions": sessions}
+    tx.audit("consent.withdraw", "user", user_id, details=details)

@@ -103,7 +103,8 @@ def approve(tx: Transaction, code: str, subject: Subject) -> None:
 def deny(tx: Transaction, code: str, subject: Subject) -> None:
     """Let the device have nothing. Raises UnknownUserCode."""
     row = _answered(tx, code, subject, DeviceState.DENIED)
-    tx.audit("consent.deny", "oauth_client", row.client_id, outcome="refused", details={"scope": row.scope})
+    details = {"client_id": row.client_id, "scope": row.scope}
+    tx.audit("consent.deny", "user", subject.id, outcome="refused", details=details)
 
 
 def _answered(tx: Transaction, code: str, subject: Subject, state: DeviceState) -> Row[Any]:

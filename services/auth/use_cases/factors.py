@@ -130,7 +130,7 @@ def remove_totp(tx: Transaction, subject: Subject, required: Required) -> None:
 def passkey_added(tx: Transaction, subject: Subject, added: Row[Any]) -> tuple[str, ...]:
     """Let a passkey just registered count, and this session as one that showed it; recovery codes where there were none."""
     show_methods(tx, subject.session_id, with_passkey(subject.methods, synchronised=added.synchronised))
-    tx.audit("passkey.add", "passkey", added.id)
+    tx.audit("passkey.add", "user", subject.id, details={"passkey_id": added.id})
     tell(tx, subject.id, Notice.PASSKEY_ADDED, name=added.label)
     return first_recovery_codes(tx, subject.id)
 
@@ -144,7 +144,7 @@ def remove_passkey(tx: Transaction, subject: Subject, passkey_id: UUID, required
         _require_dispensable(account, required)
         tx.execute(_drop_codes, {"owner": subject.id})
     tx.execute(_drop_passkey, {"owner": subject.id, "passkey_id": passkey_id})
-    tx.audit("passkey.remove", "passkey", passkey_id)
+    tx.audit("passkey.remove", "user", subject.id, details={"passkey_id": passkey_id})
     tell(tx, subject.id, Notice.PASSKEY_REMOVED, name=gone.label)
 
 

@@ -124,7 +124,8 @@ def _code_fault(tx: Transaction, row: Row[Any], redirect_uri: str, verifier: str
 def _code_reused(tx: Transaction, client: Client, row: Row[Any]) -> Any:
     """Somebody holds a copy: what was given for it is taken back (RFC 6749 section 4.1.2)."""
     if row.opened_session_id is not None and ended(tx, row.user_id, row.opened_session_id, EndReason.CODE_REUSED):
-        tx.audit("session.code_reused", "session", row.opened_session_id, outcome="revoked", details={"client": str(client.id)})
+        details = {"session_id": row.opened_session_id, "client_id": client.id}
+        tx.audit("session.code_reused", "user", row.user_id, outcome="revoked", details=details)
     return _refused("code_reused", client)
 
 

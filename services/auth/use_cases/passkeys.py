@@ -132,7 +132,8 @@ def _judged(
     try:
         count = relying_party.asserted(credential, challenge, KnownPasskey(bytes(known.public_key), known.sign_count))
     except CounterWentBack:
-        tx.audit("passkey.use", "passkey", known.id, outcome="refused", details={"reason": CounterWentBack.__name__})
+        details = {"passkey_id": known.id, "reason": CounterWentBack.__name__}
+        tx.audit("passkey.use", "user", known.user_id, outcome="refused", details=details)
         return _refused("counter_went_back", passkey_id=known.id)
     tx.execute(_used, {"passkey_id": known.id, "count": count, "now": tx.now})
     return known
@@ -141,6 +142,7 @@ def _judged(
 def rename(tx: Transaction, user_id: UUID, passkey_id: UUID, label: str) -> Row[Any]:
     """Give one of one's own passkeys another name. Raises UnknownPasskey."""
     queries.own_passkey(tx, user_id, passkey_id)
+    tx.audit("passkey.rename", "user", user_id, details={"passkey_id": passkey_id})
     return tx.one(_rename, {"passkey_id": passkey_id, "owner": user_id, "new_label": label})
 
 

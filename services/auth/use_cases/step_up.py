@@ -38,12 +38,12 @@ def step_up(
         refusal = judge_password(tx, counter, account, correct=correct) if password is not None else None
         shown = refusal or _shown(tx, account, proof, means)
         if isinstance(shown, Problem):
-            tx.audit("session.step_up", "session", subject.session_id, outcome="refused")
+            tx.audit("session.step_up", "user", subject.id, outcome="refused")
             return _not_a_token_fault(shown)
         if queries.account_to_enter(tx, subject.id).password_changed_at != account.password_changed_at:
             return StepUpRefused("The password was changed a moment ago; use the new one.")
         methods = (*((PASSWORD,) if password is not None else ()), *shown)
-        tx.audit("session.step_up", "session", subject.session_id, details={"methods": " ".join(methods)})
+        tx.audit("session.step_up", "user", subject.id, details={"methods": " ".join(methods)})
         return authenticate_again(tx, subject.session_id, methods, means.lifetimes)
 
 

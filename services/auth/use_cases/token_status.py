@@ -126,7 +126,8 @@ def _another() -> Any:
 
 def _end(tx: Transaction, client: Client, user_id: UUID, session_id: UUID) -> None:
     if ended(tx, user_id, session_id, EndReason.REVOKED_BY_CLIENT):
-        tx.audit("session.revoked_by_client", "session", session_id, details={"client": str(client.id)})
+        details = {"session_id": session_id, "client_id": client.id}
+        tx.audit("session.revoked_by_client", "user", user_id, details=details)
 
 
 def _end_own(tx: Transaction, client: Client, session_id: UUID) -> None:
