@@ -1,5 +1,6 @@
 """The `lumiere` command."""
 
+import json
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import click
 import structlog
 from rich.table import Table
 
-from ops import compose, console, cron, keys, logs
+from ops import compose, console, cron, keys, logs, signing_in
 from ops import proof as proofs
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
@@ -196,8 +197,23 @@ def create_admin(email: str, password_file: Path | None, as_json: bool) -> None:
         out.print(literal(answer, lines=True) or f"{email} is an administrator.")
 
 
+@admin.command(name="reset-factors")
+@click.argument("email")
+@json_option
+@told
+def reset_factors(email: str, as_json: bool) -> None:
+    """Take every second factor of EMAIL away and end its sessions, for somebody who lost them all. They are told by mail."""
+    answer = json.loads(this_platform().ask("auth", "factors", "reset", email, "--json"))
+    if as_json:
+        console.print_json(answer)
+    else:
+        out.print(f"The second factors of {literal(email)} are gone; the password alone opens the account again.")
+
+
 main.add_command(proofs.command, "proof")
 main.add_command(keys.group)
+for command in (signing_in.login, signing_in.logout, signing_in.whoami):
+    main.add_command(command)
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
 main.add_command(cron.cron)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import tokens
 from bench.figures import Figure, NothingMeasured, against, limit, percentile, significant
 
 VALUES = st.floats(min_value=1e-6, max_value=1e9)
@@ -47,3 +48,10 @@ def test_the_median_of_an_odd_number_of_values_is_the_middle_one() -> None:
 def test_no_value_has_no_percentile() -> None:
     with pytest.raises(NothingMeasured):
         percentile([], 50)
+
+
+def test_a_promise_about_tokens_is_kept_at_its_bound_and_missed_beyond_it_or_unmeasured() -> None:
+    kept = [Figure(name, bound, "CPU µs") for name, bound in tokens.PROMISED.items()]
+    assert tokens.missed(kept) == []
+    late = [Figure(name, bound + 0.1, "CPU µs") for name, bound in tokens.PROMISED.items()]
+    assert len(tokens.missed(late)) == len(tokens.missed([])) == len(tokens.PROMISED)

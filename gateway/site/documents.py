@@ -7,13 +7,13 @@ from typing import Final
 
 from gateway.site.operator import Operator
 from gateway.site.published import Published
-from gateway.site.rendering import KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, address, render, static
-from libs.common.auth.browser import SESSION_COOKIE
+from gateway.site.rendering import render, static
+from libs.common.auth.browser import COOKIE_PREFIX, RENEWAL_COOKIE, SESSION_COOKIE
+from libs.common.pages import HTML, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, address
 
-HTML: Final = "text/html; charset=utf-8"
 PAGE_CACHE: Final = "public, max-age=300"
 LEGAL: Final = ("terms", "privacy", "cookies")
-LEGAL_VERSION: Final = "1.0"
+LEGAL_VERSION: Final = "1.1"
 LEGAL_DATE: Final = {"en": "26 November 2026", "fr": "26 novembre 2026"}
 """Of the newest change to a legal text; another text is another version."""
 
@@ -68,6 +68,8 @@ def legal(page: str, language: str, operator: Operator) -> Published:
         version=LEGAL_VERSION,
         date=LEGAL_DATE[language],
         cookie=SESSION_COOKIE,
+        renewal=RENEWAL_COOKIE,
+        prefix=COOKIE_PREFIX,
     )
 
 

@@ -8,21 +8,56 @@ from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
 from services.auth.adapters.client_limits import CountedClients, RedisWindows
 from services.auth.adapters.command_line import admin_create, keys_command
+from services.auth.adapters.factor_commands import factors_command
 from services.auth.adapters.keys import SigningKeys
 from services.auth.adapters.known_passwords import ListedPasswords
+from services.auth.adapters.openid import HttpOpenIdProviders
+from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
+from services.auth.adapters.replays import KernelReplays
 from services.auth.adapters.revocations import OwnRevocations
 from services.auth.domain.accounts import Dormancy, Links
+from services.auth.domain.authorization import Provider
+from services.auth.domain.factors import Required
+from services.auth.domain.federation import OpenIdProviders
+from services.auth.domain.id_tokens import SignInTeller
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.limits import ClientLimits
+from services.auth.domain.passkeys import RelyingParty
 from services.auth.domain.password_rules import PasswordRules
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
-from services.auth.routes import accounts, credentials, email_changes, lockout, platform, sessions
+from services.auth.routes import (
+    access_tokens,
+    accounts,
+    authorization,
+    clients,
+    credentials,
+    discovery,
+    email_changes,
+    factors,
+    federation,
+    history,
+    lockout,
+    pages,
+    passkeys,
+    platform,
+    proposals,
+    questions,
+    second_factor,
+    sessions,
+    tokens,
+)
+from services.auth.routes.pages.cookies import Keeper
 from services.auth.settings import Settings
+from services.auth.use_cases.desk import Desk
+from services.auth.use_cases.federation import FederationMeans
 from services.auth.use_cases.keeping import Keeping
+from services.auth.use_cases.second_factor import Means
+from services.auth.use_cases.token_status import Reader
 
 OWN_KEYS_INTERVAL_SECONDS = 0.05
 """An unknown key id costs one read of one's own table, at most so often."""
@@ -40,20 +75,44 @@ def build(settings: Settings, database: Database) -> Resources:
     )
     rules = PasswordRules(settings.password_minimum, ListedPasswords())
     shared = RedisWindows(settings.redis_url.get_secret_value()) if settings.redis_url else None
-    keys = SigningKeys(database, secret, issuer=settings.lumiere_origin, audience=settings.audience)
+    required = Required(of_administrators=settings.lumiere_env == "production")
+    keys = SigningKeys(database, secret, required, issuer=settings.lumiere_origin, audience=settings.audience)
+    lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
+    published = PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS)
+    relying_party = WebRelyingParty(settings.lumiere_origin)
+    described = [each.described(settings.lumiere_origin) for each in settings.oidc_providers]
+    providers = HttpOpenIdProviders(described, plain_http=not settings.production)
     return {
         MasterSecret: secret,
         PasswordHasher: hasher,
         PasswordRules: rules,
         Keeping: Keeping(rules, hasher, secret),
+        Required: required,
+        Lifetimes: lifetimes,
+        RelyingParty: relying_party,
+        Means: Means(secret, relying_party, lifetimes, hasher),
         ClientLimits: CountedClients(secret, settings.client_factor, shared),
         Dormancy: Dormancy(timedelta(days=settings.dormant_days)),
         TokenIssuer: keys,
+        Keeper: Keeper(keys, lifetimes, providers, secret),
         KeySet: keys,
-        KeySource: PublishedKeys(keys.public, minimum_interval=OWN_KEYS_INTERVAL_SECONDS),
+        KeySource: published,
         RevocationSource: OwnRevocations(database),
         SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
+        OpenIdProviders: providers,
+        FederationMeans: FederationMeans(database, providers, lifetimes),
+        Provider: Provider(settings.lumiere_origin),
+        Desk: Desk(
+            database=database,
+            provider=Provider(settings.lumiere_origin),
+            used=KernelReplays(database),
+            issuer=keys,
+            teller=keys,
+            lifetimes=lifetimes,
+            reader=Reader(Provider(settings.lumiere_origin), settings.audience, published),
+        ),
+        SignInTeller: keys,
     }
 
 
@@ -61,9 +120,29 @@ service = Service(
     "auth",
     settings=Settings,
     metadata=metadata,
-    routes=[credentials, email_changes, sessions, accounts, lockout, platform],
+    routes=[
+        credentials,
+        email_changes,
+        second_factor,
+        factors,
+        passkeys,
+        sessions,
+        accounts,
+        lockout,
+        access_tokens,
+        federation,
+        history,
+        proposals,
+        platform,
+        discovery,
+        authorization,
+        questions,
+        tokens,
+        clients,
+        *pages.DOORS,
+    ],
     jobs=[jobs],
     events=[events],
     resources=build,
-    commands={"admin-create": admin_create, "keys": keys_command},
+    commands={"admin-create": admin_create, "keys": keys_command, "factors": factors_command},
 )

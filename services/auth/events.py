@@ -40,6 +40,19 @@ class UserUpdated(Event, type="auth.user.updated", version=1, aggregate="user_id
     """The new language; null when it did not change."""
 
 
+class KycUpdated(Event, type="auth.kyc.updated", version=1, aggregate="user_id"):
+    """The check of a person came to something else, or expired; accreditation holds only while the check is VERIFIED."""
+
+    user_id: UUID
+    """The user."""
+    status: str
+    """NONE, PENDING, VERIFIED, REJECTED or EXPIRED."""
+    accredited: bool
+    """Whether the person is an accredited investor."""
+    expires_at: datetime | None
+    """When check and accreditation cease, or ceased; null where nothing was verified."""
+
+
 class UserEmailChanged(Event, type="auth.user.email_changed", version=1, aggregate="user_id", since="0.2.0"):
     """The account has another address: the owners of both confirmed it."""
 

@@ -1,6 +1,19 @@
 """Access policy and token verification."""
 
-from libs.common.auth.policy import CRON, PUBLIC, SERVICE, SIGNED_IN, Access, Allow, Idempotency, Rate, Role, Subject
+from libs.common.auth.policy import (
+    CRON,
+    PUBLIC,
+    SERVICE,
+    SIGNED_IN,
+    Access,
+    Allow,
+    Assurance,
+    Idempotency,
+    Rate,
+    Role,
+    Scope,
+    Subject,
+)
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import Admission, Claims, PublishedKeys, StaticKeys, TokenVerifier
 
@@ -12,12 +25,14 @@ __all__ = [
     "Access",
     "Admission",
     "Allow",
+    "Assurance",
     "Claims",
     "Idempotency",
     "PublishedKeys",
     "Rate",
     "Revocations",
     "Role",
+    "Scope",
     "StaticKeys",
     "Subject",
     "TokenVerifier",

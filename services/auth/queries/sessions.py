@@ -21,6 +21,9 @@ _spent_token = (
         refresh_token.c.expires_at,
         refresh_token.c.successor_sealed,
         session.c.user_id,
+        session.c.client_id,
+        session.c.key_thumbprint,
+        session.c.device_label,
         and_(session.c.revoked_at.is_(None), session.c.expires_at > bindparam("now")).label("session_alive"),
     )
     .join(session, session.c.id == refresh_token.c.session_id)
@@ -36,6 +39,9 @@ _sessions_page = (
     )
     .order_by(session.c.id.desc())
     .limit(bindparam("limit"))
+)
+_own_session = select(session).where(
+    session.c.id == bindparam("session_id"), session.c.user_id == bindparam("user_id"), _live_session
 )
 _labels = (
     select(
@@ -59,6 +65,11 @@ def spent_token(db: Reader, token_hash: bytes, now: datetime) -> tuple[SpentToke
 def sessions_page(db: Reader, user_id: UUID, now: datetime, limit: int, after: UUID | None) -> list[Row[Any]]:
     """Which live sessions does this person have, newest first? One row over the limit tells of more."""
     return db.all(_sessions_page, {"user_id": user_id, "now": now, "limit": limit + 1, "after": after})
+
+
+def own_session(db: Reader, user_id: UUID, session_id: UUID, now: datetime) -> Row[Any] | None:
+    """What is this live session of this person?"""
+    return db.first(_own_session, {"session_id": session_id, "user_id": user_id, "now": now})
 
 
 def signed_in_elsewhere_only(db: Reader, user_id: UUID, session_id: UUID, device_label: str) -> bool:

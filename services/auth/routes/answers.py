@@ -4,10 +4,9 @@ import re
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from libs.common.auth.policy import Subject
+from libs.common.auth.policy import StepUpRequired, Subject
 from libs.common.errors import Problem
 from libs.common.http import RequestInfo
-from libs.common.http.authentication import StepUpRequired
 from services.auth import schemas
 from services.auth.domain.limits import CLIENT_HEADER, Caller, ClientLimits
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, TokenIssuer

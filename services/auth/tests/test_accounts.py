@@ -1,5 +1,6 @@
 """Passwords that are forgotten and changed, profiles, and what administrators do."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -23,8 +24,10 @@ PARALLEL = 6
 
 
 def records(harness: Harness) -> list[Any]:
+    """What is on record but for how accounts and sessions come and go, and for mails."""
     with harness.transaction() as tx:
-        return tx.all(text("SELECT * FROM auth.audit_record WHERE entity <> 'signing_key' ORDER BY id"))
+        found = tx.all(text("SELECT * FROM auth.audit_record WHERE entity <> 'signing_key' ORDER BY id"))
+    return [each for each in found if not each.action.startswith(("session.", "notice.", "user.register", "user.verify"))]
 
 
 class TestForgottenPassword:
@@ -145,7 +148,7 @@ class TestChangedPassword:
         assert person.call("GET", "/profile", token=tokens["access_token"]).status_code == 401
         assert person.login().status_code == 401
         assert person.login(NEW_PASSWORD).status_code == 200
-        assert [each.action for each in records(harness)] == ["password.replace", "notice.send"]
+        assert [each.action for each in records(harness)] == ["password.replace"]
         assert [each["notice"] for each in person.mails("SECURITY_NOTICE")] == ["PASSWORD_CHANGED"]
 
     def test_wrong_current_passwords_are_refused_and_lock_the_session_that_gave_them_alone(self, person: Person) -> None:
@@ -222,8 +225,8 @@ class TestAdministration:
         assert person.refresh(tokens["refresh_token"]).status_code == 401
         fact = harness.published("auth.user.role_changed")[0].data
         assert (fact["old_role"], fact["new_role"], fact["changed_by"]) == ("CONTRIBUTOR", "ARTIST", administrator.id)
-        record = records(harness)[-1]
-        assert (record.action, record.entity_id, record.outcome) == ("user.change_standing", user_id, "done")
+        record = next(each for each in records(harness) if each.action == "user.change_standing")
+        assert (record.entity_id, record.outcome) == (user_id, "done")
         assert str(record.actor_id) == administrator.id
         assert record.roles == "ADMIN"
 
@@ -326,26 +329,11 @@ class TestOperatorsCommand:
 
 class TestDoors:
     def test_every_door_but_the_declared_ones_asks_for_a_token(self, harness: Harness) -> None:
-        public = set()
         for route in harness.service.declared_routes:
-            if route.allow.access is Access.CRON:
-                continue  # shut, and so not there
-            path = route.path.replace("<session_id>", str(uuid4())).replace("<user_id>", str(uuid4()))
-            status = harness.client().open(path, method=route.method, json={}).status_code
-            if status != 401:
-                public.add(route.path.removeprefix("/api/v1"))
-        assert public == {
-            "/.well-known/jwks.json",
-            "/auth/register",
-            "/auth/verify-email",
-            "/auth/login",
-            "/auth/refresh",
-            "/auth/password/forgot",
-            "/auth/password/reset",
-            "/auth/verify-email/resend",
-            "/auth/email/confirm",
-            "/auth/email/cancel",
-        }
+            if route.allow.access in {Access.CRON, Access.PUBLIC}:
+                continue  # shut, and so not there; or for everybody, as docs/roles.md lists
+            path = re.sub(r"<[a-z_:]+>", str(uuid4()), route.path)
+            assert harness.client().open(path, method=route.method, json={}).status_code == 401, path
 
     @pytest.mark.parametrize("role", [each for each in Role if each is not Role.ADMIN])
     def test_administration_is_for_administrators(self, harness: Harness, role: Role) -> None:

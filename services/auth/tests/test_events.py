@@ -26,6 +26,7 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     events.UserVerified(user_id=USER),
     events.UserUpdated(user_id=USER, display_name=Personal.of("Ada King", about=USER), locale=None),
+    events.KycUpdated(user_id=USER, status="VERIFIED", accredited=True, expires_at=INSTANT),
     events.UserEmailChanged(user_id=USER, email=Personal.of("ada@example.com", about=USER)),
     events.UserRoleChanged(user_id=USER, old_role="CONTRIBUTOR", new_role="ARTIST", changed_by=OTHER),
     events.UserStatusChanged(user_id=USER, old_status="ACTIVE", new_status="SUSPENDED", changed_by=OTHER),

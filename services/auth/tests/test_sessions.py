@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from libs.common.testing import Harness
-from services.auth.domain.sessions import REFRESH_TOKEN_LIFE, REPEAT_WINDOW
+from services.auth.domain.sessions import REPEAT_WINDOW, Lifetimes
 from services.auth.events import SessionRevoked
 from services.auth.tests.conftest import Person, Time
 
-PARALLEL = 20
+PARALLEL = 50
 
 
 def revoked(harness: Harness) -> list[SessionRevoked]:
@@ -36,7 +36,7 @@ class TestRefresh:
         assert {each["session_id"] for each in (first, second, third)} == {first["session_id"]}
         assert person.call("GET", "/profile", token=third["access_token"]).status_code == 200
 
-    def test_twenty_parallel_refreshes_give_one_successor(self, harness: Harness, person: Person) -> None:
+    def test_fifty_parallel_refreshes_give_one_successor(self, harness: Harness, person: Person) -> None:
         token = person.signed_in()["refresh_token"]
         start = Barrier(PARALLEL)
 
@@ -50,6 +50,19 @@ class TestRefresh:
         assert len({each.get_json()["refresh_token"] for each in answers}) == 1
         assert live_tokens(harness) == 1
         assert revoked(harness) == []
+
+    def test_after_the_window_fifty_parallel_refreshes_end_the_family(
+        self, harness: Harness, person: Person, time: Time
+    ) -> None:
+        token = person.signed_in()["refresh_token"]
+        successor = person.refresh(token).get_json()["refresh_token"]
+        time.passes(REPEAT_WINDOW + timedelta(microseconds=1))
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            statuses = set(pool.map(lambda _: person.refresh(token).status_code, range(PARALLEL)))
+        assert statuses == {401}
+        assert person.refresh(successor).status_code == 401
+        assert len(revoked(harness)) == 1
+        assert [each["notice"] for each in person.mails("SECURITY_NOTICE")] == ["REFRESH_TOKEN_REUSED"]
 
     def test_a_lost_answer_can_be_asked_for_again_until_the_window_closes(self, person: Person, time: Time) -> None:
         token = person.signed_in()["refresh_token"]
@@ -69,8 +82,9 @@ class TestRefresh:
         assert [(str(each.session_id), each.reason) for each in revoked(harness)] == [
             (tokens["session_id"], "REFRESH_TOKEN_REUSED")
         ]
-        acts = [each for each in harness.published("auth.audit.recorded") if each.data["entity"] != "signing_key"]
-        assert [(each.data["action"], each.data["outcome"]) for each in acts] == [("session.refresh_token_reused", "revoked")]
+        acts = [each.data for each in harness.published("auth.audit.recorded")]
+        assert [each["outcome"] for each in acts if each["action"] == "session.refresh_token_reused"] == ["revoked"]
+        assert [each["notice"] for each in person.mails("SECURITY_NOTICE")] == ["REFRESH_TOKEN_REUSED"]
 
     def test_parallel_reuse_ends_the_session_once(self, harness: Harness, person: Person, time: Time) -> None:
         token = person.signed_in()["refresh_token"]
@@ -91,10 +105,42 @@ class TestRefresh:
     def test_thirty_days_slide_with_each_use(self, person: Person, time: Time) -> None:
         token = person.signed_in()["refresh_token"]
         for _ in range(3):
-            time.passes(REFRESH_TOKEN_LIFE - timedelta(microseconds=1))
+            time.passes(Lifetimes().sliding - timedelta(microseconds=1))
             token = person.refresh(token).get_json()["refresh_token"]
-        time.passes(REFRESH_TOKEN_LIFE)
+        time.passes(Lifetimes().sliding)
         assert person.refresh(token).status_code == 401
+
+    def test_after_ninety_days_a_session_has_ended_however_much_it_was_used(self, person: Person, time: Time) -> None:
+        signed_in = time.instant
+        tokens = person.signed_in()
+        while time.instant - signed_in < Lifetimes().absolute - timedelta(days=20):
+            time.passes(timedelta(days=20))
+            tokens = person.refresh(tokens["refresh_token"]).get_json()
+        time.passes(signed_in + Lifetimes().absolute - time.instant - timedelta(microseconds=1))
+        tokens = person.refresh(tokens["refresh_token"]).get_json()
+        listed = person.call("GET", "/auth/sessions", token=tokens["access_token"]).get_json()["items"]
+        assert listed[0]["expires_at"] == (signed_in + Lifetimes().absolute).isoformat().replace("+00:00", "Z")
+        time.passes(timedelta(microseconds=1))
+        assert person.refresh(tokens["refresh_token"]).status_code == 401
+
+    @pytest.mark.parametrize("column", ["client_id = 'another'", "key_thumbprint = 'of a key'"])
+    def test_a_token_of_another_client_or_key_is_neither_spent_nor_taken_for_a_theft(
+        self, column: str, harness: Harness, person: Person, time: Time
+    ) -> None:
+        tokens = person.signed_in()
+        with harness.transaction() as tx:
+            tx.execute(text(f"UPDATE auth.session SET {column}"))  # noqa: S608  one of two texts above
+        assert person.refresh(tokens["refresh_token"]).status_code == 401
+        assert live_tokens(harness) == 1
+        with harness.transaction() as tx:
+            tx.execute(text("UPDATE auth.session SET client_id = 'lumiere', key_thumbprint = NULL"))
+        successor = person.refresh(tokens["refresh_token"]).get_json()["refresh_token"]
+        with harness.transaction() as tx:
+            tx.execute(text(f"UPDATE auth.session SET {column}"))  # noqa: S608  one of two texts above
+        time.passes(REPEAT_WINDOW * 2)
+        assert person.refresh(tokens["refresh_token"]).status_code == 401
+        assert person.refresh(successor).status_code == 401
+        assert revoked(harness) == []
 
     @pytest.mark.parametrize("token", ["x", "made-up", "x" * 200])
     def test_a_made_up_token_is_refused_and_harms_nobody(self, harness: Harness, person: Person, token: str) -> None:
@@ -171,6 +217,35 @@ class TestOwnSessions:
         assert person.call("GET", "/profile", token=other["access_token"]).status_code == 401
         assert person.call("GET", "/profile", token=mine["access_token"]).status_code == 200
         assert [each.reason for each in revoked(harness)] == ["REVOKED_BY_USER"]
+
+    def test_all_others_are_ended_and_this_one_goes_on(
+        self, harness: Harness, person: Person, synchronise: Callable[[], None]
+    ) -> None:
+        mine, *others = (person.signed_in() for _ in range(3))
+        stranger = Person(harness, "grace@example.org")
+        stranger.register()
+        stranger.verify()
+        theirs = stranger.signed_in()
+        assert person.post("/auth/sessions/revoke-others", token=mine["access_token"]).status_code == 204
+        synchronise()
+        for each in others:
+            assert person.refresh(each["refresh_token"]).status_code == 401
+            assert person.call("GET", "/profile", token=each["access_token"]).status_code == 401
+        assert person.call("GET", "/profile", token=mine["access_token"]).status_code == 200
+        assert stranger.call("GET", "/profile", token=theirs["access_token"]).status_code == 200
+        assert {str(each.session_id) for each in revoked(harness)} == {each["session_id"] for each in others}
+        assert person.post("/auth/sessions/revoke-others", token=mine["access_token"]).status_code == 204
+
+    def test_a_device_not_seen_before_is_told_to_the_owner(self, person: Person) -> None:
+        def sign_in(device: str) -> None:
+            body = {"email": person.email, "password": person.password}
+            headers: Any = {"User-Agent": device}
+            assert person.call("POST", "/auth/login", body, None, **headers).status_code == 200
+
+        for device in ("curl/8.9", "curl/8.9", "Firefox/140 (X11; Linux)", "Firefox/141 (X11; Linux)", "curl/9"):
+            sign_in(device)
+        told = [(each["notice"], each["device"]) for each in person.mails("SECURITY_NOTICE")]
+        assert told == [("NEW_SIGN_IN", "Firefox on Linux")]
 
     def test_nobody_ends_the_session_of_another_or_one_that_is_not(self, harness: Harness, person: Person) -> None:
         other = Person(harness, "grace@example.org")
@@ -268,7 +343,7 @@ class TestPurge:
         assert harness.run_job("purge_expired") == 2  # the link of the registration, and the count of its mails
         assert person.refresh(spent).status_code == 401
         assert len(revoked(harness)) == 1  # a spent token is remembered as long as its session lives
-        time.passes(REFRESH_TOKEN_LIFE)
+        time.passes(Lifetimes().sliding)
         harness.run_job("purge_expired")
         with harness.transaction() as tx:
             assert tx.scalar(text("SELECT count(*) FROM auth.session")) == 0

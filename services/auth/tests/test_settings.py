@@ -40,6 +40,19 @@ def test_a_secret_of_32_characters_is_enough() -> None:
     assert load(Settings, {**COMPLETE, "AUTH_SECRET": "Qm5x-2vR8tLk_Zy7wB4nC6dFhJpS9gUa"}).auth_secret
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "default", "limits"),
+    [("REFRESH_DAYS", "refresh_days", 30, (1, 90)), ("SESSION_DAYS", "session_days", 90, (1, 365))],
+)
+def test_sessions_last_so_many_days(name: str, field: str, default: int, limits: tuple[int, int]) -> None:
+    assert getattr(load(Settings, COMPLETE), field) == default
+    for allowed in limits:
+        assert getattr(load(Settings, {**COMPLETE, name: str(allowed)}), field) == allowed
+    for beyond in (limits[0] - 1, limits[1] + 1):
+        with pytest.raises(ConfigurationError, match=name):
+            load(Settings, {**COMPLETE, name: str(beyond)})
+
+
 def test_password_threads_are_nicer_than_their_process_whatever_that_is() -> None:
     code = (
         "import os, threading; from services.auth.adapters.passwords import be_nice; os.nice(12); be_nice();"

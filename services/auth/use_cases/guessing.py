@@ -49,8 +49,15 @@ def holder_of_device(secret: MasterSecret, address: Address, number: bytes) -> C
     return Counter(secret.pseudonym(address), secret.pseudonym(f"device {number.hex()}"))
 
 
-def judge_password(tx: Transaction, counter: Counter, account: Row[Any] | None, *, correct: bool) -> Problem | None:
-    """Count a wrong password or forget earlier ones; return the refusal.
+def codes_of(secret: MasterSecret, user_id: UUID) -> Counter:
+    """Where wrong codes of an account's second factor count, from anybody: a right password does not forget them."""
+    return Counter(secret.pseudonym(f"second factor of {user_id}"))
+
+
+def judge_password(
+    tx: Transaction, counter: Counter, account: Row[Any] | None, *, correct: bool, what: str = "password"
+) -> Problem | None:
+    """Count a wrong password, or `what` else it is, or forget earlier ones; return the refusal.
 
     The count is judged again under a lock: of many guesses made at once, no more are answered than the lockout allows.
     """
@@ -69,12 +76,17 @@ def judge_password(tx: Transaction, counter: Counter, account: Row[Any] | None, 
     after = failures.one_more(tx.now)
     tx.execute(_count_failure, {**of_counter, "count": after.count, "last_at": after.last_at, "until": after.locked_until})
     user_id = account.id if account else None
-    reason = "wrong_password" if account else "unknown_account"
+    reason = f"wrong_{what}" if account else "unknown_account"
     log.warning("auth.login.refused", reason=reason, failures=after.count, user_id=user_id)
     if after.locked_until:
         # On record for addresses without an account too: that there is none must not be told by the time that this takes.
         tx.audit("login.lock", "user", user_id or "unknown", details={"failures": after.count})
     return WrongCredentials("The e-mail address or the password is wrong.", code=None)
+
+
+def clear_codes(tx: Transaction, secret: MasterSecret, user_id: UUID) -> int:
+    """Forget every wrong code given for an account's second factor; returns on how many counters there were some."""
+    return tx.execute(_clear_address, {"of_address": codes_of(secret, user_id).address_key}).rowcount
 
 
 def clear_failures(tx: Transaction, secret: MasterSecret, address: Address) -> int:

@@ -19,6 +19,7 @@ from libs.common.errors import Conflict
 from libs.common.events import Personal
 from services.auth import queries
 from services.auth.domain.accounts import Address, Links, Locale, Status, refuse_bootstrap
+from services.auth.domain.kyc import KycStatus
 from services.auth.domain.limits import Caller, ClientLimited, Limit
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret, seal, unseal
@@ -74,6 +75,16 @@ class Registration:
     def own_words(self) -> tuple[str, ...]:
         """What no password of theirs may be."""
         return self.address, self.display_name
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A newcomer without a password, whose address another provider vouches for."""
+
+    address: Address
+    display_name: str
+    role: Role
+    locale: Locale
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +167,8 @@ def _register_again(tx: Transaction, newcomer: Newcomer, links: Links) -> None:
         mail.tell_address_in_use(tx, known, links)
 
 
-def add_account(tx: Transaction, newcomer: Newcomer) -> Row[Any] | None:
-    """Add the account and tell of it; None when the address is taken."""
+def add_account(tx: Transaction, newcomer: Newcomer | Vouched) -> Row[Any] | None:
+    """Add the account, with a password or without, and tell of it; None when the address is taken."""
     account = tx.first(
         _add_account,
         {
@@ -166,6 +177,12 @@ def add_account(tx: Transaction, newcomer: Newcomer) -> Row[Any] | None:
             "display_name": newcomer.display_name,
             "bio": None,
             "locale": newcomer.locale,
+            "wallet_address": None,
+            "skills": [],
+            "languages": [],
+            "kyc_status": KycStatus.NONE,
+            "accredited": False,
+            "kyc_expires_at": None,
             "role": newcomer.role,
             "status": Status.ACTIVE,
             "verified_at": None,
@@ -176,7 +193,9 @@ def add_account(tx: Transaction, newcomer: Newcomer) -> Row[Any] | None:
     )
     if account is None:
         return None
-    set_password(tx, account.id, newcomer.password_hash)
+    tx.audit("user.register", "user", account.id, details={"with_password": isinstance(newcomer, Newcomer)})
+    if isinstance(newcomer, Newcomer):
+        set_password(tx, account.id, newcomer.password_hash)
     tx.publish(
         UserRegistered(
             user_id=account.id,
@@ -198,6 +217,7 @@ def confirm_address(tx: Transaction, user_id: UUID) -> bool:
     """Note that the address is the person's, and tell of it; False when it was known."""
     if tx.first(_verify, {"user_id": user_id, "now": tx.now}) is None:
         return False
+    tx.audit("user.verify", "user", user_id)
     tx.publish(UserVerified(user_id=user_id))
     presence.remember(tx, user_id)
     return True

@@ -11,19 +11,21 @@ from libs.common.errors import Problem
 from libs.common.telemetry import logger
 from services.auth import queries
 from services.auth.domain.accounts import AccountNotVerified, AccountSuspended, Address, Status
+from services.auth.domain.factors import PASSWORD, SEVERAL_FACTORS
 from services.auth.domain.known_devices import known_device
 from services.auth.domain.limits import Caller, Limit
 from services.auth.domain.lockout import Counter, WrongCredentials
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
-from services.auth.use_cases import presence
+from services.auth.domain.sessions import Lifetimes
+from services.auth.use_cases import challenges, presence
 from services.auth.use_cases.guessing import holder_of_device, judge_password, strangers
 from services.auth.use_cases.rehashing import keep_current
 from services.auth.use_cases.sessions import Credentials, Opening, open_session
 
 log = logger(__name__)
 
-PASSWORD_METHOD = ("pwd",)
+PASSWORD_METHOD = (PASSWORD,)
 """Authentication method of a password (RFC 8176)."""
 
 
@@ -38,7 +40,9 @@ class Attempt:
     caller: Caller = field(default_factory=Caller)
 
 
-def sign_in(database: Database, attempt: Attempt, hasher: PasswordHasher, secret: MasterSecret) -> Credentials | Problem:
+def sign_in(
+    database: Database, attempt: Attempt, hasher: PasswordHasher, secret: MasterSecret, lifetimes: Lifetimes
+) -> Credentials | Problem:
     """Open a session, or return the refusal: it is remembered, so it commits."""
     with database.reader() as db:
         account = queries.account_by_address(db, attempt.address)
@@ -58,7 +62,7 @@ def sign_in(database: Database, attempt: Attempt, hasher: PasswordHasher, secret
         refusal = judge_password(tx, counter, account, correct=correct)
         if refusal or account is None:
             return refusal or WrongCredentials()
-        outcome = enter(tx, account, Opening(PASSWORD_METHOD, attempt.device_label))
+        outcome = enter(tx, account, Opening(PASSWORD_METHOD, attempt.device_label), lifetimes)
     keep_current(database, account, attempt.password, hasher)
     return outcome
 
@@ -71,14 +75,22 @@ def _counted(attempt: Attempt, account: Row[Any] | None, secret: MasterSecret) -
     return strangers(secret, attempt.address), attempt.caller
 
 
-def enter(tx: Transaction, seen: Row[Any], opening: Opening) -> Credentials | Problem:
-    """Open a session for an account as seen when its owner authenticated, however that was; or return the refusal."""
+def enter(tx: Transaction, seen: Row[Any], opening: Opening, lifetimes: Lifetimes) -> Credentials | Problem:
+    """Open a session for an account as seen when its owner authenticated, however that was; or return the refusal.
+
+    An account with a second factor is entered by nothing less: SecondFactorRequired then, and what was shown so far is kept
+    under its challenge.
+    """
     account = queries.account_to_enter(tx, seen.id)
     refusal = _refuse_entry(account, seen)
     if refusal:
         log.warning("auth.login.refused", reason=type(refusal).__name__, user_id=account.id)
         return refusal
-    credentials = open_session(tx, account, opening)
+    enrolled = queries.enrolled(tx, account.id)
+    if enrolled.any and SEVERAL_FACTORS not in opening.methods:
+        log.info("auth.login.second_factor_required", user_id=account.id)
+        return challenges.ask(tx, account, opening, enrolled.factors)
+    credentials = open_session(tx, account, opening, lifetimes)
     presence.signed_in(tx, account, credentials.grant.session_id, opening.device_label)
     log.info("auth.login.succeeded", user_id=account.id, session_id=credentials.grant.session_id)
     return credentials

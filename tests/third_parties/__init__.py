@@ -1,0 +1,1 @@
+"""Programs of others that use the platform as their makers mean them to."""
