@@ -82,6 +82,7 @@ def build(settings: Settings, database: Database) -> Resources:
     relying_party = WebRelyingParty(settings.lumiere_origin)
     described = [each.described(settings.lumiere_origin) for each in settings.oidc_providers]
     providers = HttpOpenIdProviders(described, plain_http=not settings.production)
+    means = Means(secret, relying_party, lifetimes, hasher)
     return {
         MasterSecret: secret,
         PasswordHasher: hasher,
@@ -90,11 +91,11 @@ def build(settings: Settings, database: Database) -> Resources:
         Required: required,
         Lifetimes: lifetimes,
         RelyingParty: relying_party,
-        Means: Means(secret, relying_party, lifetimes, hasher),
+        Means: means,
         ClientLimits: CountedClients(secret, settings.client_factor, shared),
         Dormancy: Dormancy(timedelta(days=settings.dormant_days)),
         TokenIssuer: keys,
-        Keeper: Keeper(keys, lifetimes, providers, secret),
+        Keeper: Keeper(database, keys, lifetimes, providers, means, required),
         KeySet: keys,
         KeySource: published,
         RevocationSource: OwnRevocations(database),

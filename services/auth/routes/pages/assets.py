@@ -18,6 +18,6 @@ PASSKEYS: Final = address(NAME, _SCRIPT)
 
 
 @routes.get("/assets/passkeys.js", allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True, during_maintenance=True)
-def passkeys_script(query: schemas.AssetQuery) -> Document:
+def passkeys_script(query: schemas.AssetQuery) -> Document:  # noqa: ARG001  there is one content
     """Read the script with which pages use passkeys."""
     return Document(_SCRIPT, MEDIA_TYPE, {"Cache-Control": KEPT_FOR_EVER})

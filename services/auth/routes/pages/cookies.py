@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.common.auth.browser import COOKIE_PREFIX, RENEWAL_COOKIE, SESSION_COOKIE
+from libs.common.db import Database
 from libs.common.http import Cookie
+from services.auth.domain.factors import Required
 from services.auth.domain.federation import OpenIdProviders
 from services.auth.domain.known_devices import DEVICE_TOKEN_LIFE, device_token
-from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, TokenIssuer
+from services.auth.use_cases.second_factor import Means
 from services.auth.use_cases.sessions import Credentials
 
 DEVICE_COOKIE: Final = f"{COOKIE_PREFIX}device"
@@ -27,13 +29,15 @@ MAILED_SECONDS: Final = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """Makes the cookies of sessions."""
+    """What pages need to let people in and to have their browsers keep it."""
 
+    database: Database
     issuer: TokenIssuer
     lifetimes: Lifetimes
     providers: OpenIdProviders
     """With which others a browser may sign in."""
-    secret: MasterSecret
+    means: Means
+    required: Required
 
     def signed_in(self, credentials: Credentials) -> tuple[Cookie, Cookie]:
         """What a browser keeps of a session."""
@@ -44,7 +48,7 @@ class Keeper:
 
     def known(self, credentials: Credentials) -> Cookie:
         """What a browser keeps on which an account was opened just now."""
-        token = device_token(self.secret, credentials.grant.user_id, credentials.grant.authenticated_at)
+        token = device_token(self.means.secret, credentials.grant.user_id, credentials.grant.authenticated_at)
         return Cookie(DEVICE_COOKIE, token, int(DEVICE_TOKEN_LIFE.total_seconds()))
 
 

@@ -30,7 +30,7 @@ def dashboard(query: schemas.PageParameters, request: RequestInfo, subject: Subj
 
 
 @routes.get("/dashboard/<path:rest>", allow=SIGNED_IN, root=True, page=True, enrolment=True)
-def below_the_dashboard(rest: str, query: schemas.PageParameters) -> Redirect:
+def below_the_dashboard(rest: str, query: schemas.PageParameters) -> Redirect:  # noqa: ARG001  wherever it is
     """Lead to the dashboard: whoever signed in again after sending one of its forms comes back by its address."""
     return Redirect(HERE, 303)
 

@@ -4,7 +4,6 @@ from typing import Final
 
 from libs.common.auth.browser import RENEWAL_COOKIE, safe_path
 from libs.common.auth.policy import PUBLIC, Rate
-from libs.common.db import Database
 from libs.common.errors import Problem
 from libs.common.http import Cookies, Html, Redirect, RequestInfo, Routes, Submitted
 from libs.common.pages import SCRIPT_POLICY
@@ -18,7 +17,6 @@ from services.auth.routes.pages.cookies import DEVICE_COOKIE, Keeper, signed_out
 from services.auth.routes.pages.rendering import Page, Visitor, onward
 from services.auth.routes.pages.words import notice
 from services.auth.use_cases import browsers, second_factor, sessions, sign_in
-from services.auth.use_cases.second_factor import Means
 from services.auth.use_cases.sessions import Credentials
 
 routes = Routes("auth")
@@ -28,15 +26,13 @@ HOME: Final = "/dashboard"
 
 
 @routes.get("/login", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
-def login_page(
-    query: schemas.EntranceQuery, request: RequestInfo, cookies: Cookies, database: Database, keeper: Keeper
-) -> Html | Redirect:
+def login_page(query: schemas.EntranceQuery, request: RequestInfo, cookies: Cookies, keeper: Keeper) -> Html | Redirect:
     """Show the form to sign in; whose session can be renewed is led on without it, unless `prompt=login` asks for it."""
     visitor, callback = Visitor.of(request, query.lang), safe_path(query.callbackUrl)
     told, token = notice(query.notice, visitor.language), cookies.get(RENEWAL_COOKIE)
     if token is None or query.prompt == "login":
         return form_page(keeper, callback, told).shown(visitor)
-    with database.transaction() as tx:
+    with keeper.database.transaction() as tx:
         outcome = sessions.refresh(tx, token, keeper.lifetimes, OWN_CLIENT)
     if isinstance(outcome, Problem):
         return form_page(keeper, callback, told, forget=True).shown(visitor)
@@ -49,9 +45,6 @@ def login_form(
     query: schemas.PageParameters,
     request: RequestInfo,
     cookies: Cookies,
-    *,
-    database: Database,
-    means: Means,
     limits: ClientLimits,
     keeper: Keeper,
 ) -> Html | Redirect:
@@ -67,12 +60,12 @@ def login_form(
         cookies.get(DEVICE_COOKIE),
         caller(request, limits),
     )
-    outcome = second_factor.sign_in_with_code(database, attempt, None, means.hasher, means)
+    outcome = second_factor.sign_in_with_code(keeper.database, attempt, None, keeper.means.hasher, keeper.means)
     if isinstance(outcome, SecondFactorRequired):
         return second_page(outcome.challenge_token, outcome.extensions["methods"], callback).shown(visitor)
     if isinstance(outcome, Problem):
         return form_page(keeper, callback).refused(visitor, outcome, given)
-    return entered(outcome, callback, visitor, cookies, database, keeper)
+    return entered(outcome, callback, visitor, cookies, keeper)
 
 
 @routes.post("/login/second-factor", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
@@ -81,9 +74,6 @@ def second_factor_form(
     query: schemas.PageParameters,
     request: RequestInfo,
     cookies: Cookies,
-    *,
-    database: Database,
-    means: Means,
     keeper: Keeper,
 ) -> Html | Redirect:
     """Complete a sign-in with a code, a recovery code or a passkey."""
@@ -91,13 +81,13 @@ def second_factor_form(
     page = second_page(form.given.get("challenge", ""), form.given.get("methods", "").split(), callback)
     if form.value is None:
         return page.with_faults(visitor, form.faults, {})
-    with database.transaction() as tx:
-        outcome = second_factor.complete(tx, form.value.challenge.get_secret_value(), form.value.proof, means)
+    with keeper.database.transaction() as tx:
+        outcome = second_factor.complete(tx, form.value.challenge.get_secret_value(), form.value.proof, keeper.means)
     if isinstance(outcome, SignInOver):
         return form_page(keeper, callback).refused(visitor, outcome)
     if isinstance(outcome, Problem):
         return page.refused(visitor, outcome)
-    return entered(outcome, callback, visitor, cookies, database, keeper)
+    return entered(outcome, callback, visitor, cookies, keeper)
 
 
 @routes.post("/login/passkey", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
@@ -106,37 +96,34 @@ def passkey_form(
     query: schemas.PageParameters,
     request: RequestInfo,
     cookies: Cookies,
-    *,
-    database: Database,
-    means: Means,
     keeper: Keeper,
 ) -> Html | Redirect:
     """Sign in with a passkey alone."""
     visitor, callback = Visitor.of(request, query.lang), safe_path(form.given.get("callbackUrl"))
     if form.value is None:
         return form_page(keeper, callback).with_faults(visitor, form.faults, {})
-    with database.transaction() as tx:
-        outcome = second_factor.sign_in_by_passkey(tx, form.value.passkey.as_json(), device_label(request.user_agent), means)
+    with keeper.database.transaction() as tx:
+        outcome = second_factor.sign_in_by_passkey(
+            tx, form.value.passkey.as_json(), device_label(request.user_agent), keeper.means
+        )
     if isinstance(outcome, Problem):
         return form_page(keeper, callback).refused(visitor, outcome)
-    return entered(outcome, callback, visitor, cookies, database, keeper)
+    return entered(outcome, callback, visitor, cookies, keeper)
 
 
 @routes.post("/sign-out", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True, during_maintenance=True)
-def sign_out(
-    query: schemas.PageParameters, request: RequestInfo, cookies: Cookies, database: Database, keeper: Keeper
-) -> Redirect:
+def sign_out(query: schemas.PageParameters, request: RequestInfo, cookies: Cookies, keeper: Keeper) -> Redirect:
     """End the browser's session, whether or not its access token still holds, and have the browser forget it."""
-    with database.transaction() as tx:
+    with keeper.database.transaction() as tx:
         browsers.end_presented(tx, cookies.get(RENEWAL_COOKIE), keeper.lifetimes)
     return Redirect(Visitor.of(request, query.lang).link("/login", notice="signed_out"), 303, signed_out())
 
 
 def entered(
-    credentials: Credentials, callback: str | None, visitor: Visitor, cookies: Cookies, database: Database, keeper: Keeper
+    credentials: Credentials, callback: str | None, visitor: Visitor, cookies: Cookies, keeper: Keeper
 ) -> Html | Redirect:
     """Keep the new session in the browser in place of the one before, and go on."""
-    with database.transaction() as tx:
+    with keeper.database.transaction() as tx:
         browsers.end_presented(tx, cookies.get(RENEWAL_COOKIE), keeper.lifetimes)
     return onward(callback or HOME, visitor, (*keeper.signed_in(credentials), keeper.known(credentials)))
 

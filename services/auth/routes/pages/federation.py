@@ -74,7 +74,7 @@ def callback_page(
         return second_page(outcome.challenge_token, outcome.extensions["methods"], callback).shown(visitor)
     if isinstance(outcome, Problem):
         return form_page(keeper, callback).refused(visitor, outcome)
-    return entered(outcome, callback or HOME, visitor, cookies, means.database, keeper)
+    return entered(outcome, callback or HOME, visitor, cookies, keeper)
 
 
 @routes.get(HERE, allow=SIGNED_IN, root=True, page=True, step_up=STEP_UP_SECONDS)
@@ -93,7 +93,7 @@ def identities_page(
 
 
 @routes.get(f"{HERE}/<path:rest>", allow=SIGNED_IN, root=True, page=True)
-def below_identities(rest: str, query: schemas.PageParameters) -> Redirect:
+def below_identities(rest: str, query: schemas.PageParameters) -> Redirect:  # noqa: ARG001  wherever it is
     """Lead to one's other accounts: whoever signed in again after sending one of their forms comes back by its address."""
     return Redirect(HERE, 303)
 

@@ -10,7 +10,6 @@ from libs.common.http import Cookie, Cookies, Html, Redirect, RequestInfo, Route
 from libs.common.pages import SCRIPT_POLICY
 from services.auth import queries, schemas
 from services.auth.domain.factors import Required
-from services.auth.domain.passkeys import RelyingParty
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import OWN_CLIENT
 from services.auth.domain.totp import otpauth_uri
@@ -37,7 +36,7 @@ def security_page(
 
 
 @routes.get("/security/<path:rest>", allow=SIGNED_IN, root=True, page=True, enrolment=True)
-def below_security(rest: str, query: schemas.PageParameters) -> Redirect:
+def below_security(rest: str, query: schemas.PageParameters) -> Redirect:  # noqa: ARG001  wherever it is
     """Lead to one's second factors: whoever signed in again after sending one of their forms comes back by its address."""
     return Redirect(HERE, 303)
 
@@ -55,7 +54,6 @@ def begin_totp_form(
     query: schemas.PageParameters,
     request: RequestInfo,
     subject: Subject,
-    *,
     required: Required,
     secret: MasterSecret,
     database: Database,
@@ -88,26 +86,23 @@ def confirm_totp_form(
     request: RequestInfo,
     subject: Subject,
     cookies: Cookies,
-    *,
-    secret: MasterSecret,
     keeper: Keeper,
-    database: Database,
 ) -> Html | Redirect:
     """Let an authenticator app count from now on."""
-    with database.reader() as db:
+    with keeper.database.reader() as db:
         visitor = _visitor(query, request, subject, db)
         shared = form.given.get("secret", "")
         again = _setting_up(shared, otpauth_uri(shared, queries.account(db, subject.id).email) if shared else "")
     if form.value is None:
         return again.with_faults(visitor, form.faults, {})
     try:
-        with database.transaction() as tx:
-            codes = factors.confirm_totp(tx, subject, form.value.otp, secret)
+        with keeper.database.transaction() as tx:
+            codes = factors.confirm_totp(tx, subject, form.value.otp, keeper.means.secret)
     except StepUpRequired:
         return _sign_in_first(visitor)
     except Problem as problem:
         return again.refused(visitor, problem)
-    return _added(codes, visitor, _renewed(cookies, keeper, database))
+    return _added(codes, visitor, _renewed(cookies, keeper))
 
 
 @routes.post(
@@ -125,27 +120,23 @@ def add_passkey_form(
     request: RequestInfo,
     subject: Subject,
     cookies: Cookies,
-    *,
-    required: Required,
-    relying_party: RelyingParty,
     keeper: Keeper,
-    database: Database,
 ) -> Html | Redirect:
     """Register the passkey that the browser made."""
-    with database.reader() as db:
-        visitor, page = _visitor(query, request, subject, db), _page(subject, required, db)
+    with keeper.database.reader() as db:
+        visitor, page = _visitor(query, request, subject, db), _page(subject, keeper.required, db)
     if form.value is None:
         return page.with_faults(visitor, form.faults, {"label": form.given.get("label", "")})
     try:
-        with database.transaction() as tx:
+        with keeper.database.transaction() as tx:
             credential = form.value.passkey.as_json()
-            outcome = passkeys.finish_registration(tx, subject, form.value.label, credential, relying_party)
+            outcome = passkeys.finish_registration(tx, subject, form.value.label, credential, keeper.means.relying_party)
         _, codes = held(outcome)
     except StepUpRequired:
         return _sign_in_first(visitor)
     except Problem as problem:
         return page.refused(visitor, problem)
-    return _added(codes, visitor, _renewed(cookies, keeper, database))
+    return _added(codes, visitor, _renewed(cookies, keeper))
 
 
 @routes.post(
@@ -161,7 +152,6 @@ def remove_factor_form(
     query: schemas.PageParameters,
     request: RequestInfo,
     subject: Subject,
-    *,
     required: Required,
     database: Database,
 ) -> Html | Redirect:
@@ -231,12 +221,12 @@ def _added(codes: tuple[str, ...], visitor: Visitor, cookies: tuple[Cookie, ...]
     return Redirect(visitor.link(HERE, notice="factor_added"), 303, cookies)
 
 
-def _renewed(cookies: Cookies, keeper: Keeper, database: Database) -> tuple[Cookie, ...]:
+def _renewed(cookies: Cookies, keeper: Keeper) -> tuple[Cookie, ...]:
     """The session has shown a factor just now: its next tokens say so, and the browser gets them at once."""
     token = cookies.get(RENEWAL_COOKIE)
     if token is None:
         return ()
-    with database.transaction() as tx:
+    with keeper.database.transaction() as tx:
         outcome = sessions.refresh(tx, token, keeper.lifetimes, OWN_CLIENT)
     return () if isinstance(outcome, Problem) else keeper.signed_in(outcome)
 
