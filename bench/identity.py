@@ -21,7 +21,7 @@ from services.auth.domain.passwords import BCRYPT_ROUNDS_MINIMUM
 from services.auth.use_cases.keeping import Keeping
 from services.auth.use_cases.registration import Newcomer, add_account, confirm_address
 
-EMAIL, PASSWORD = "somebody@example.org", "a password nobody guesses"
+EMAIL, PASSWORD = "somebody@example.org", "a password nobody guesses"  # pragma: allowlist secret
 ROUNDS = BCRYPT_ROUNDS_MINIMUM
 TIMEOUT_SECONDS = 15.0
 

@@ -13,7 +13,7 @@ class Notice(StrEnum):
     """What happened to an account. The texts are notify's, one each in every language."""
 
     REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105  the name of a notice
-    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105  the name of a notice
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105  the name of a notice  # pragma: allowlist secret
     EMAIL_CHANGED = "EMAIL_CHANGED"
     SECOND_FACTOR_ADDED = "SECOND_FACTOR_ADDED"
     SECOND_FACTOR_REMOVED = "SECOND_FACTOR_REMOVED"

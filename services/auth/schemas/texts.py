@@ -47,7 +47,6 @@ DisplayName = Annotated[
 ]
 BioText = Annotated[str, Field(examples=["Prompts, rotoscoping and one Bolex."])]
 Bio = Annotated[BioText, AfterValidator(bio), Field(json_schema_extra={"maxLength": BIO_MAXIMUM})]
-Token = Annotated[
-    SecretStr, Field(min_length=1, max_length=TOKEN_MAXIMUM, examples=["kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE"])
-]
-TokenText = Annotated[str, Field(examples=["kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE"])]
+TOKEN_EXAMPLE = "kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE"  # noqa: S105  # pragma: allowlist secret
+Token = Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_MAXIMUM, examples=[TOKEN_EXAMPLE])]
+TokenText = Annotated[str, Field(examples=[TOKEN_EXAMPLE])]

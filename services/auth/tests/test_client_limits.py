@@ -167,7 +167,7 @@ class TestLimits:
 
 
 ASKING: dict[Limit, tuple[str, Callable[[int], dict[str, Any]]]] = {
-    Limit.LOGIN: ("/auth/login", lambda number: {"email": f"n{number}@example.org", "password": "a wrong password"}),
+    Limit.LOGIN: ("/auth/login", lambda number: {"email": f"n{number}@example.org", "password": f"wrong {number}"}),
     Limit.REGISTER: (
         "/auth/register",
         lambda number: {"email": f"n{number}@example.org", "password": PASSWORD, "display_name": "Ada Lovelace"},

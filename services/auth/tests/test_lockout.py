@@ -18,6 +18,7 @@ from services.auth.domain.secrets import MasterSecret
 from services.auth.tests.conftest import PASSWORD, Person, Time, replica
 
 GUESSES = 16
+BETTER = f"{PASSWORD}, and better"
 
 
 def lock_out(person: Person, **members: Any) -> None:
@@ -108,9 +109,9 @@ class TestKnownDevices:
     def test_a_new_password_makes_strangers_of_all_devices(self, person: Person, time: Time) -> None:
         tokens = person.signed_in()
         time.passes(timedelta(seconds=1))
-        body = {"current_password": PASSWORD, "new_password": "a better password"}
+        body = {"current_password": PASSWORD, "new_password": BETTER}
         assert person.post("/auth/password/change", body, tokens["access_token"]).status_code == 204
-        person.password = "a better password"
+        person.password = body["new_password"]
         lock_out(person)
         assert person.login(device_token=tokens["device_token"]).status_code == 429
 
@@ -128,7 +129,7 @@ class TestSessions:
         lock_out(person)
         assert person.call("GET", "/profile", token=tokens["access_token"]).status_code == 200
         assert person.refresh(tokens["refresh_token"]).status_code == 200
-        body = {"current_password": PASSWORD, "new_password": "a better password"}
+        body = {"current_password": PASSWORD, "new_password": BETTER}
         assert person.post("/auth/password/change", body, tokens["access_token"]).status_code == 204
 
 

@@ -128,7 +128,8 @@ def _reset(person: Person, password: str, _monkeypatch: pytest.MonkeyPatch) -> A
     person.harness.run_job("mail_links")
     token = person.mails("RESET_PASSWORD")[-1]["token"]
     answer = person.post("/auth/password/reset", {"token": token, "password": password})
-    assert person.post("/auth/password/reset", {"token": token, "password": "a better password"}).status_code == 204
+    better = {"token": token, "password": PASSWORD[::-1]}
+    assert person.post("/auth/password/reset", better).status_code == 204
     return answer
 
 
@@ -142,7 +143,7 @@ def test_a_password_that_could_be_guessed_is_refused_at_every_door_with_its_reas
     assert answer.get_json()["type"].endswith("/password-refused")
     (fault,) = answer.get_json()["errors"]
     assert fault["pointer"] == f"/{member}"
-    assert fault["detail"].startswith(TRIED_FIRST if password == "password1234" else OWN_NAME)
+    assert fault["detail"].startswith(TRIED_FIRST if password.endswith("1234") else OWN_NAME)
     assert password not in answer.get_data(as_text=True)
 
 
