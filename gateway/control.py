@@ -1,4 +1,8 @@
-"""The Python side while HAProxy carries the traffic: watches, fetches, listens, pushes. It may die at any moment."""
+"""The Python side while HAProxy carries the traffic: watches, fetches, listens, pushes. It may die at any moment.
+
+It stays for weeks and does little, so it holds little: what takes cryptography, templates or a web framework is done by
+processes that it starts and that end (gateway/delegated.py, gateway/on_demand.py).
+"""
 
 import signal
 import threading
@@ -7,18 +11,21 @@ from typing import Any
 
 from gateway import limits
 from gateway.auth_client import AuthClient, AuthError
-from gateway.compiler import TargetError
+from gateway.current import CompilationRefused, KeptCurrent
+from gateway.delegated import DelegatingGateway
+from gateway.door import TargetError
 from gateway.folder import Folder
 from gateway.gauges import gauges
 from gateway.haproxy import HaproxyAway, HaproxyError
 from gateway.maintenance import Decision
 from gateway.manifest import GATEWAY, ManifestError
 from gateway.measures import Measures
-from gateway.pages import Pages
+from gateway.on_demand import OnDemand
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
-from gateway.state import Gateway
 from gateway.sweep import Sweeper
+from gateway.telling import Teller
+from libs.common import clock
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
@@ -33,15 +40,17 @@ FIRST_SECONDS = 0.5
 """Pause between attempts until auth has answered once."""
 FETCH_TIMEOUT_SECONDS = 2.0
 
+FORESEEN = (ManifestError, TargetError, HaproxyError, CompilationRefused, AuthError, OSError, ValueError)
+
 log = logger(__name__)
 Fetch = Callable[[], None]
 
 
 class Control:
-    """Threads around one Gateway: files, keys, revocations, broadcast, pages, measures. None waits for another."""
+    """Threads around one gateway: files, keys, revocations, broadcast, pages, measures. None waits for another."""
 
     def __init__(self, settings: GatewaySettings) -> None:
-        self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
+        self.gateway = DelegatingGateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
         self._auth = AuthClient(settings.auth_url, settings.revocation_list_token.get_secret_value(), FETCH_TIMEOUT_SECONDS)
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
@@ -56,7 +65,8 @@ class Control:
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
         self._unstated = settings.operator().unstated
         self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
-        self._pages = Pages(self.gateway, settings, self.status, metrics=self._measures.exposition)
+        self._teller = Teller(self.gateway.folder, self.status, self._measures.exposition)
+        self._pages = OnDemand(self.gateway.folder)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -65,12 +75,14 @@ class Control:
         threads = [
             threading.Thread(target=target, args=(self._stopped,), name=name, daemon=True)
             for name, target in {
+                "compile": Compiling(self.gateway).run,
                 "watch": self._watch,
                 "keys": self._keys.run,
                 "revocations": self._revocations.run,
                 "maintenance": self._maintenance.run,
                 "broadcast": self._broadcast.run,
                 "pages": self._pages.run,
+                "teller": self._teller.run,
                 "sweep": self._sweep,
                 "measures": self._measures.run,
             }.items()
@@ -92,7 +104,7 @@ class Control:
         return {
             "release": self.gateway.folder.current_release(),
             "unstated": self._unstated,
-            "keys": [key.key_id for key in self.gateway.keys],
+            "keys": self.gateway.key_ids,
             "revocations": self.gateway.revocation_counts(),
             "broadcast": self._broadcast.receiving.is_set(),
             "keys_fetched": self._keys.worked,
@@ -102,12 +114,8 @@ class Control:
         }
 
     def _watch(self, stopped: threading.Event) -> None:
-        seen: object = None
         unknown_keys = 0
         while not stopped.is_set():
-            now = self.gateway.fingerprint()
-            if now != seen and guarded("compile", self.gateway.compile):
-                seen = now
             guarded("reconcile", self.gateway.reconcile)
             guarded("tell acts", self.gateway.tell_acts)
             counted = self._unknown_keys()
@@ -142,7 +150,8 @@ class Control:
 
     def _key_changed(self, envelope: Envelope) -> None:
         if envelope.data.get("action") == "WITHDRAWN":
-            guarded("forget key", lambda: self.gateway.forget_key(str(envelope.data.get("key_id"))))
+            # Refused by the running worker from now on; that the next configuration lacks it, whoever compiles sees to.
+            guarded("withdraw key", lambda: self.gateway.withdraw_key(str(envelope.data.get("key_id"))))
         self._keys.wake()
 
     def _maintenance_changed(self, envelope: Envelope) -> None:
@@ -151,6 +160,31 @@ class Control:
     def _connected(self) -> None:
         for fetched in (self._keys, self._revocations, self._maintenance):
             fetched.wake()
+
+
+class Compiling:
+    """Has everything compiled whenever an input changed, and again after a while when it was refused."""
+
+    def __init__(self, gateway: KeptCurrent) -> None:
+        self._gateway = gateway
+        self._seen: object = None
+        self._again_at = float("-inf")
+
+    def run(self, stopped: threading.Event) -> None:
+        """Look again and again until told to stop."""
+        while not stopped.is_set():
+            self._look()
+            stopped.wait(WATCH_SECONDS)
+
+    def _look(self) -> None:
+        try:
+            now = self._gateway.fingerprint()
+        except FORESEEN as error:  # and so will compiling, which counts and tells it
+            now = str(error)
+        if now != self._seen or (not self._gateway.current and clock.monotonic() >= self._again_at):
+            self._seen = now
+            guarded("compile", self._gateway.compile)
+            self._again_at = clock.monotonic() + limits.COMPILE_AGAIN_SECONDS
 
 
 class Periodic:
@@ -181,7 +215,7 @@ def guarded(doing: str, work: Callable[[], object], *, quiet: bool = False) -> b
     """Do it; a failure is logged, what was in force stays so. Returns whether it worked."""
     try:
         work()
-    except (ManifestError, TargetError, HaproxyError, AuthError, OSError, ValueError) as error:
+    except FORESEEN as error:
         (log.debug if quiet else log.error)("gateway.failed", doing=doing, error_class=type(error).__name__, reason=str(error))
         return False
     return True

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.gauges import expiries, gauges
+from gateway.certificates import expiries
+from gateway.gauges import gauges
 from gateway.measures import MILLISECONDS, WORKERS_KEPT, Measures, Tally, changed_by
 from gateway.tests.running import RunningGateway, eventually, free_port
 from libs.common.auth.policy import Role
