@@ -5,6 +5,7 @@ more, however that came about, and then the child ends.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -37,13 +38,14 @@ def child(
     try:
         with os.fdopen(lifeline, "wb") as held:
             process = subprocess.Popen(
-                [*command, str(handed)], stdin=end, stdout=stdout, pass_fds=(handed,), env=environ, close_fds=True
+                [*command, str(handed)], stdin=end, stdout=stdout, pass_fds=(handed,), env=environ, process_group=0
             )
             with process:
                 try:
                     yield Child(process, held)
                 finally:
-                    process.kill()
+                    if process.poll() is None:  # with whatever it started
+                        os.killpg(process.pid, signal.SIGKILL)
     finally:
         os.close(end)
 

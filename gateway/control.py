@@ -6,7 +6,7 @@ processes that it starts and that end (gateway/delegated.py, gateway/on_demand.p
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway import limits
@@ -53,6 +53,7 @@ class Control:
         self.gateway = DelegatingGateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
         self._auth = AuthClient(settings.auth_url, settings.revocation_list_token.get_secret_value(), FETCH_TIMEOUT_SECONDS)
+        self._compiling = Compiling(self.gateway)
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
         self._maintenance = Periodic("maintenance", self._fetch_maintenance, MAINTENANCE_SECONDS)
@@ -65,7 +66,7 @@ class Control:
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
         self._unstated = settings.operator().unstated
         self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
-        self._teller = Teller(self.gateway.folder, self.status, self._measures.exposition)
+        self._teller = Teller(self.gateway.folder, self.status, self.exposition)
         self._pages = OnDemand(self.gateway.folder)
 
     def run(self) -> None:
@@ -75,7 +76,7 @@ class Control:
         threads = [
             threading.Thread(target=target, args=(self._stopped,), name=name, daemon=True)
             for name, target in {
-                "compile": Compiling(self.gateway).run,
+                "compile": self._compiling.run,
                 "watch": self._watch,
                 "keys": self._keys.run,
                 "revocations": self._revocations.run,
@@ -113,6 +114,10 @@ class Control:
             "maintenance_fetched": self._maintenance.worked,
         }
 
+    def exposition(self) -> bytes:
+        """What Prometheus is told."""
+        return self._measures.exposition()
+
     def _watch(self, stopped: threading.Event) -> None:
         unknown_keys = 0
         while not stopped.is_set():
@@ -136,7 +141,7 @@ class Control:
             return 0
 
     def _fetch_keys(self) -> None:
-        self.gateway.take_keys(self._auth.document("/.well-known/jwks.json"))
+        self._compiling.take_keys(self._auth.document("/.well-known/jwks.json"))
 
     def _fetch_revocations(self) -> None:
         self.gateway.take_revocations(self._auth.document("/internal/revocations"))
@@ -167,24 +172,43 @@ class Compiling:
 
     def __init__(self, gateway: KeptCurrent) -> None:
         self._gateway = gateway
+        self._lock = threading.Lock()
         self._seen: object = None
-        self._again_at = float("-inf")
+        self._compiled_at = float("-inf")
+        self._keys_came = threading.Event()
 
     def run(self, stopped: threading.Event) -> None:
         """Look again and again until told to stop."""
+        self._keys_came.wait(FIRST_SECONDS)  # one compilation then serves for both
         while not stopped.is_set():
-            self._look()
+            self.look()
             stopped.wait(WATCH_SECONDS)
 
-    def _look(self) -> None:
+    def take_keys(self, document: Mapping[str, Any]) -> None:
+        """Take over auth's key set. Raises what `KeptCurrent.take_keys` raises."""
         try:
-            now = self._gateway.fingerprint()
+            with self._lock:
+                now = self._fingerprint()
+                if self._gateway.take_keys(document):
+                    self._seen = now
+        finally:
+            self._keys_came.set()
+
+    def look(self) -> None:
+        """Compile when there is reason to."""
+        with self._lock:
+            now = self._fingerprint()
+            waited = clock.monotonic() - self._compiled_at
+            if now != self._seen or (not self._gateway.current and waited >= limits.COMPILE_AGAIN_SECONDS):
+                self._seen = now
+                guarded("compile", self._gateway.compile)
+                self._compiled_at = clock.monotonic()
+
+    def _fingerprint(self) -> object:
+        try:
+            return self._gateway.fingerprint()
         except FORESEEN as error:  # and so will compiling, which counts and tells it
-            now = str(error)
-        if now != self._seen or (not self._gateway.current and clock.monotonic() >= self._again_at):
-            self._seen = now
-            guarded("compile", self._gateway.compile)
-            self._again_at = clock.monotonic() + limits.COMPILE_AGAIN_SECONDS
+            return str(error)
 
 
 class Periodic:

@@ -5,7 +5,6 @@ set when that is another one. It answers with one document on standard output; w
 """
 
 import subprocess
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -41,7 +40,7 @@ class Answer(BaseModel):
 
 
 class DelegatingGateway(KeptCurrent):
-    """A gateway that never compiles in this process. One child at a time; what is to be refused at once waits for none."""
+    """A gateway that never compiles in this process. What is to be refused at once waits for no child."""
 
     def __init__(
         self,
@@ -56,11 +55,9 @@ class DelegatingGateway(KeptCurrent):
         super().__init__(door, folder, targets, manifests)
         self._command = command
         self._seconds = seconds
-        self._compiling = threading.Lock()
 
     def _put_in_force(self, key_set: Mapping[str, Any] | None) -> bool:
-        with self._compiling:
-            answer = self._answer(wanted(self._targets.read(), key_set))
+        answer = self._answer(wanted(self._targets.read(), key_set))
         self.expiries = answer.expiries
         return answer.outcome == "in_force"
 

@@ -7,8 +7,8 @@ queue, and is why the next one is started.
 import select
 import socket
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
-from threading import Event
 
 from gateway import limits, sockets
 from gateway.children import PYTHON, Child, child
@@ -37,29 +37,34 @@ class OnDemand:
         self._environ = environ
         self.starts = 0
         """How many were started."""
+        self.serving = threading.Event()
+        """Set while one lives."""
 
-    def run(self, stopped: Event) -> None:
+    def run(self, stopped: threading.Event) -> None:
         """Listen until told to stop, then end the process that serves."""
         with sockets.listening(self._folder, sockets.PAGES, BACKLOG) as listener:
             while not stopped.is_set():
                 if select.select([listener], [], [], POLL_SECONDS)[0] and not self._served(listener, stopped):
                     stopped.wait(limits.PAGES_AGAIN_SECONDS)
 
-    def _served(self, listener: socket.socket, stopped: Event) -> bool:
+    def _served(self, listener: socket.socket, stopped: threading.Event) -> bool:
         """Serve with one process until it ends. Returns whether it ended as it should."""
         self.starts += 1
+        self.serving.set()
         try:
             with child(self._command, listener.fileno(), stdout=subprocess.DEVNULL, environ=self._environ) as started:
                 code = _ended(started, stopped)
         except OSError as error:
             log.error("gateway.pages.not_started", reason=str(error))  # noqa: TRY400 — its text says it all
             return False
+        finally:
+            self.serving.clear()
         if code != 0:
             log.error("gateway.pages.failed", code=code)
         return code == 0
 
 
-def _ended(started: Child, stopped: Event) -> int:
+def _ended(started: Child, stopped: threading.Event) -> int:
     while not stopped.is_set():
         try:
             return started.process.wait(POLL_SECONDS)

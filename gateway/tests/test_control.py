@@ -16,8 +16,11 @@ import pika  # type: ignore[import-untyped]
 import pytest
 
 from gateway.control import FIRST_SECONDS
+from gateway.folder import Folder
 from gateway.manifest import ROOT
+from gateway.telling import STATUS, ControlAway, ask
 from gateway.tests.running import AUDIENCE, ORIGIN, RunningGateway, eventually, free_port
+from gateway.tests.test_delegated import ended
 from libs.common import clock
 from libs.common.auth.policy import Role
 from libs.common.events import Envelope
@@ -146,23 +149,34 @@ class Platform:
 
     def listening(self) -> bool:
         """Whether the control process hears broadcasts."""
-        answer = httpx.get(
-            f"http://127.0.0.1:{self.port}/health", headers={"Authorization": f"Bearer {self.forge().token(Role.ADMIN)}"}
-        )
-        return bool(answer.status_code == 200 and answer.json()["broadcast"])
+        try:
+            return bool(json.loads(ask(Folder(self.root / "gateway"), STATUS))["broadcast"])
+        except ControlAway:
+            return False
+
+
+def started(root: Path) -> Iterator[Platform]:
+    """One that takes administrators' tokens and hears broadcasts."""
+    platform = Platform(root)
+    try:
+        platform.start("run")
+        platform.start("control")
+        eventually(platform.listening, 20)
+        eventually(lambda: platform.status(platform.forge().token(Role.ADMIN)) == 200, 20)
+        yield platform
+    finally:
+        platform.close()
 
 
 @pytest.fixture
 def platform_of_one(tmp_path: Path) -> Iterator[Platform]:
-    platform = Platform(tmp_path)
-    try:
-        platform.start("run")
-        platform.start("control")
-        eventually(lambda: platform.status(platform.forge().token(Role.ADMIN)) == 200, 20)
-        eventually(platform.listening, 20)
-        yield platform
-    finally:
-        platform.close()
+    yield from started(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """For tests that leave it as it was."""
+    yield from started(tmp_path_factory.mktemp("shared-platform"))
 
 
 def revoked(session: UUID | None, user: UUID) -> dict[str, Any]:
@@ -193,14 +207,14 @@ def test_a_broadcast_ends_a_session_and_the_end_outlives_every_restart(platform_
         assert platform_of_one.status(token) == 401
 
 
-def test_a_broadcast_ends_every_session_of_a_person(platform_of_one: Platform) -> None:
+def test_a_broadcast_ends_every_session_of_a_person(shared_platform: Platform) -> None:
     user, now = new_id(), int(clock.epoch())
-    token = platform_of_one.forge().token(Role.ADMIN, sub=str(user), iat=now - 5, nbf=now - 5)
-    assert platform_of_one.status(token) == 200
+    token = shared_platform.forge().token(Role.ADMIN, sub=str(user), iat=now - 5, nbf=now - 5)
+    assert shared_platform.status(token) == 200
 
-    platform_of_one.broadcast("auth.session.revoked", str(user), revoked(None, user))
+    shared_platform.broadcast("auth.session.revoked", str(user), revoked(None, user))
 
-    assert eventually(lambda: platform_of_one.status(token) == 401, 1)
+    assert eventually(lambda: shared_platform.status(token) == 401, 1)
 
 
 def test_what_was_withdrawn_while_nobody_listened_is_caught_up_from_what_auth_says(platform_of_one: Platform) -> None:
@@ -250,15 +264,15 @@ def test_without_a_broker_a_gateway_that_starts_knows_what_was_revoked(tmp_path:
         platform.close()
 
 
-def test_a_flood_of_unknown_key_ids_costs_auth_one_fetch_in_a_while(platform_of_one: Platform) -> None:
+def test_a_flood_of_unknown_key_ids_costs_auth_one_fetch_in_a_while(shared_platform: Platform) -> None:
     stranger = RunningGateway.key_of_tests("stranger")
-    begun, before = clock.monotonic(), platform_of_one.auth.fetched_keys
+    begun, before = clock.monotonic(), shared_platform.auth.fetched_keys
 
     for number in range(100):
         token = Forge(stranger, f"stranger-{number}", ORIGIN, AUDIENCE).token(Role.ADMIN)
-        assert platform_of_one.status(token) == 401
+        assert shared_platform.status(token) == 401
 
-    asked = platform_of_one.auth.fetched_keys - before
+    asked = shared_platform.auth.fetched_keys - before
     assert 1 <= asked <= (clock.monotonic() - begun) / FIRST_SECONDS + 1
 
 
@@ -339,20 +353,20 @@ def test_a_new_key_is_fetched_when_a_token_names_it_and_a_withdrawn_one_stops_at
     assert eventually(lambda: platform_of_one.status(new) == 200)
 
 
-def test_the_openapi_document_is_merged_and_the_details_are_for_administrators(platform_of_one: Platform) -> None:
-    url = f"http://127.0.0.1:{platform_of_one.port}"
+def test_the_openapi_document_is_merged_and_the_details_are_for_administrators(shared_platform: Platform) -> None:
+    url = f"http://127.0.0.1:{shared_platform.port}"
 
     assert httpx.get(f"{url}/openapi.json").json()["openapi"] == "3.1.0"
     assert httpx.get(f"{url}/health").status_code == 401
-    assert platform_of_one.status(platform_of_one.forge().token(Role.VIEWER)) == 403
+    assert shared_platform.status(shared_platform.forge().token(Role.VIEWER)) == 403
     details = httpx.get(
-        f"{url}/health", headers={"Authorization": f"Bearer {platform_of_one.forge().token(Role.ADMIN)}"}
+        f"{url}/health", headers={"Authorization": f"Bearer {shared_platform.forge().token(Role.ADMIN)}"}
     ).json()
     assert details["keys"] == ["key-one"]
 
 
-def test_the_events_are_published_for_machines_and_may_be_kept_for_a_while(platform_of_one: Platform) -> None:
-    url = f"http://127.0.0.1:{platform_of_one.port}"
+def test_the_events_are_published_for_machines_and_may_be_kept_for_a_while(shared_platform: Platform) -> None:
+    url = f"http://127.0.0.1:{shared_platform.port}"
     document = httpx.get(f"{url}/asyncapi.json")
     listed = httpx.get(f"{url}/events").json()["events"]
     schema = httpx.get(f"{url}/events/tasks.task.validated/1")
@@ -371,9 +385,44 @@ def test_the_events_are_published_for_machines_and_may_be_kept_for_a_while(platf
 
 
 @pytest.mark.parametrize("path", ["tasks.task.validated/2", "tasks.task.lost/1", "tasks.task.validated/one", "Money/1"])
-def test_a_schema_that_nobody_published_is_a_problem(platform_of_one: Platform, path: str) -> None:
-    answer = httpx.get(f"http://127.0.0.1:{platform_of_one.port}/events/{path}")
+def test_a_schema_that_nobody_published_is_a_problem(shared_platform: Platform, path: str) -> None:
+    answer = httpx.get(f"http://127.0.0.1:{shared_platform.port}/events/{path}")
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert "max-age" not in answer.headers.get("cache-control", "")
+
+
+def holding(pid: int) -> set[str]:
+    """The packages whose compiled parts a process has in its memory."""
+    maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    return {line.partition("/site-packages/")[2].partition("/")[0] for line in maps.splitlines() if "/site-packages/" in line}
+
+
+def child_of(pid: int) -> int | None:
+    """A process that this one started."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+        except OSError:  # gone meanwhile
+            continue
+        if parent == str(pid):
+            return int(folder.name)
+    return None
+
+
+def test_a_killed_control_process_takes_its_children_along_and_the_next_one_serves_again(shared_platform: Platform) -> None:
+    administrator = shared_platform.forge().token(Role.ADMIN)
+    assert shared_platform.status(administrator) == 200
+    pid = shared_platform.processes["control"].pid
+    serving = child_of(pid)
+    assert serving
+    assert holding(pid).isdisjoint({"cryptography", "gevent", "greenlet", "markupsafe", "sqlalchemy", "psycopg2"})
+    assert "gevent" in holding(serving)
+
+    shared_platform.kill("control")
+    assert eventually(lambda: ended(serving))
+    assert shared_platform.status(administrator) in {0, 503}
+
+    shared_platform.start("control")
+    assert eventually(lambda: shared_platform.status(administrator) == 200, 20)

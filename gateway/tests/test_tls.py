@@ -262,11 +262,8 @@ def test_the_pages_show_challenges_and_only_where_they_are_named(tmp_path: Path)
 
     def asked(changes: dict[str, str]) -> TestResponse:
         settings = load(GatewaySettings, ENVIRONMENT | {"GATEWAY_FOLDER": str(tmp_path / "gateway")} | changes)
-        return (
-            Pages(Containment(Folder(settings.gateway_folder)), settings)
-            .app.test_client()
-            .get(f"/.well-known/acme-challenge/{TOKEN}")
-        )
+        pages = Pages(Containment(Folder(settings.gateway_folder)), settings)
+        return pages.app.test_client().get(f"/.well-known/acme-challenge/{TOKEN}")
 
     found = asked({"GATEWAY_HTTP_PORT": "80", "GATEWAY_ACME_CHALLENGES": str(tmp_path)})
     assert (found.data, found.headers["cache-control"]) == (b"yes", "no-store")
