@@ -17,12 +17,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway import limits, sockets
 from gateway.folder import Folder
+from libs.common.telemetry import logger
 
 METRICS, STATUS = "/metrics", "/status"
 BACKLOG = 16
 POLL_SECONDS = 0.5
 ASK_SECONDS = 5
 Told = Callable[[], bytes]
+
+log = logger(__name__)
 
 
 class ControlAway(Exception):
@@ -72,6 +75,10 @@ class _Server(ThreadingMixIn, UnixStreamServer):
         self.socket.close()
         self.socket = listener
         self.documents = documents
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 — the base class's names
+        """Whoever asked may be gone, and what cannot be told today may be tomorrow: neither ends this process."""
+        log.warning("gateway.telling.failed", exc_info=True)  # noqa: LOG014 — called where one is handled
 
 
 class _Handler(BaseHTTPRequestHandler):
