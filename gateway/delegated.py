@@ -62,7 +62,7 @@ class DelegatingGateway(KeptCurrent):
         return answer.outcome == "in_force"
 
     def _answer(self, document: Wanted) -> Answer:
-        with TemporaryFile() as handed:
+        with TemporaryFile(dir=self.folder.run) as handed:
             handed.write(document.model_dump_json().encode())
             handed.seek(0)
             with child(self._command, handed.fileno(), stdout=subprocess.PIPE) as started:
