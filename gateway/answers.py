@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from html import escape
 
 from gateway.problems import KINDS
-from gateway.site.rendering import LANGUAGES, render
+from gateway.site.rendering import render
 from gateway.site.words import words
+from libs.common.pages import LANGUAGES
 
 MAP = "maps/answers.map"
 PATH, REQUEST_ID = "@path@", "@request_id@"

@@ -22,18 +22,19 @@ from gateway.manifest import GATEWAY, Manifest, Route, written
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from gateway.servers import SPARE
-from gateway.site.rendering import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
-from libs.common.auth.browser import SESSION_COOKIE, origin_of
-from libs.common.auth.policy import CRON_HEADER, Access, Rate
+from libs.common.auth.browser import COOKIE_PREFIX, SESSION_COOKIE, origin_of
+from libs.common.auth.policy import CRON_HEADER, OWN_CLIENT, Access, Rate
 from libs.common.auth.profile import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
 from libs.common.errors import CHALLENGES, NOTHING_HERE
 from libs.common.http.origins import OWN_SITES
+from libs.common.pages import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, STYLESHEET, static
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
 POLICY_FILE = "policy.json"
 """What a release was compiled from."""
+
 Routes = Sequence[tuple[Manifest, Route]]
 
 
@@ -197,7 +198,9 @@ def _template(
         token_length=TOKEN_LENGTH_MAX,
         token_type=TOKEN_TYPE,
         session_cookie=SESSION_COOKIE,
+        cookie_prefix=COOKIE_PREFIX,
         origin=origin_of(door.issuer),
+        own_client=OWN_CLIENT,
         schemes=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
         sockets=sockets,
@@ -217,16 +220,23 @@ def _is_bulk(route: Route) -> bool:
 
 
 def _policy(manifest: Manifest, route: Route) -> str:
-    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up."""
+    """What a request needs of its route: operation, backend, who may, rate class, body limit, milliseconds, traits, step-up.
+
+    The last three are how long ago a step-up may be, which scope does, and how sure a step-up must be.
+    """
     seconds = STREAM_TIMEOUT_SECONDS if route.streams else route.timeout
     # Who reaches a route for schedulers knows the secret: nothing is concealed from them.
     concealed = route.concealed and route.allow is not Access.CRON
     found = {
         "stream": route.streams,
         "page": route.page,
+        "cookies": route.cookies,
         "concealed": concealed,
         "maintenance": route.during_maintenance,
         "step_up": route.step_up is not None,
+        "machines": route.machines,
+        "assured": route.step_up_acr is not None,
+        "enrolment": route.enrolment,
     }
     traits = [name for name, present in found.items() if present] or ["plain"]
     fields = (
@@ -238,6 +248,8 @@ def _policy(manifest: Manifest, route: Route) -> str:
         round(seconds * 1000),
         "+".join(traits),
         route.step_up or 0,
+        route.scope or "",
+        route.step_up_acr or "",
     )
     return "|".join(map(str, fields))
 

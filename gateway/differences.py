@@ -17,7 +17,7 @@ _WORDS = {
     Access.CRON: "schedulers that know the secret",
     Access.SERVICE: "services inside only",
 }
-_IDENTITY = frozenset({"method", "path", "parameters", "allow", "rate", "body_limit", "timeout", "step_up", "source"})
+_IDENTITY = frozenset({"method", "path", "parameters", "allow", "rate", "body_limit", "timeout", "step_up", "scope", "source"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,16 @@ def _compared(left: Route, right: Route) -> Iterator[tuple[str, bool]]:
         yield f"timeout {left.timeout:g} → {right.timeout:g} s", False
     if left.step_up != right.step_up:
         yield _step_up(left.step_up, right.step_up)
+    if left.scope != right.scope:
+        yield f"tokens of other clients {_scoped(left)} → {_scoped(right)}", right.scope is not None
     for name in sorted(set(Route.model_fields) - _IDENTITY):
         old, new = getattr(left, name), getattr(right, name)
         if old != new:
             yield (
                 f"{name.replace('_', ' ')} {_shown(old)} → {_shown(new)}",
-                name in {"stream", "during_maintenance"} and bool(new),
+                bool(old)
+                if name == "step_up_acr"
+                else name in {"stream", "during_maintenance", "machines", "enrolment", "cookies"} and bool(new),
             )
 
 
@@ -119,6 +123,10 @@ def _step_up(old: Any, new: Any) -> tuple[str, bool]:
     if old is None:
         return f"a sign-in within {new} s is needed now", False
     return f"a sign-in within {old} → {new} s", _number(new) > _number(old)
+
+
+def _scoped(route: Route) -> str:
+    return "never" if route.scope is None else f"with {route.scope}"
 
 
 def _number(value: Any) -> float:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, Val
 from pydantic_core import ErrorDetails
 
 from gateway import places
-from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Idempotency, Rate, Role
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Assurance, Idempotency, Rate, Role, Scope
 
 Kind = Literal["uuid", "int", "string", "path"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -52,7 +52,12 @@ class Route(BaseModel):
     timeout: float = Field(gt=0, le=3_600)
     stream: bool = False
     page: bool = False
+    cookies: bool = False
     step_up: int | None = Field(default=None, ge=1, le=STEP_UP_SECONDS_MAX, strict=True)
+    scope: Scope | None = None
+    machines: bool = False
+    step_up_acr: Assurance | None = None
+    enrolment: bool = False
     during_maintenance: bool = False
     concealed: bool = False
     idempotency: Idempotency = Idempotency.REFUSED
@@ -116,6 +121,14 @@ class Route(BaseModel):
             raise ValueError("a path may not hold dot segments")
         if self.step_up is not None and isinstance(self.allow, Access) and self.allow is not Access.SIGNED_IN:
             raise ValueError("step_up is for routes that a person signs in for")
+        if self.scope is not None and isinstance(self.allow, Access) and self.allow is not Access.SIGNED_IN:
+            raise ValueError("scope is for routes that a person signs in for")
+        if self.machines and (self.scope is None or self.allow is not Access.SIGNED_IN):
+            raise ValueError("machines is for routes for signed_in that name a scope")
+        if self.step_up_acr is not None and self.step_up is None:
+            raise ValueError("step_up_acr comes with step_up")
+        if self.enrolment and self.allow is not Access.SIGNED_IN:
+            raise ValueError("enrolment is for routes that anybody who is signed in may call")
         return self
 
 

@@ -21,15 +21,14 @@ from gateway.openapi import merged
 from gateway.settings import GatewaySettings
 from gateway.site import documents
 from gateway.site.published import Published
-from gateway.site.rendering import PAGE_POLICY, preferred, render, wants_page
 from gateway.site.security_txt import security_txt
-from gateway.site.words import words
 from gateway.telling import STATUS, ControlAway, ask
 from libs.common import clock
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import StaticKeys, TokenVerifier
 from libs.common.errors import Forbidden, MethodNotAllowed, NotFound, Problem, Unauthenticated, Unavailable
 from libs.common.http.answers import problem_response
+from libs.common.pages import HTML, PAGE_POLICY, error_page, preferred, wants_page
 
 DOCUMENT_CACHE = "public, max-age=3600"
 """How long anybody may keep a published document before asking again."""
@@ -156,7 +155,6 @@ class Pages:
         if not wants_page(request.headers.get("Accept", "")):
             return problem_response(problem, request.path, request_id)
         language = self._language()
-        told = words("", problem.status, language)
-        page = render("error.html", language, words=told, status=problem.status, path=request.path, request_id=request_id)
+        page = error_page(problem.status, language, request.path, request_id)
         headers = {**problem.headers(), "Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
-        return Response(page, status=problem.status, content_type=documents.HTML, headers=headers)
+        return Response(page, status=problem.status, content_type=HTML, headers=headers)

@@ -70,7 +70,8 @@ def said(function: Callable[P, R]) -> Callable[P, R]:
 def explain(place: Place, /, method: str, path: str, roles: Sequence[str], no_token: bool, **options: Any) -> None:
     """Say which rule answers METHOD PATH, who may, and what is decided for a caller.
 
-    Without --role and --no-token the caller is somebody who is signed in and has no role.
+    Without --role and --no-token the caller is somebody who is signed in and holds no role:
+    an administrator who has no second factor yet, say.
     """
     if no_token and roles:
         raise click.UsageError("--role and --no-token exclude each other: roles stand in a token.")
@@ -135,11 +136,17 @@ def _sentences(method: str, path: str, verdict: Verdict, document: Mapping[str, 
             f"  class        {route['rate']}: {_numbers(rate)}",
             f"  body         {route['body_limit']} bytes{', streamed' if route['stream'] else ''}",
             f"  timeout      {route['timeout']:g} s",
-            f"  step-up      {'none' if route['step_up'] is None else str(route['step_up']) + ' s since the sign-in at most'}",
+            f"  step-up      {'none' if route['step_up'] is None else _step_up(route)}",
+            f"  scope        {route['scope'] or 'none'}{', clients for themselves too' if route['machines'] else ''}",
             f"  maintenance  {'answered' if route['during_maintenance'] else 'turned away'}",
             f"  backend      {route['backend']} ({known})",
         ]
     return lines
+
+
+def _step_up(route: Mapping[str, Any]) -> str:
+    surely = f", with {route['step_up_acr']}" if route["step_up_acr"] else ""
+    return f"{route['step_up']} s since the sign-in at most{surely}"
 
 
 def _numbers(rate: Mapping[str, Any]) -> str:

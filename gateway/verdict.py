@@ -91,6 +91,9 @@ class Policy:
             return Verdict("public", None, "schedulers that know the secret may", service, route)
         if roles is None:
             return Verdict("token_missing", 401, "there is no access token, and the route is not public", service, route)
+        roles = tuple(roles)
+        if not roles and not route.enrolment:
+            return Verdict("role_withheld", 403, "the token holds no role, and nothing is enrolled here", service, route)
         if isinstance(route.allow, Access):
             return Verdict("permitted", None, "anybody who is signed in may", service, route)
         held = [str(role) for role in roles if role in route.allow]

@@ -41,6 +41,7 @@ def prepare(folder: Path = FOLDER) -> list[str]:
     ):
         vault.ensure(name)
     vault.ensure("LOG_SIGNING_KEY", lambda: NoteSigner.generate(LOG_ORIGIN).private_key)
+    vault.ensure("OIDC_PROVIDERS", str)  # empty: nobody else signs people in until the operator writes who may
     vault.ensure("STRIPE_WEBHOOK_SECRET", str)  # empty: shut until the operator writes what Stripe gave
     vault.write("NOTIFY_PUBLIC_KEY", notify_public_key(vault))
     for service in services:

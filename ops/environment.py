@@ -140,11 +140,12 @@ class Environments:
         return {"GATEWAY_AMQPS_PORT": str(port), "GATEWAY_AMQPS_CERTIFICATE": str(certificate.expanduser().resolve())}
 
     def _doors(self, service: str) -> dict[str, str]:
-        """What opens a web process's doors for machines."""
+        """What opens a web process's doors for machines, and for people whom others vouch for."""
         settings = self.layout.settings
         cron = self._given("CRON_SECRET", settings.cron_secret) if self.layout.jobs(service) else {}
         stripe = self._given("STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secret) if service == "payments" else {}
-        return cron | stripe
+        providers = self._given("OIDC_PROVIDERS", settings.oidc_providers) if service == "auth" else {}
+        return cron | stripe | providers
 
     def _given(self, name: str, value: SecretStr | None) -> dict[str, str]:
         return {} if value is None else {f"{name}_FILE": str(self.vault.write(name, value.get_secret_value()))}

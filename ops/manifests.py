@@ -78,12 +78,20 @@ def _role_row(route: Mapping[str, Any]) -> str:
     also = [
         *(["streams"] if route.get("stream") else []),
         *(["page"] if route.get("page") else []),
-        *([f"signed in within {route['step_up']} s"] if route.get("step_up") is not None else []),
+        *(["reads cookies"] if route.get("cookies") else []),
+        *([f"tokens for {route['scope']}"] if route.get("scope") is not None else []),
+        *(["clients for themselves"] if route.get("machines") else []),
+        *([_step_up(route)] if route.get("step_up") is not None else []),
+        *(["also without a role"] if route.get("enrolment") else []),
         *(["answered during maintenance"] if route.get("during_maintenance") else []),
         *([f"Idempotency-Key {route['idempotency']}"] if route.get("idempotency", "refused") != "refused" else []),
     ]
     cells = (route["method"], f"`{route['path']}`", who, route["rate"], route["body_limit"], route["timeout"], ", ".join(also))
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def _step_up(route: Mapping[str, Any]) -> str:
+    return f"signed in within {route['step_up']} s{' with a second factor' if route.get('step_up_acr') else ''}"
 
 
 def drift(root: Path = ROOT) -> str:

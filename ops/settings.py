@@ -59,6 +59,9 @@ class PlatformSettings(PassedOn, Statements):
     cron_secret: SecretStr | None = Field(
         default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
     )
+    oidc_providers: SecretStr | None = Field(
+        default=None, description="OpenID providers that people may sign in with, as docs/auth.md describes; unset: none"
+    )
     stripe_webhook_secret: SecretStr | None = Field(
         default=None, description="Opens POST /webhooks/stripe, whose bodies it verifies; unset or under 16 characters: shut"
     )

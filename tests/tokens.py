@@ -80,7 +80,7 @@ class Forge:
         return {"alg": "ES256", "typ": TOKEN_TYPE, "kid": self.key_id}
 
     def claims(self, *roles: Role, **changes: Any) -> dict[str, Any]:
-        """The claims of a true token; a change to None leaves the claim out."""
+        """The claims of a true token, a viewer's where no role is named; a change to None leaves the claim out."""
         now = int(clock.epoch())
         claims = {
             "iss": self.issuer,
@@ -92,7 +92,7 @@ class Forge:
             "iat": now,
             "nbf": now,
             "exp": now + LIFETIME_SECONDS,
-            "roles": " ".join(roles),
+            "roles": " ".join(roles or (Role.VIEWER,)),
             "auth_time": now,
             "amr": ["pwd"],
             **changes,

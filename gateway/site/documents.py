@@ -7,10 +7,10 @@ from typing import Final
 
 from gateway.site.operator import Operator
 from gateway.site.published import Published
-from gateway.site.rendering import KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, address, render, static
+from gateway.site.rendering import render, static
 from libs.common.auth.browser import SESSION_COOKIE
+from libs.common.pages import HTML, KEPT_FOR_EVER, LANGUAGES, PAGE_POLICY, address
 
-HTML: Final = "text/html; charset=utf-8"
 PAGE_CACHE: Final = "public, max-age=300"
 LEGAL: Final = ("terms", "privacy", "cookies")
 LEGAL_VERSION: Final = "1.0"

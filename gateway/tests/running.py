@@ -62,6 +62,8 @@ def route(method: str, path: str, allow: Any, **changes: Any) -> dict[str, Any]:
         "stream": False,
         "page": False,
         "step_up": None,
+        "scope": None,
+        "machines": False,
         "during_maintenance": False,
         "idempotency": "refused",
         "consumes": ["application/json"],
@@ -81,6 +83,10 @@ ROUTES = [
     route("GET", "/api/v1/films/{slug}", "public", rate="public", parameters={"slug": "string"}),
     route("PUT", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("POST", "/api/v1/standing", ["ADMIN"], step_up=300),
+    route("GET", "/api/v1/scoped", ["ARTIST", "VIEWER"], scope="tasks:read"),
+    route("GET", "/api/v1/catalogue", "signed_in", scope="tasks:read", machines=True),
+    route("DELETE", "/api/v1/standing", "signed_in", step_up=300, step_up_acr="mfa"),
+    route("GET", "/api/v1/enrolment", "signed_in", enrolment=True),
     route("PATCH", "/api/v1/things/{thing_id}", ["ADMIN"], parameters={"thing_id": "uuid"}),
     route("DELETE", "/api/v1/films/{slug}", ["ADMIN"], parameters={"slug": "string"}),
     route("GET", "/api/v1/tiles/{rest}", "public", rate="public", parameters={"rest": "path"}),
@@ -89,6 +95,8 @@ ROUTES = [
     route("POST", "/api/v1/upload", "signed_in", rate="upload", body_limit=1_000_000, consumes=["*/*"]),
     route("GET", "/api/v1/slow", "public", rate="public", timeout=1),
     route("GET", "/api/v1/notices/stream", "signed_in", rate="stream", stream=True, process="stream"),
+    route("GET", "/entrance", "public", rate="credentials", operation="echo.entrance", page=True, cookies=True),
+    route("GET", "/vault", ["ADMIN"], operation="echo.vault", page=True, step_up=300),
     route("GET", "/internal/list", "service"),
 ]
 
@@ -229,7 +237,7 @@ class RunningGateway:
         return Forge(self.key, "key-one", ORIGIN, AUDIENCE, paths)
 
     def bearer(self, *roles: Role, **changes: Any) -> dict[str, str]:
-        """Headers of somebody with these roles."""
+        """Headers of somebody with these roles, or of a viewer; who holds no role at all says `roles=""`."""
         return {"Authorization": f"Bearer {self.forge.token(*roles, **changes)}"}
 
     def shut(self) -> bool:

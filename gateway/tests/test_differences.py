@@ -39,6 +39,10 @@ CHANGES: dict[str, tuple[dict[str, Any], list[tuple[str, bool]]]] = {
     "a shorter body": ({"body_limit": 10}, [("body limit 32768 → 10 bytes", False)]),
     "another timeout": ({"timeout": 30}, [("timeout 15 → 30 s", False)]),
     "a recent sign-in": ({"step_up": 300}, [("a sign-in within 300 s is needed now", False)]),
+    "a second factor": (
+        {"step_up": 300, "step_up_acr": "mfa"},
+        [("a sign-in within 300 s is needed now", False), ("step up acr None → mfa", False)],
+    ),
     "a stream": ({"stream": True}, [("stream no → yes", True)]),
     "another process": ({"process": "stream"}, [("process web → stream", False)]),
     "another media type": ({"consumes": ["text/csv"]}, [("consumes application/json → text/csv", False)]),

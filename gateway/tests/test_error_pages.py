@@ -11,13 +11,14 @@ from gateway.compiler import compile_configuration
 from gateway.maintenance import Decision
 from gateway.manifest import ROOT, read
 from gateway.problems import ERRORS, KINDS
-from gateway.site.rendering import LANGUAGES, PAGE_POLICY
-from gateway.site.words import BY_DECISION, BY_STATUS, words
+from gateway.site.words import BY_DECISION, words
 from gateway.tests.running import UUID_TEXT, RunningGateway, eventually
 from gateway.tests.test_requests import HTML, get, raw
 from libs.common import clock
 from libs.common.auth.policy import Role
 from libs.common.errors import PROBLEM_MEDIA_TYPE
+from libs.common.pages import LANGUAGES, PAGE_POLICY
+from libs.common.pages.words import BY_STATUS
 
 FRENCH = {**HTML, "Accept-Language": "fr-CA,fr;q=0.9,en;q=0.8"}
 ENGLISH = {**HTML, "Accept-Language": "en-GB,en;q=0.9"}

@@ -64,7 +64,8 @@ def test_explain_answers_in_json_too(ask: Ask) -> None:
         (("GET", "/api/v1/filmz"), "near         GET /api/v1/films"),
         (("DELETE", "/api/v1/films"), "methods      GET, HEAD"),
         (("GET", "/api/v1/profile", "--no-token"), "token_missing"),
-        (("GET", "/api/v1/profile"), "permitted (anybody who is signed in may)"),
+        (("GET", "/api/v1/profile", "--role", "VIEWER"), "permitted (anybody who is signed in may)"),
+        (("GET", "/api/v1/profile"), "role_withheld"),
         (("GET", "/internal/revocations", "--role", "ADMIN"), "not_found"),
     ],
 )

@@ -16,7 +16,7 @@ from gateway.problems import SECURITY_HEADERS
 from gateway.tests.running import ROUTES, UUID_TEXT, RunningGateway, eventually
 from libs.common.auth.policy import Role
 
-PAGES = ("dashboard", "admin", "profile", "tasks", "lumens", "notifications", "screenplays", "tokenization")
+PAGES = ("admin", "profile", "tasks", "lumens", "notifications", "screenplays", "tokenization")
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
@@ -159,7 +159,7 @@ def test_another_method_is_told_which_ones_there_are(client: httpx.Client) -> No
 )
 def test_every_method_finds_its_route(entry: dict[str, Any], client: httpx.Client, shared: RunningGateway) -> None:
     path = entry["path"].format(thing_id=UUID_TEXT, number="7", slug="x", rest="y")
-    answer = client.request(entry["method"], path, headers=shared.bearer(*Role))
+    answer = client.request(entry["method"], path, headers=shared.bearer(*Role, amr=["pwd", "mfa"]))
 
     assert answer.status_code == (504 if path.endswith("/slow") else 200)
     assert client.request("BREW", path, headers=shared.bearer(*Role)).status_code == 405
@@ -297,7 +297,7 @@ def test_every_answer_carries_the_security_headers(client: httpx.Client, shared:
         client.get("/api/v1/echo"),
         client.get("/api/v1/mine"),
         client.get("/api/v1/nothing"),
-        client.get("/dashboard", headers=HTML),
+        client.get("/profile", headers=HTML),
         client.get("/health/live"),
         client.get("/api/v1/slow"),
     ]

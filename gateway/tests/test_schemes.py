@@ -93,6 +93,38 @@ def test_a_sensitive_route_wants_a_recent_sign_in(
     assert client.get("/api/v1/admin/things", headers=shared.bearer(Role.ADMIN, **changes)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"amr": ["pwd", "otp", "mfa"]}, 200),
+        ({"amr": ["mfa"]}, 200),
+        ({"amr": ["pwd"]}, 401),
+        ({"amr": ["pwd", "mfaa", "xmfa"]}, 401),
+        ({"amr": "mfa"}, 401),
+        ({"amr": None}, 401),
+        ({"amr": ["pwd", "mfa"], "auth_time": 1}, 401),
+    ],
+)
+def test_a_more_sensitive_route_wants_a_second_factor_too(
+    claims: dict[str, object], status: int, client: httpx.Client, shared: RunningGateway
+) -> None:
+    answer = client.delete("/api/v1/standing", headers=shared.bearer(**claims))
+
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["www-authenticate"] == (
+            'Bearer realm="lumiere", error="insufficient_user_authentication", max_age="300", acr_values="mfa"'
+        )
+
+
+def test_who_holds_no_role_enrols_and_does_nothing_else(client: httpx.Client, shared: RunningGateway) -> None:
+    given = {path: client.get(f"/api/v1/{path}", headers=shared.bearer(roles="")) for path in ("enrolment", "mine", "echo")}
+
+    assert {path: answer.status_code for path, answer in given.items()} == {"enrolment": 200, "mine": 403, "echo": 200}
+    assert "second factor" in given["mine"].json()["detail"]
+    assert client.get("/api/v1/mine", headers=shared.bearer(roles=None)).status_code == 403
+
+
 def test_the_role_is_judged_before_the_age_of_the_sign_in(client: httpx.Client, shared: RunningGateway) -> None:
     assert client.post("/api/v1/standing", headers=shared.bearer(Role.VIEWER, auth_time=1)).status_code == 403
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.revocations import SessionRevoked
 from gateway.tests.running import ORIGIN, RunningGateway
 from libs.common import clock
-from libs.common.auth.browser import SESSION_COOKIE
+from libs.common.auth.browser import COOKIE_PREFIX, SESSION_COOKIE
 from libs.common.auth.policy import Role
 from libs.common.auth.tokens import TOKEN_LENGTH_MAX
 from libs.common.ids import new_id
@@ -61,6 +61,47 @@ def test_other_cookies_reach_the_service_and_the_session_never_does(
         assert answer.status_code == 200
         assert answer.json()["headers"]["cookie"] == kept
         assert mine not in answer.json()["headers"].get("cookie", "")
+
+
+RENEWAL = f"{COOKIE_PREFIX}refresh"
+
+
+@pytest.mark.parametrize(
+    ("sent", "elsewhere"),
+    [
+        ("{r}=secret", None),
+        ("a=b; {r}=secret; c=d", "a=b; c=d"),
+        ("{r}=secret; {s}=x.y.z", None),
+        ("{s}=x.y.z; a=b; {r}=secret", "a=b"),
+        ("{r}=secret; {r}=secret", None),
+        ("{r}", None),
+        ("a=b,{r}=secret", "a=b"),
+        ("a=b;{r} = secret", "a=b"),
+        ('a="; {r}=secret; b="', 'a="; b="'),
+    ],
+)
+def test_what_else_we_have_browsers_keep_reaches_only_the_routes_that_ask_for_cookies(
+    sent: str, elsewhere: str | None, client: httpx.Client, shared: RunningGateway
+) -> None:
+    header = {"Cookie": sent.format(r=RENEWAL, s=SESSION_COOKIE)}
+
+    asked = client.get("/entrance", headers=header).json()["headers"]
+    others = [client.get(path, headers={**header, **shared.bearer()}) for path in ("/api/v1/mine", "/api/v1/echo")]
+
+    assert RENEWAL in asked["cookie"]
+    assert SESSION_COOKIE not in asked["cookie"]
+    assert [each.json()["headers"].get("cookie") for each in others] == [elsewhere, elsewhere]
+
+
+def test_a_page_that_needs_a_recent_sign_in_leads_to_one_and_comes_back(client: httpx.Client, shared: RunningGateway) -> None:
+    old = token(shared, Role.ADMIN, auth_time=int(clock.epoch()) - 301)
+
+    answer = client.get("/vault?tab=1", headers={**HTML, **cookie(old)})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?prompt=login&callbackUrl=%2Fvault%3Ftab%3D1")
+    assert client.get("/vault", headers=cookie(old)).status_code == 401
+    assert client.get("/vault", headers={**HTML, "Authorization": f"Bearer {old}"}).status_code == 401
+    assert client.get("/vault", headers={**HTML, **cookie(token(shared, Role.ADMIN))}).status_code == 200
 
 
 def test_a_header_goes_before_the_cookie(client: httpx.Client, shared: RunningGateway) -> None:
@@ -212,12 +253,12 @@ def test_a_page_whose_session_is_over_leads_to_the_sign_in_and_everything_else_s
     }[fault]
     shared.gateway.revoke(SessionRevoked(user_id=new_id(), session_id=session, expires_at=clock.now()))
 
-    answer = client.get("/dashboard?tab=1", headers={**HTML, **cookie(over)})
+    answer = client.get("/profile?tab=1", headers={**HTML, **cookie(over)})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login?callbackUrl=%2Fdashboard%3Ftab%3D1")
-    assert client.get("/dashboard", headers=cookie(over)).status_code == 401
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?callbackUrl=%2Fprofile%3Ftab%3D1")
+    assert client.get("/profile", headers=cookie(over)).status_code == 401
     assert client.get("/api/v1/mine", headers={**HTML, **cookie(over)}).status_code == 401
-    assert client.get("/dashboard", headers={**HTML, "Authorization": f"Bearer {over}"}).status_code == 401
+    assert client.get("/profile", headers={**HTML, "Authorization": f"Bearer {over}"}).status_code == 401
 
 
 def test_the_log_says_why_and_holds_no_session(client: httpx.Client, shared: RunningGateway) -> None:

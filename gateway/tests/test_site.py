@@ -20,12 +20,12 @@ from gateway.settings import DEVELOPMENT_SECURITY_CONTACT
 from gateway.site import documents
 from gateway.site.operator import Operator
 from gateway.site.published import COMPRESSED_FROM, Published
-from gateway.site.rendering import LANGUAGES, PAGE_POLICY
 from gateway.site.security_txt import VALID_DAYS, security_txt
 from gateway.tests.running import ORIGIN, RunningGateway
 from gateway.tests.site import STATED, settings, site
 from libs.common.auth.policy import Role
 from libs.common.config import ConfigurationError
+from libs.common.pages import LANGUAGES, PAGE_POLICY
 
 LEGAL = tuple(f"/legal/{page}" for page in documents.LEGAL)
 PAGES = ("/", "/docs", *LEGAL)
@@ -230,12 +230,12 @@ def test_the_docs_may_run_scripts_of_this_origin_alone(client: httpx.Client) -> 
 
 def test_the_python_side_refuses_in_the_same_two_forms(running: RunningGateway, client: httpx.Client) -> None:
     signed_in = running.bearer(Role.ADMIN)
-    page = client.get("/dashboard/nothing", headers={**signed_in, "Accept": "text/html", "Accept-Language": "fr"})
-    document = client.get("/dashboard/nothing", headers=signed_in)
+    page = client.get("/profile/nothing", headers={**signed_in, "Accept": "text/html", "Accept-Language": "fr"})
+    document = client.get("/profile/nothing", headers=signed_in)
 
     assert (page.status_code, document.status_code) == (404, 404)
     assert "Page introuvable" in page.text
-    assert "<code>/dashboard/nothing</code>" in page.text
+    assert "<code>/profile/nothing</code>" in page.text
     assert page.headers["x-request-id"] in page.text
     assert document.json()["title"] == "Not Found"
 

@@ -79,7 +79,7 @@ def requests(policy: Policy) -> st.SearchStrategy[tuple[str, str]]:
 
 def answered(gateway: RunningGateway, method: str, path: str, roles: frozenset[Role] | None) -> tuple[int, str]:
     """Status and Allow header of HAProxy's answer to exactly these bytes."""
-    token = "" if roles is None else f"Authorization: {gateway.bearer(*roles)['Authorization']}\r\n"
+    token = "" if roles is None else f"Authorization: {gateway.bearer(roles=' '.join(roles), amr=['mfa'])['Authorization']}\r\n"
     request = f"{method} {path} HTTP/1.1\r\nHost: lumiere.test\r\nConnection: close\r\nContent-Length: 0\r\n{token}\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=15) as connection:
         connection.sendall(request.encode())
@@ -137,7 +137,9 @@ def test_haproxy_decides_thousands_of_requests_as_explained(
     [
         ("GET", "/api/v1/echo", None, "public", "anybody may"),
         ("HEAD", "/api/v1/echo", None, "public", "anybody may"),
-        ("GET", "/api/v1/mine", (), "permitted", "anybody who is signed in may"),
+        ("GET", "/api/v1/mine", (Role.VIEWER,), "permitted", "anybody who is signed in may"),
+        ("GET", "/api/v1/mine", (), "role_withheld", "holds no role"),
+        ("GET", "/api/v1/enrolment", (), "permitted", "anybody who is signed in may"),
         ("GET", "/api/v1/mine", None, "token_missing", "no access token"),
         ("GET", f"/api/v1/things/{UUID_TEXT}", (Role.ARTIST, Role.VIEWER), "permitted", "ARTIST may"),
         ("GET", f"/api/v1/things/{UUID_TEXT}", (Role.VIEWER,), "role_missing", "one of ADMIN, ARTIST"),

@@ -22,3 +22,8 @@ def lowest_at(moment: datetime) -> UUID:
 def random_token() -> str:
     """A URL-safe token of 256 random bits."""
     return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def random_code(letters: str, length: int) -> str:
+    """A code that a person can type: so many random letters out of these."""
+    return "".join(secrets.choice(letters) for _ in range(length))

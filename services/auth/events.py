@@ -40,6 +40,19 @@ class UserUpdated(Event, type="auth.user.updated", version=1, aggregate="user_id
     """The new language; null when it did not change."""
 
 
+class KycUpdated(Event, type="auth.kyc.updated", version=1, aggregate="user_id"):
+    """The check of a person came to something else, or expired; accreditation holds only while the check is VERIFIED."""
+
+    user_id: UUID
+    """The user."""
+    status: str
+    """NONE, PENDING, VERIFIED, REJECTED or EXPIRED."""
+    accredited: bool
+    """Whether the person is an accredited investor."""
+    expires_at: datetime | None
+    """When check and accreditation cease, or ceased; null where nothing was verified."""
+
+
 class UserRoleChanged(Event, type="auth.user.role_changed", version=1, aggregate="user_id"):
     """An administrator gave the account another role; its sessions ended with the old one."""
 
@@ -88,7 +101,8 @@ class SessionRevoked(Event, type="auth.session.revoked", version=1, aggregate="u
 class EmailRequested(Event, type="auth.email.requested", version=1, aggregate="email_id", internal=True):
     """A person is owed an e-mail; after `expires_at` it is worthless and must not be sent any more.
 
-    `variables` always holds `display_name` and `link`; templates that carry a one-time token hold it as `token` too.
+    `variables` always holds `display_name`. Mails with a link hold `link`, and those with a one-time token hold it as `token`
+    too; a SECURITY_NOTICE has no link and holds `notice`, which says what happened, and the facts of it.
     """
 
     email_id: UUID

@@ -5,7 +5,8 @@ from libs.common.jobs import every
 from services.auth.domain.accounts import Links
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.secrets import MasterSecret
-from services.auth.use_cases import keys, passwords, purge
+from services.auth.use_cases import keys, kyc, passwords, proposals, purge
+from services.auth.use_cases import purge_grants as grants
 
 
 @every(seconds=5, wake=passwords.RESET_CHANNEL)
@@ -18,6 +19,24 @@ def mail_resets(tx: Transaction, links: Links) -> int:
 def purge_expired(tx: Transaction) -> int:
     """Delete tokens, sessions and failures that no decision needs any more."""
     return purge.purge(tx)
+
+
+@every(minutes=1)
+def expire_kyc(tx: Transaction) -> int:
+    """Let checks of people, and accreditation with them, expire when their time is over."""
+    return kyc.expire(tx)
+
+
+@every(minutes=10)
+def expire_proposals(tx: Transaction) -> int:
+    """End proposals to make somebody an administrator that nobody confirmed in time."""
+    return proposals.expire(tx)
+
+
+@every(minutes=10)
+def purge_grants(tx: Transaction) -> int:
+    """Delete codes, questions and secrets of clients that no decision needs any more."""
+    return grants.purge_grants(tx)
 
 
 @every(seconds=15)

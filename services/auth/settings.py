@@ -1,12 +1,55 @@
 """What auth reads from its environment."""
 
-from typing import Self
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, model_validator
 
 from libs.common.config import Secret, ServiceSettings
+from services.auth.domain.federation import SIGNATURE_ALGORITHMS, Provider, protected
 from services.auth.domain.keys import SIGNS_DAYS_MAXIMUM
 from services.auth.domain.passwords import BCRYPT_ROUNDS_MINIMUM
+from services.auth.domain.sessions import (
+    REFRESH_DAYS_DEFAULT,
+    REFRESH_DAYS_MAXIMUM,
+    SESSION_DAYS_DEFAULT,
+    SESSION_DAYS_MAXIMUM,
+)
+
+
+class OpenIdProvider(BaseModel):
+    """One provider that people may sign in with, as the operator describes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    label: Annotated[str, Field(min_length=1, max_length=50)]
+    issuer: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+[^?#\s]*$", max_length=512)]
+    client_id: Annotated[str, Field(min_length=1, max_length=255)]
+    client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    algorithms: Annotated[tuple[str, ...], Field(min_length=1)] = SIGNATURE_ALGORITHMS
+
+    @model_validator(mode="after")
+    def _algorithms_of_public_keys(self) -> Self:
+        if not set(self.algorithms) <= set(SIGNATURE_ALGORITHMS):
+            raise ValueError(f"algorithms must be among {', '.join(SIGNATURE_ALGORITHMS)}")
+        return self
+
+    def described(self, origin: str) -> Provider:
+        """Return the provider, its secret read. Raises OSError."""
+        secret = self.client_secret.get_secret_value() if self.client_secret else None
+        if self.client_secret_file is not None:
+            secret = self.client_secret_file.read_text(encoding="utf-8").strip()
+        return Provider(
+            self.name,
+            self.label,
+            self.issuer,
+            self.client_id,
+            secret,
+            f"{origin}/oauth/callback/{self.name}",
+            self.algorithms,
+        )
 
 
 class Settings(ServiceSettings):
@@ -27,10 +70,41 @@ class Settings(ServiceSettings):
         le=SIGNS_DAYS_MAXIMUM,
         description="How long one key signs tokens before the next does",
     )
+    refresh_days: int = Field(
+        default=REFRESH_DAYS_DEFAULT,
+        ge=1,
+        le=REFRESH_DAYS_MAXIMUM,
+        description="Days after which a session that nobody used has ended; each use starts them anew",
+    )
+    session_days: int = Field(
+        default=SESSION_DAYS_DEFAULT,
+        ge=1,
+        le=SESSION_DAYS_MAXIMUM,
+        description="Days after which a session has ended however much it is used",
+    )
     web_threads: int = Field(default=16, ge=1, le=64)
+    oidc_providers: Json[tuple[OpenIdProvider, ...]] = Field(
+        default=(),
+        validate_default=False,
+        description="OpenID providers to sign in with: a JSON list of name, label, issuer, client_id, client_secret(_file)",
+    )
 
     @model_validator(mode="after")
     def _strong_hashes(self) -> Self:
         if self.bcrypt_rounds < BCRYPT_ROUNDS_MINIMUM and self.lumiere_env != "test":
             raise ValueError(f"BCRYPT_ROUNDS must be at least {BCRYPT_ROUNDS_MINIMUM}")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_providers(self) -> Self:
+        names = [each.name for each in self.oidc_providers]
+        if len(set(names)) < len(names):
+            raise ValueError("OIDC_PROVIDERS must give each provider a name of its own")
+        for each in self.oidc_providers:
+            if not protected(each.issuer, plain_http=not self.production):
+                raise ValueError(f"OIDC_PROVIDERS: the issuer of {each.name} must begin with https://")
+            try:
+                each.described(self.lumiere_origin)
+            except OSError:
+                raise ValueError(f"OIDC_PROVIDERS: the client_secret_file of {each.name} cannot be read") from None
         return self

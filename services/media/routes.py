@@ -7,7 +7,7 @@ from uuid import UUID
 
 from werkzeug.http import dump_options_header
 
-from libs.common.auth.policy import PUBLIC, SIGNED_IN, Rate, Subject
+from libs.common.auth.policy import PUBLIC, SIGNED_IN, Rate, Scope, Subject
 from libs.common.db import Database, Reader, Transaction
 from libs.common.http import Created, NoContent, RawBody, Redirect, RequestInfo, Routes, Streaming, Tagged
 from services.media import use_cases
@@ -27,7 +27,7 @@ CHECK_SECONDS = 60
 routes = Routes("media")
 
 
-@routes.post("/uploads", allow=SIGNED_IN, rate=Rate.WRITE, status=201)
+@routes.post("/uploads", allow=SIGNED_IN, scope=Scope.MEDIA_WRITE, rate=Rate.WRITE, status=201)
 def open_upload(body: NewUpload, subject: Subject, tx: Transaction, storage: Storage) -> Created[UploadOpened]:
     """Announce a file and get the one-time address to send it to.
 
@@ -62,7 +62,7 @@ def receive_upload(
     return Received(media_id=media_id, size=receipt.size, sha256=receipt.sha256)
 
 
-@routes.post("/uploads/<media_id>/complete", allow=SIGNED_IN, rate=Rate.WRITE, timeout=CHECK_SECONDS)
+@routes.post("/uploads/<media_id>/complete", allow=SIGNED_IN, scope=Scope.MEDIA_WRITE, rate=Rate.WRITE, timeout=CHECK_SECONDS)
 def complete_upload(media_id: UUID, subject: Subject, database: Database, storage: Storage) -> Completed:
     """Have an uploaded file checked: size, SHA-256 and type by content, against what was announced.
 
@@ -71,14 +71,14 @@ def complete_upload(media_id: UUID, subject: Subject, database: Database, storag
     return Completed.of(use_cases.complete_upload(database, storage, media_id, subject.id))
 
 
-@routes.get("/media/<media_id>", allow=SIGNED_IN)
+@routes.get("/media/<media_id>", allow=SIGNED_IN, scope=Scope.MEDIA_READ)
 def read_media(media_id: UUID, subject: Subject, db: Reader) -> Tagged[Media]:
     """One file: what was announced, what arrived, and the verdict."""
     upload = use_cases.visible_upload(db, media_id, subject)
     return Tagged(Media.of(upload), upload.version)
 
 
-@routes.get("/media/<media_id>/content", allow=SIGNED_IN)
+@routes.get("/media/<media_id>/content", allow=SIGNED_IN, scope=Scope.MEDIA_READ)
 def read_content(media_id: UUID, subject: Subject, tx: Transaction, storage: Storage) -> Redirect:
     """Go to a short-lived signed address of the file's bytes."""
     return Redirect(use_cases.grant_download(tx, storage, media_id, subject).url)
@@ -99,7 +99,7 @@ def download(
     return _file_answer(upload, file, transfer, request.headers)
 
 
-@routes.delete("/media/<media_id>", allow=SIGNED_IN)
+@routes.delete("/media/<media_id>", allow=SIGNED_IN, scope=Scope.MEDIA_WRITE)
 def delete_media(media_id: UUID, subject: Subject, tx: Transaction, storage: Storage) -> NoContent:
     """Delete a file, or give up an upload. What was handed in for a task stays."""
     use_cases.delete_media(tx, storage, media_id, subject)

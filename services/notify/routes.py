@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.common.auth import SIGNED_IN, Admission, Rate, Subject
+from libs.common.auth import SIGNED_IN, Admission, Rate, Scope, Subject
 from libs.common.db import Reader, Transaction
 from libs.common.http import NoContent, Page, Produced, RequestInfo, Routes, Streaming, page_of
 from libs.common.http.health import Health
@@ -15,7 +15,7 @@ routes = Routes("notify")
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-@routes.get("/notifications", allow=SIGNED_IN)
+@routes.get("/notifications", allow=SIGNED_IN, scope=Scope.NOTIFICATIONS_READ)
 def notifications(query: NoticeQuery, subject: Subject, db: Reader) -> Page[NoticeView]:
     """Your notices, newest first.
 
@@ -28,20 +28,20 @@ def notifications(query: NoticeQuery, subject: Subject, db: Reader) -> Page[Noti
     return page_of(rows, query.limit, lambda row: NoticeView.of(row, locale), lambda row: (row.position,))
 
 
-@routes.get("/notifications/count", allow=SIGNED_IN)
+@routes.get("/notifications/count", allow=SIGNED_IN, scope=Scope.NOTIFICATIONS_READ)
 def notification_count(subject: Subject, db: Reader) -> CountView:
     """How many of your notices are unread."""
     return CountView(unread=queries.unread_count(db, subject.id))
 
 
-@routes.post("/notifications/<notice_id>/read", allow=SIGNED_IN)
+@routes.post("/notifications/<notice_id>/read", allow=SIGNED_IN, scope=Scope.NOTIFICATIONS_WRITE)
 def read_notification(notice_id: UUID, subject: Subject, tx: Transaction) -> NoContent:
     """Mark one notice as read."""
     use_cases.mark_read(tx, NoticeId(notice_id), subject.id)
     return NoContent()
 
 
-@routes.post("/notifications/read-all", allow=SIGNED_IN)
+@routes.post("/notifications/read-all", allow=SIGNED_IN, scope=Scope.NOTIFICATIONS_WRITE)
 def read_all_notifications(subject: Subject, tx: Transaction) -> NoContent:
     """Mark all your notices as read."""
     use_cases.mark_all_read(tx, subject.id)
@@ -51,6 +51,7 @@ def read_all_notifications(subject: Subject, tx: Transaction) -> NoContent:
 @routes.get(
     "/notifications/stream",
     allow=SIGNED_IN,
+    scope=Scope.NOTIFICATIONS_READ,
     rate=Rate.STREAM,
     stream=True,
     process="stream",

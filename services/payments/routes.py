@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from libs.common.auth import PUBLIC, SIGNED_IN, Rate, Role, Subject
+from libs.common.auth import PUBLIC, SIGNED_IN, Rate, Role, Scope, Subject
 from libs.common.db import Database, Reader
 from libs.common.http import Page, PageQuery, Produced, RawBody, RequestInfo, Routes, Streaming, Tagged, page_of
 from services.payments import queries, use_cases
@@ -34,7 +34,7 @@ EVENT_BYTES_MAX = 256 * 1024
 """Longest event of a provider. Those that we know have a few kilobytes."""
 
 
-@routes.get("/lumens", allow=SIGNED_IN)
+@routes.get("/lumens", allow=SIGNED_IN, scope=Scope.PAYMENTS_READ)
 def lumens(subject: Subject, db: Reader) -> LumensView:
     """Your Lumens.
 
@@ -43,7 +43,7 @@ def lumens(subject: Subject, db: Reader) -> LumensView:
     return LumensView.of(queries.lumens_of(db, subject.id))
 
 
-@routes.get("/lumens/entries", allow=SIGNED_IN)
+@routes.get("/lumens/entries", allow=SIGNED_IN, scope=Scope.PAYMENTS_READ)
 def lumen_entries(query: PageQuery, subject: Subject, db: Reader) -> Page[EntryView]:
     """The movements of your Lumens, newest first, each with the balance it left behind."""
     position = query.after(int)
@@ -51,14 +51,14 @@ def lumen_entries(query: PageQuery, subject: Subject, db: Reader) -> Page[EntryV
     return page_of(rows, query.limit, EntryView.of, lambda row: (row.account_version,))
 
 
-@routes.get("/payments", allow=SIGNED_IN)
+@routes.get("/payments", allow=SIGNED_IN, scope=Scope.PAYMENTS_READ)
 def own_payments(query: PageQuery, subject: Subject, db: Reader) -> Page[PaymentView]:
     """What you are or were owed, newest first."""
     rows = queries.payments_of(db, subject.id, query.after(*BY_AGE), query.limit + 1)
     return page_of(rows, query.limit, PaymentView.of, _position_of)
 
 
-@routes.get("/payments/<payment_id>", allow=SIGNED_IN)
+@routes.get("/payments/<payment_id>", allow=SIGNED_IN, scope=Scope.PAYMENTS_READ)
 def own_payment(payment_id: UUID, subject: Subject, db: Reader) -> Tagged[PaymentView]:
     """One payment of yours."""
     row = queries.own_payment(db, PaymentId(payment_id), subject.id)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.common.auth.policy import PUBLIC, SIGNED_IN, Idempotency, Rate, Role, Subject
+from libs.common.auth.policy import PUBLIC, SIGNED_IN, Idempotency, Rate, Role, Scope, Subject
 from libs.common.db import Reader, Transaction
 from libs.common.http import Created, NoContent, Page, PageQuery, RawBody, Routes, Tagged, page_of
 from services.tasks.domain.rules import Rules
@@ -96,7 +96,7 @@ def plan_tasks(film_id: UUID, content: RawBody, subject: Subject, tx: Transactio
     return Page(items=tuple(view_of_task(row, subject) for row in rows), next_cursor=None)
 
 
-@routes.get("/tasks", allow=SIGNED_IN)
+@routes.get("/tasks", allow=SIGNED_IN, scope=Scope.TASKS_READ, machines=True)
 def list_tasks(query: TaskQuery, subject: Subject, db: Reader) -> Page[TaskView]:
     """Tasks in the order they were planned, by status, type, film, or one's own."""
     after = query.after(UUID)
@@ -105,7 +105,7 @@ def list_tasks(query: TaskQuery, subject: Subject, db: Reader) -> Page[TaskView]
     return page_of(rows, query.limit, lambda row: view_of_task(row, subject), lambda row: (row.id,))
 
 
-@routes.get("/tasks/<task_id>", allow=SIGNED_IN)
+@routes.get("/tasks/<task_id>", allow=SIGNED_IN, scope=Scope.TASKS_READ, machines=True)
 def read_task(task_id: UUID, subject: Subject, db: Reader) -> Tagged[TaskView]:
     """One task."""
     row = shown.task_by_id(db, TaskId(task_id))
@@ -126,7 +126,7 @@ def reassign_task(task_id: UUID, tx: Transaction) -> NoContent:
     return NoContent()
 
 
-@routes.post("/tasks/<task_id>/claim", allow=WORKERS, idempotency=Idempotency.REFUSED)
+@routes.post("/tasks/<task_id>/claim", allow=WORKERS, scope=Scope.TASKS_WRITE, idempotency=Idempotency.REFUSED)
 def claim_task(task_id: UUID, subject: Subject, tx: Transaction, rules: Rules) -> ClaimView:
     """Claim an open task for 48 hours.
 
@@ -137,21 +137,21 @@ def claim_task(task_id: UUID, subject: Subject, tx: Transaction, rules: Rules) -
     return ClaimView.of(work.claim_task(tx, TaskId(task_id), UserId(subject.id), subject.roles, rules))
 
 
-@routes.post("/tasks/<task_id>/abandon", allow=WORKERS)
+@routes.post("/tasks/<task_id>/abandon", allow=WORKERS, scope=Scope.TASKS_WRITE)
 def abandon_task(task_id: UUID, subject: Subject, tx: Transaction) -> NoContent:
     """Give a claimed task back, so that others may claim it."""
     work.abandon_task(tx, TaskId(task_id), UserId(subject.id))
     return NoContent()
 
 
-@routes.post("/tasks/<task_id>/submissions", allow=WORKERS, status=201)
+@routes.post("/tasks/<task_id>/submissions", allow=WORKERS, scope=Scope.TASKS_WRITE, status=201)
 def submit_work(task_id: UUID, body: SubmissionInput, subject: Subject, tx: Transaction) -> SubmissionView:
     """Hand in work: uploads of one's own that are ready, and notes. It goes to the advisory review, then to a person."""
     submission_id = work.submit_work(tx, TaskId(task_id), UserId(subject.id), body.delivery())
     return SubmissionView.of(shown.submission_by_id(tx, submission_id))
 
 
-@routes.get("/tasks/<task_id>/submissions", allow=SIGNED_IN)
+@routes.get("/tasks/<task_id>/submissions", allow=SIGNED_IN, scope=Scope.TASKS_READ)
 def list_submissions_for_task(task_id: UUID, query: PageQuery, subject: Subject, db: Reader) -> Page[SubmissionView]:
     """What one has handed in for a task, with the feedback; administrators see everybody's. The oldest first."""
     shown.task_by_id(db, TaskId(task_id))
@@ -179,7 +179,7 @@ def review_submission(
     return SubmissionView.of(shown.submission_by_id(tx, reviewed))
 
 
-@routes.get("/profile/progress", allow=SIGNED_IN)
+@routes.get("/profile/progress", allow=SIGNED_IN, scope=Scope.TASKS_READ)
 def read_progress(subject: Subject, db: Reader) -> ProgressView:
     """One's own points, level and counts of tasks and submissions."""
     return ProgressView.of(shown.progress(db, UserId(subject.id)))

@@ -8,7 +8,7 @@ import httpx
 from sqlalchemy import ColumnElement, select
 
 from gateway.manifest import GATEWAY, Manifest, Route, manifest_paths, read
-from libs.common.auth.policy import Access, Role
+from libs.common.auth.policy import Access, Role, Scope
 from libs.common.db import runtime_role
 from libs.common.db.database import single_connection_engine
 from libs.common.ids import new_id
@@ -89,7 +89,9 @@ class Doors:
 
     def status(self, base: str, each: Declared, headers: dict[str, str] | None = None, content: bytes | None = None) -> int:
         """Call a route; only the status is read, so that an event stream does not hold us."""
-        with self._client.stream(each.route.method, base + each.address(), headers=headers, content=content) as answer:
+        from_page = {"Origin": self.origin} if each.route.page else {}
+        sent = {**from_page, **(headers or {})}
+        with self._client.stream(each.route.method, base + each.address(), headers=sent, content=content) as answer:
             return answer.status_code
 
     @cached_property
@@ -117,8 +119,18 @@ class Doors:
             yield from (str(path), f"keys/{path.name}", path.name)
 
     def bearer(self, *roles: Role) -> dict[str, str]:
-        """Headers of a person of these roles whom nobody knows."""
-        return {"Authorization": f"Bearer {self.forge.token(*roles)}"}
+        """Headers of a person of these roles whom nobody knows, who signed in with a second factor a moment ago."""
+        token = self.forge.token(roles=" ".join(roles), amr=["pwd", "otp", "mfa"])
+        return {"Authorization": f"Bearer {token}"}
+
+    def handed_on(self, role: Role, scope: str | None) -> dict[str, str]:
+        """Headers of another client that acts for a person of this role, with this scope in its token or (None) with none."""
+        return {"Authorization": f"Bearer {self.forge.token(role, client_id=str(new_id()), scope=scope)}"}
+
+    def machine(self, *scopes: Scope) -> dict[str, str]:
+        """Headers of a client that speaks for itself."""
+        client = str(new_id())
+        return {"Authorization": f"Bearer {self.forge.token(sub=client, client_id=client, scope=' '.join(scopes))}"}
 
 
 def guarded_route_of_each_service() -> Iterator[Declared]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from gateway.manifest import GATEWAY
-from libs.common.auth.policy import Access
+from libs.common.auth.policy import Access, Scope
 from tests.journeys.doors import Declared, Doors, declared
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]  # the first test starts the platform
@@ -53,6 +53,25 @@ def test_every_permitted_role_reaches_the_service(door: str, each: Declared, doo
     given = {role: doors.status(base, each, doors.bearer(role)) for role in each.permitted()}
 
     assert not {role: status for role, status in given.items() if status in {401, 403} or status >= 500}, given
+
+
+@pytest.mark.parametrize(("door", "each"), GUARDED, ids=names)
+def test_a_token_of_another_client_is_for_what_it_was_given_for_and_no_more(door: str, each: Declared, doors: Doors) -> None:
+    base, role, scope = doors.of(door, each), each.permitted()[0], each.route.scope
+    others = " ".join(other for other in Scope if other != scope)
+
+    assert doors.status(base, each, doors.handed_on(role, others), GARBAGE) == 403
+    assert doors.status(base, each, doors.handed_on(role, ""), GARBAGE) == 403
+    assert doors.status(base, each, doors.handed_on(role, None), GARBAGE) == 403
+    if scope is not None:
+        assert doors.status(base, each, doors.handed_on(role, f"openid {scope}")) not in {401, 403}
+
+
+@pytest.mark.parametrize(("door", "each"), GUARDED, ids=names)
+def test_a_client_that_speaks_for_itself_gets_only_where_that_is_declared(door: str, each: Declared, doors: Doors) -> None:
+    status = doors.status(doors.of(door, each), each, doors.machine(*Scope), None if each.route.machines else GARBAGE)
+
+    assert (status == 403) is not each.route.machines, status
 
 
 @pytest.mark.parametrize(("door", "each"), [pair for pair in EXPOSED if pair[1].public], ids=names)

@@ -3,7 +3,20 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from libs.common.auth.policy import CRON, PUBLIC, SERVICE, SIGNED_IN, Access, Allow, Idempotency, Rate, Role, Subject
+from libs.common.auth.policy import (
+    CRON,
+    PUBLIC,
+    SERVICE,
+    SIGNED_IN,
+    Access,
+    Allow,
+    Assurance,
+    Idempotency,
+    Rate,
+    Role,
+    Scope,
+    Subject,
+)
 
 if TYPE_CHECKING:
     from libs.common.auth.revocations import Revocations
@@ -23,12 +36,14 @@ __all__ = [
     "Access",
     "Admission",
     "Allow",
+    "Assurance",
     "Claims",
     "Idempotency",
     "PublishedKeys",
     "Rate",
     "Revocations",
     "Role",
+    "Scope",
     "StaticKeys",
     "Subject",
     "TokenVerifier",

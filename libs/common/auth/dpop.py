@@ -55,9 +55,10 @@ class BoundRequest:
     origin: str
     """The platform's public origin, from its settings: a Host header proves nothing."""
     path: str
-    token: str
-    thumbprint: str
-    """Of the key that the token is bound to (RFC 7638, SHA-256, base64url)."""
+    token: str | None = None
+    """The access token that comes with it; None where one is asked for (RFC 9449 section 5)."""
+    thumbprint: str | None = None
+    """Of the key that the token is bound to (RFC 7638, SHA-256, base64url); None where any key may be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Proof:
 
     digest: bytes
     """Of the key and the proof's `jti`."""
+    thumbprint: str
+    """Of the key that was shown."""
     forgotten_at: datetime
     """From then on it is refused for its age alone."""
 
@@ -77,7 +80,7 @@ class _Claims(BaseModel):
     htm: str
     htu: str
     iat: int
-    ath: str
+    ath: str | None = None
 
 
 def verify_proof(proof: str | None, request: BoundRequest) -> Proof:
@@ -87,21 +90,22 @@ def verify_proof(proof: str | None, request: BoundRequest) -> Proof:
     if len(proof) > PROOF_LENGTH_MAX or not _COMPACT.fullmatch(proof):
         raise ProofRefused("The DPoP header must hold one proof: a signed JWT, and no longer than it has to be.")
     key, claims = _opened(proof)
-    if not hmac.compare_digest(key.thumbprint(), request.thumbprint):
+    thumbprint = key.thumbprint()
+    if request.thumbprint is not None and not hmac.compare_digest(thumbprint, request.thumbprint):
         raise ProofRefused("The proof was signed with another key than the one that the access token is bound to.")
     if claims.htm != request.method:
         raise ProofRefused("The proof was made for another method.")
     if not _same_address(claims.htu, request):
         raise ProofRefused("The proof was made for another address.")
-    if not hmac.compare_digest(claims.ath.encode(), _hash(request.token)):
+    if request.token is not None and not hmac.compare_digest((claims.ath or "").encode(), _hash(request.token)):
         raise ProofRefused("The proof was made for another access token.")
     age = clock.epoch() - claims.iat
     if not -PROOF_LEEWAY_SECONDS <= age <= PROOF_AGE_MAX_SECONDS:
         raise ProofRefused("The proof is too old, or from the future; make one for each request, by a clock that is right.")
     if not claims.jti:
         raise ProofRefused("The proof needs an identifier of its own (jti).")
-    digest = hashlib.sha256(f"{request.thumbprint} {claims.jti}".encode()).digest()
-    return Proof(digest, datetime.fromtimestamp(claims.iat, UTC) + timedelta(seconds=PROOF_REMEMBERED_SECONDS))
+    digest = hashlib.sha256(f"{thumbprint} {claims.jti}".encode()).digest()
+    return Proof(digest, thumbprint, datetime.fromtimestamp(claims.iat, UTC) + timedelta(seconds=PROOF_REMEMBERED_SECONDS))
 
 
 def _opened(proof: str) -> tuple[ECKey, _Claims]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from libs.common.errors import Forbidden
+from libs.common.errors import CHALLENGES, Forbidden, Unauthenticated
 
 STEP_UP_SECONDS_MAX = 24 * 3_600
 """The longest step-up: a sign-in of yesterday is recent for nothing."""
@@ -36,6 +36,35 @@ class Access(StrEnum):
 PUBLIC, SIGNED_IN, SERVICE, CRON = Access.PUBLIC, Access.SIGNED_IN, Access.SERVICE, Access.CRON
 CRON_HEADER = "X-Cron-Secret"
 """Carries the secret that opens routes for CRON."""
+
+
+OWN_CLIENT = "lumiere"
+"""Client of the platform's own pages and apps: its tokens may do what the person may. Every other client's do what they say."""
+
+
+class Scope(StrEnum):
+    """What a person may hand on to a client (RFC 6749 section 3.3): of oneself, and of the platform."""
+
+    OPENID = "openid"
+    PROFILE = "profile"
+    EMAIL = "email"
+    OFFLINE_ACCESS = "offline_access"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
+    MEDIA_READ = "media:read"
+    MEDIA_WRITE = "media:write"
+    PAYMENTS_READ = "payments:read"
+    NOTIFICATIONS_READ = "notifications:read"
+    NOTIFICATIONS_WRITE = "notifications:write"
+
+
+class Assurance(StrEnum):
+    """How surely a caller was recognised, as challenges ask for it (RFC 9470, `acr_values`).
+
+    Each is named like the authentication method (RFC 8176) that a token then lists in `amr`.
+    """
+
+    SECOND_FACTOR = "mfa"
 
 
 class Rate(StrEnum):
@@ -69,6 +98,13 @@ class Subject:
     methods: tuple[str, ...]
     expires_at: datetime
     token_id: UUID
+    scopes: frozenset[str] | None = None
+    """What the token is limited to; None: nothing, it is of the platform's own client."""
+
+    @property
+    def machine(self) -> bool:
+        """Whether a client speaks for itself (RFC 6749 section 4.4), and no person through it."""
+        return str(self.id) == self.client_id
 
     def has(self, *roles: Role) -> bool:
         """Whether the caller holds one of the roles."""
@@ -77,6 +113,59 @@ class Subject:
 
 class RoleRequired(Forbidden):
     """The caller's roles do not permit this."""
+
+
+class ScopeRequired(Forbidden):
+    """The access token was given for less than this (RFC 6750 section 3.1)."""
+
+    def __init__(self, detail: str, scope: str | None, scheme: str = "Bearer") -> None:
+        super().__init__(detail)
+        self._scope = scope
+        self._scheme = scheme
+
+    def headers(self) -> dict[str, str]:
+        """A challenge with the scope that would do, where one would."""
+        needed = f', scope="{self._scope}"' if self._scope else ""
+        return {"WWW-Authenticate": f'{CHALLENGES[self._scheme]}, error="insufficient_scope"{needed}'}
+
+
+def refuse_scope(scope: Scope | None, subject: Subject, *, machines: bool) -> str | None:
+    """Say why a token is for less than a route that takes this scope, or None. A route that names none takes none but our own.
+
+    `machines`: whether clients that speak for themselves may call it too.
+    """
+    if subject.scopes is None:
+        return None
+    if scope is None:
+        return "This is not for tokens that were given for less than everything; use the platform itself."
+    if scope not in subject.scopes:
+        return f"This access token was not given for {scope}; ask for that scope."
+    if subject.machine and not machines:
+        return "This is for people, and for clients that act for one."
+    return None
+
+
+class RoleWithheld(Forbidden):
+    """The caller's role counts once a second factor was shown: until then they may set one up and nothing else."""
+
+
+class StepUpRequired(Unauthenticated):
+    """The sign-in is too old for this act, or was not sure enough (RFC 9470)."""
+
+    def __init__(self, max_age: int, scheme: str = "Bearer", acr: Assurance | None = None) -> None:
+        wanted = {"max_age": str(max_age), **({"acr_values": str(acr)} if acr else {})}
+        super().__init__(
+            f"This needs a recent sign-in{' with a second factor' if acr else ''}: authenticate again, then repeat it.",
+            code="insufficient_user_authentication",
+            scheme=scheme,
+            max_age=max_age,
+            **({"acr_values": str(acr)} if acr else {}),
+        )
+        self._wanted = wanted
+
+    def challenge(self) -> str:
+        """With the seconds since the last authentication that are permitted, and how sure it must be (RFC 9470 section 3)."""
+        return "".join((super().challenge(), *(f', {name}="{value}"' for name, value in self._wanted.items())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from libs.common import clock
-from libs.common.auth.policy import Role, Subject
+from libs.common.auth.policy import OWN_CLIENT, Role, Subject
 from libs.common.auth.profile import ALGORITHM, LEEWAY_SECONDS, LIFETIME_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.errors import Unauthenticated
 
@@ -75,6 +75,7 @@ class Claims(BaseModel):
     roles: str
     auth_time: int
     amr: tuple[str, ...]
+    scope: str | None = Field(default=None, pattern=r"^(?:[a-z_:]+(?: [a-z_:]+)*)?$")
     cnf: Confirmation | None = None
 
     def subject(self) -> Subject:
@@ -88,6 +89,7 @@ class Claims(BaseModel):
             methods=self.amr,
             expires_at=datetime.fromtimestamp(self.exp, UTC),
             token_id=self.jti,
+            scopes=None if self.scope is None and self.client_id == OWN_CLIENT else frozenset((self.scope or "").split()),
         )
 
 

@@ -1,6 +1,6 @@
 """The Flask application of a service: one way through for every request.
 
-route → token (401) → role (403) → age of the sign-in (401) → length and type (411/413/415) → shape (422) → idempotency
+route → token (401) → role, scope (403) → age of the sign-in (401) → length and type (411/413/415) → shape (422) → idempotency
 → handler → one commit → answer
 """
 
@@ -24,14 +24,15 @@ from libs.common.auth.policy import Access, Rate, Subject
 from libs.common.auth.tokens import Admission, TokenVerifier
 from libs.common.db import Database, Reader, Transaction, kernel_tables
 from libs.common.errors import NOTHING_HERE, InternalError, MethodNotAllowed, NotFound, Problem, Unavailable
-from libs.common.http.answers import problem_response, render
-from libs.common.http.authentication import authenticate, credentials, require_recent
+from libs.common.http.answers import problem_response, refusal_page, render
+from libs.common.http.authentication import authenticate, credentials, require_recent, require_role, require_scope
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds, read_inputs
 from libs.common.http.health import Health
 from libs.common.http.idempotency import attempt_of, once
-from libs.common.http.origins import require_own_origin
+from libs.common.http.origins import require_own_origin, require_own_page
 from libs.common.http.routes import Route
 from libs.common.ids import new_id
+from libs.common.pages import wants_page
 from libs.common.telemetry import context, logger, new_traceparent, span
 
 log = logger(__name__)
@@ -40,6 +41,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PARAMETER = re.compile(r"<(path:)?([a-z_]+)>")
 
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 REQUESTS = Counter("lumiere_http_requests_total", "Requests by operation and status", ["operation", "status"])
 DURATIONS = Histogram(
     "lumiere_http_request_seconds",
@@ -159,18 +161,18 @@ def _guarded(route: Route, answer: Callable[[], Response]) -> Response:
     try:
         return answer()
     except Problem as problem:
-        return _problem(problem)
+        return _problem(problem, route)
     except (PoolTimeout, OperationalError) as error:
         log.warning("database.unavailable", operation=route.operation, reason=type(error).__name__)
-        return _problem(Unavailable("The service is busy; try again in a moment."))
+        return _problem(Unavailable("The service is busy; try again in a moment."), route)
     except HTTPException as error:
         return _on_http_exception(error)
     except Exception as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return _problem(Unavailable("The service lost its database for a moment; try again."))
+            return _problem(Unavailable("The service lost its database for a moment; try again."), route)
         log.exception("http.unforeseen", operation=route.operation)
         _report(error)
-        return _problem(InternalError("Something unforeseen happened; report the request id."))
+        return _problem(InternalError("Something unforeseen happened; report the request id."), route)
 
 
 def _report(error: Exception) -> None:
@@ -180,8 +182,12 @@ def _report(error: Exception) -> None:
         sentry_sdk.capture_exception(error)
 
 
-def _problem(problem: Problem) -> Response:
-    return _finish(problem_response(problem, request.path, context.current().request_id or ""))
+def _problem(problem: Problem, route: Route | None = None) -> Response:
+    """A document; of a page that a person's browser asked for, a page."""
+    request_id = context.current().request_id or ""
+    if route is not None and route.page and wants_page(request.headers.get("Accept", "")):
+        return _finish(refusal_page(problem, request, request_id))
+    return _finish(problem_response(problem, request.path, request_id))
 
 
 def _on_http_exception(error: HTTPException) -> Response:
@@ -200,12 +206,12 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
         require_own_origin(request, runtime.verifier.issuer)
     subject = authenticate(runtime, route, request, wanted=signature.wants(Subject) is not None)
     if subject:
-        route.allow.require(subject)
+        require_role(route, subject)
+        require_scope(route, subject, request)
         require_recent(route, subject, request)
-        actor = {"actor": f"user:{subject.id}", "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
-    else:
-        actor = {"actor": str(route.allow.access)} if route.allow.access in {Access.SERVICE, Access.CRON} else {}
-    with context.bound(**actor):
+    if route.page and route.method not in SAFE_METHODS:
+        require_own_page(request, runtime.verifier.issuer)
+    with context.bound(**_actor(route, subject)):
         arguments = read_inputs(route, signature, request, path)
         if name := signature.wants(Subject):
             arguments[name] = subject
@@ -213,6 +219,13 @@ def _answer(runtime: Runtime, route: Route, signature: Signature, path: Mapping[
             arguments[name] = Admission(runtime.verifier, credentials(request)[1])
         arguments.update({name: runtime.resources[kind] for name, kind in signature.resources.items()})
         return _call(runtime, route, signature, arguments, subject)
+
+
+def _actor(route: Route, subject: Subject | None) -> dict[str, str | None]:
+    if subject is None:
+        return {"actor": str(route.allow.access)} if route.allow.access in {Access.SERVICE, Access.CRON} else {}
+    name = f"{'client' if subject.machine else 'user'}:{subject.id}"
+    return {"actor": name, "session_id": str(subject.session_id), "roles": " ".join(sorted(subject.roles))}
 
 
 def _call(runtime: Runtime, route: Route, signature: Signature, arguments: dict[str, Any], subject: Subject | None) -> Response:

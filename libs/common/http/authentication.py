@@ -11,7 +11,7 @@ from libs.common import clock
 from libs.common.auth import dpop
 from libs.common.auth.browser import origin_of
 from libs.common.auth.dpop import BoundRequest, ProofRefused
-from libs.common.auth.policy import CRON_HEADER, Access, Subject
+from libs.common.auth.policy import CRON_HEADER, Access, RoleWithheld, ScopeRequired, StepUpRequired, Subject, refuse_scope
 from libs.common.db import kernel_tables
 from libs.common.errors import NOTHING_HERE, NotFound, Unauthenticated
 from libs.common.http import proofs
@@ -21,23 +21,6 @@ if TYPE_CHECKING:
     from libs.common.http.application import Runtime
 
 _CREDENTIALS = re.compile(r"(?i:(bearer)|(dpop)) ([A-Za-z0-9._~+/=-]+)")
-
-
-class StepUpRequired(Unauthenticated):
-    """The sign-in is too old for this act (RFC 9470)."""
-
-    def __init__(self, max_age: int, scheme: str) -> None:
-        super().__init__(
-            "This needs a recent sign-in: authenticate again, then repeat it.",
-            code="insufficient_user_authentication",
-            scheme=scheme,
-            max_age=max_age,
-        )
-        self._max_age = max_age
-
-    def challenge(self) -> str:
-        """With the seconds since the last authentication that are permitted (RFC 9470 section 3)."""
-        return f'{super().challenge()}, max_age="{self._max_age}"'
 
 
 def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted: bool) -> Subject | None:
@@ -53,6 +36,13 @@ def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted:
         return None
     if route.allow.access is Access.PUBLIC and (not wanted or "Authorization" not in incoming.headers):
         return None
+    subject = _presented(runtime, incoming)
+    if route.allow.access is Access.PUBLIC and subject.scopes is not None:
+        return None  # who hands on less than everything is nobody where no scope is asked for
+    return subject
+
+
+def _presented(runtime: "Runtime", incoming: Request) -> Subject:
     scheme, token = credentials(incoming)
     if scheme != dpop.SCHEME:
         return runtime.verifier.verify(token)
@@ -61,10 +51,27 @@ def authenticate(runtime: "Runtime", route: Route, incoming: Request, *, wanted:
     return subject
 
 
+def require_scope(route: Route, subject: Subject, incoming: Request) -> None:
+    """Raise ScopeRequired when the token was given for less than the route."""
+    refusal = refuse_scope(route.scope, subject, machines=route.machines)
+    if refusal and route.allow.access is not Access.PUBLIC:
+        raise ScopeRequired(refusal, route.scope, credentials(incoming)[0])
+
+
+def require_role(route: Route, subject: Subject) -> None:
+    """Raise RoleWithheld for a token without any role where that is not enough, RoleRequired for one of other roles."""
+    if not (subject.roles or subject.machine or route.enrolment) and route.allow.access is not Access.PUBLIC:
+        raise RoleWithheld("This token holds no role: set up a second factor or sign in with it, then use new tokens.")
+    route.allow.require(subject)
+
+
 def require_recent(route: Route, subject: Subject, incoming: Request) -> None:
-    """Raise StepUpRequired when the sign-in is older than the route permits."""
-    if route.step_up is not None and clock.epoch() - subject.authenticated_at.timestamp() > route.step_up:
-        raise StepUpRequired(route.step_up, credentials(incoming)[0])
+    """Raise StepUpRequired when the sign-in is older than the route permits, or less sure than it demands."""
+    if route.step_up is None:
+        return
+    recent = clock.epoch() - subject.authenticated_at.timestamp() <= route.step_up
+    if not recent or (route.step_up_acr is not None and route.step_up_acr not in subject.methods):
+        raise StepUpRequired(route.step_up, credentials(incoming)[0], route.step_up_acr)
 
 
 def credentials(incoming: Request) -> tuple[str, str]:

@@ -13,12 +13,14 @@ from typing import Any, Union, get_args, get_origin
 from uuid import UUID
 
 from flask import Request
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from libs.common.auth.policy import Subject
 from libs.common.auth.tokens import Admission
 from libs.common.db import Database, Reader, Transaction
 from libs.common.errors import BadRequest, ContentTooLarge, Fault, Invalid, LengthRequired, UnsupportedMediaType
+from libs.common.http.cookies import Cookies, cookies_of
+from libs.common.http.forms import model_of, read_form
 from libs.common.http.models import IfMatch, RawBody, RequestInfo, parse_if_match
 from libs.common.http.routes import Route
 from libs.common.telemetry import context
@@ -57,6 +59,7 @@ class Signature:
     body_type: Any
     query: type | None
     raw: str | None
+    form: type[BaseModel] | None = None
     injected: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, type] = field(default_factory=dict)
     answer: Any = None
@@ -66,7 +69,7 @@ class Signature:
         return next((name for name, each in self.injected.items() if each is kind), None)
 
 
-_INJECTED = (Subject, Admission, Transaction, Reader, Database, IfMatch, RequestInfo)
+_INJECTED = (Subject, Admission, Transaction, Reader, Database, IfMatch, RequestInfo, Cookies)
 
 
 def analyse(route: Route) -> Signature:
@@ -79,7 +82,7 @@ def analyse(route: Route) -> Signature:
     resources: dict[str, type] = {}
     raw = None
     for name in inspect.signature(route.handler).parameters:
-        if name in path or name in {"body", "query"}:
+        if name in path or name in {"body", "query", "form"}:
             continue
         if name not in hints:
             raise Undeclarable(f"{route.source}: the argument {name} needs a type.")
@@ -97,10 +100,18 @@ def analyse(route: Route) -> Signature:
         body_type=body,
         query=hints.get("query"),
         raw=raw,
+        form=_form(route, hints.get("form")),
         injected=injected,
         resources=resources,
         answer=answer,
     )
+
+
+def _form(route: Route, annotation: Any) -> type[BaseModel] | None:
+    try:
+        return None if annotation is None else model_of(annotation)
+    except TypeError as error:
+        raise Undeclarable(f"{route.source}: {error}") from None
 
 
 def _without_none(kind: Any) -> Any:
@@ -124,12 +135,16 @@ def read_inputs(route: Route, signature: Signature, request: Request, path: Mapp
         _collect(faults, "", lambda: values.update(body=adapter.validate_json(data or b"null")))
     if faults:
         raise Invalid(faults)
+    if signature.form is not None:
+        values["form"] = read_form(signature.form, data, _told)
     if signature.raw:
         values[signature.raw] = RawBody(request.mimetype, data, request.stream, request.content_length)
     if name := signature.wants(IfMatch):
         values[name] = parse_if_match(request.headers.get("If-Match"))
     if name := signature.wants(RequestInfo):
         values[name] = request_info(request)
+    if name := signature.wants(Cookies):
+        values[name] = cookies_of(request)
     return values
 
 
@@ -144,14 +159,14 @@ def request_info(request: Request) -> RequestInfo:
 
 
 def _read_body(route: Route, signature: Signature, request: Request) -> bytes:
-    if signature.body is None and signature.raw is None:
+    if signature.body is None and signature.raw is None and signature.form is None:
         if request.content_length:
             _within(route, request)
         return b""
     if request.content_length is None and not route.stream:
         if request.headers.get("Transfer-Encoding"):
             raise LengthRequired("Send the body with a Content-Length.")
-        if signature.body is not None:
+        if signature.raw is None:
             raise BadRequest("This request needs a body.")
     _within(route, request)
     if "*/*" not in route.consumes and request.mimetype not in route.consumes:
@@ -184,10 +199,15 @@ def _collect(faults: list[Fault], base: str, read: Callable[[], None]) -> None:
     except Invalid as invalid:
         faults += invalid.faults
     except ValidationError as error:
-        faults += [
-            Fault(base + "".join(f"/{_escape(part)}" for part in item["loc"]) or "/", _sentence(item["msg"]))
-            for item in error.errors(include_input=False, include_url=False, include_context=False)
-        ]
+        faults += _told(error, base)
+
+
+def _told(error: ValidationError, base: str = "") -> list[Fault]:
+    """What a model says of an input, without the values."""
+    return [
+        Fault(base + "".join(f"/{_escape(part)}" for part in item["loc"]) or "/", _sentence(item["msg"]))
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
 
 
 def _escape(part: object) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from libs.common.auth.policy import Access
-from libs.common.http.binding import parameter_kinds
+from libs.common.http.binding import analyse, parameter_kinds
+from libs.common.http.cookies import Cookies
 from libs.common.http.routes import Route
 
 _PARAMETER = re.compile(r"<(?:path:)?([a-z_]+)>")
@@ -38,7 +39,12 @@ def _entry(route: Route) -> dict[str, Any]:
         "timeout": route.timeout,
         "stream": route.stream,
         "page": route.page,
+        "cookies": analyse(route).wants(Cookies) is not None,
         "step_up": route.step_up,
+        "scope": None if route.scope is None else str(route.scope),
+        "machines": route.machines,
+        "step_up_acr": route.step_up_acr and str(route.step_up_acr),
+        "enrolment": route.enrolment,
         "during_maintenance": route.during_maintenance,
         "concealed": route.concealed or route.allow.access is Access.CRON,
         "idempotency": str(route.idempotency),

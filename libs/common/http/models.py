@@ -8,7 +8,9 @@ from typing import IO, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from libs.common.errors import PreconditionFailed
+from libs.common.http.cookies import Cookie
 from libs.common.http.cursor import decode_cursor, encode_cursor
+from libs.common.pages import FORM_POLICY
 
 PAGE_LIMIT_DEFAULT = 20
 PAGE_LIMIT_MAX = 100
@@ -101,10 +103,24 @@ class Tagged(Generic[ViewType]):
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """A redirection."""
+    """A redirection, and the cookies that the browser keeps from it. After a form it is 303 (RFC 9110 section 15.4.4)."""
 
     location: str
     status: int = 302
+    cookies: tuple[Cookie, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Html:
+    """A page for a person, in one language; `policy` is its Content-Security-Policy."""
+
+    text: str
+    language: str
+    status: int = 200
+    policy: str = FORM_POLICY
+    cookies: tuple[Cookie, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from libs.common.auth.policy import CRON_HEADER, Access, Idempotency, Rate, Subj
 from libs.common.errors import PROBLEM_MEDIA_TYPE, NotFound
 from libs.common.http.binding import PATH_PATTERNS, Signature, analyse, parameter_kinds
 from libs.common.http.examples import illustrate
+from libs.common.http.forms import FORM
 from libs.common.http.idempotency import HEADER
 from libs.common.http.manifest import path_template
 from libs.common.http.models import Accepted, Created, Document, IfMatch, NoContent, Redirect, Streaming, Tagged
@@ -57,8 +58,8 @@ _PROBLEM_ANSWER = {"$ref": "#/components/responses/Problem"}
 
 
 def openapi(service: str, version: str, routes: Iterable[Route]) -> dict[str, Any]:
-    """The document of one service; the gateway merges those of all."""
-    listed = [(route, analyse(route)) for route in routes if route.allow.access is not Access.SERVICE]
+    """The document of one service; the gateway merges those of all. Pages for people are no interface of programs."""
+    listed = [(route, analyse(route)) for route in routes if route.allow.access is not Access.SERVICE and not route.page]
     schemas, names = _schemas(listed)
     paths: dict[str, dict[str, Any]] = {}
     for route, signature in sorted(listed, key=lambda each: (each[0].path, each[0].method)):
@@ -88,7 +89,11 @@ def _schemas(listed: Iterable[tuple[Route, Signature]]) -> tuple[dict[str, Any],
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
     shared: dict[str, Any] = {}
     for route, signature in listed:
-        models += [(model, "validation") for kind in (signature.body_type, route.body_type) for model in _models_in(kind)]
+        models += [
+            (model, "validation")
+            for kind in (signature.body_type, signature.form, route.body_type)
+            for model in _models_in(kind)
+        ]
         models += [(model, "serialization") for model in _models_in(_view_of(signature.answer))]
         queried = TypeAdapter(signature.query).json_schema(ref_template=_REFERENCE) if signature.query else {}
         shared |= queried.get("$defs", {})
@@ -137,6 +142,12 @@ def _policy(route: Route) -> dict[str, Any]:
         policy["x-stream"] = True
     if route.step_up is not None:
         policy["x-step-up"] = route.step_up
+    if route.scope is not None:
+        policy["x-scope"] = str(route.scope)
+    if route.step_up_acr is not None:
+        policy["x-step-up-acr"] = str(route.step_up_acr)
+    if route.enrolment:
+        policy["x-enrolment"] = True
     if route.during_maintenance:
         policy["x-during-maintenance"] = True
     return policy
@@ -145,6 +156,8 @@ def _policy(route: Route) -> dict[str, Any]:
 def _request_body(route: Route, signature: Signature, names: _Names) -> dict[str, Any] | None:
     if signature.body is not None:
         return {"required": True, "content": {JSON: {"schema": _schema(signature.body_type, "validation", names)}}}
+    if signature.form is not None:
+        return {"required": True, "content": {FORM: {"schema": _schema(signature.form, "validation", names)}}}
     if signature.raw:
         content: dict[str, dict[str, Any]] = {media_type: {} for media_type in route.consumes}
         if route.body_type is not None:
@@ -207,10 +220,10 @@ def _refusals(route: Route, signature: Signature) -> list[int]:
         403: route.allow.access is not Access.PUBLIC or route.rate is Rate.STREAM,
         404: bool(signature.path) or route.concealed or route.allow.access is Access.CRON,
         409: route.method != "GET",
-        411: bool(signature.body or signature.raw),
+        411: bool(signature.body or signature.raw or signature.form),
         412: signature.wants(IfMatch),
         413: True,
-        415: bool(signature.body or signature.raw),
+        415: bool(signature.body or signature.raw or signature.form),
         422: True,
         429: True,
         500: True,

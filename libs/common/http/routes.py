@@ -10,13 +10,16 @@ from libs.common.auth.policy import (
     STEP_UP_SECONDS_MAX,
     Access,
     Allow,
+    Assurance,
     Idempotency,
     Rate,
     Role,
+    Scope,
     UndeclaredPolicy,
     allow_of,
 )
 from libs.common.errors import Problem
+from libs.common.http.forms import FORM
 
 API_PREFIX = "/api/v1"
 BODY_LIMIT_DEFAULT = 32_768
@@ -57,8 +60,12 @@ class Route:
     body_example: str | None = None  # of a raw body, in its last media type
     produces: tuple[Produced, ...] = ()  # of a Document or Streaming; () is any
     process: str = "web"
-    page: bool = False
+    page: bool = False  # for people in a browser: HTML, also where it refuses; what it writes comes from our own pages alone
     step_up: int | None = None  # seconds since the last authentication, at most
+    scope: Scope | None = None  # what a token of another client must be given for; None: no such token may
+    machines: bool = False  # with the scope, also clients that speak for themselves
+    step_up_acr: Assurance | None = None  # and how surely the person was recognised then
+    enrolment: bool = False  # also for a person whose role is withheld until they have a second factor
     during_maintenance: bool = False  # answered also while the platform is being maintained
     concealed: bool = False  # not there unless the service provides every resource of the handler
     refuses: tuple[type[Problem], ...] = ()  # what it raises that does not follow from the rest, for the document
@@ -91,6 +98,10 @@ class Options:
     process: str = "web"
     page: bool = False
     step_up: int | None = None
+    scope: Scope | None = None
+    machines: bool = False
+    step_up_acr: Assurance | None = None
+    enrolment: bool = False
     during_maintenance: bool | None = None
     concealed: bool = False
     refuses: tuple[type[Problem], ...] = ()
@@ -141,13 +152,13 @@ class Routes:
                 permitted = allow_of(allow)
             except TypeError as error:
                 raise UndeclaredPolicy(f"{place_of(handler)}: {method} {path}: {error}") from None
-            if options.step_up is not None:
-                _check_step_up(permitted, options.step_up, place_of(handler))
+            _check_step_up(permitted, options, place_of(handler))
+            _check_scope(permitted, options, place_of(handler))
             if not inspect.getdoc(handler):
                 raise TypeError(
                     f"{handler.__module__}.{handler.__name__} needs a docstring: it is the summary in the API document."
                 )
-            resolved = {"root", "idempotency", "during_maintenance"}
+            resolved = {"root", "idempotency", "during_maintenance", "consumes"}
             values = {name: value for name, value in vars(options).items() if name not in resolved}
             self.routes.append(
                 Route(
@@ -159,6 +170,7 @@ class Routes:
                     rate=rate,
                     idempotency=options.idempotency or _default_idempotency(method, permitted, handler),
                     during_maintenance=_default_in_maintenance(permitted, options),
+                    consumes=(FORM,) if _takes(handler, "form") else options.consumes,
                     **values,
                 )
             )
@@ -167,11 +179,24 @@ class Routes:
         return declare
 
 
-def _check_step_up(allow: Allow, seconds: int, place: str) -> None:
+def _check_step_up(allow: Allow, options: Options, place: str) -> None:
+    if options.enrolment and allow.access is not Access.SIGNED_IN:
+        raise UndeclaredPolicy(f"{place}: enrolment is for routes that anybody who is signed in may call.")
+    if options.step_up is None:
+        if options.step_up_acr is not None:
+            raise UndeclaredPolicy(f"{place}: step_up_acr comes with step_up: say within how many seconds.")
+        return
     if allow.access not in {None, Access.SIGNED_IN}:
         raise UndeclaredPolicy(f"{place}: step_up is for routes that a person signs in for: here nobody has to.")
-    if not 1 <= seconds <= STEP_UP_SECONDS_MAX:
+    if not 1 <= options.step_up <= STEP_UP_SECONDS_MAX:
         raise UndeclaredPolicy(f"{place}: step_up is 1 to {STEP_UP_SECONDS_MAX} seconds since the last authentication.")
+
+
+def _check_scope(allow: Allow, options: Options, place: str) -> None:
+    if options.scope is not None and allow.access not in {None, Access.SIGNED_IN}:
+        raise UndeclaredPolicy(f"{place}: scope is for routes that a person signs in for: here nobody has to.")
+    if options.machines and (options.scope is None or allow.access is not Access.SIGNED_IN):
+        raise UndeclaredPolicy(f"{place}: machines is for routes for SIGNED_IN that name a scope: clients hold no role.")
 
 
 def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempotency:
@@ -179,9 +204,14 @@ def _default_idempotency(method: str, allow: Allow, handler: Handler) -> Idempot
     possible = (
         method == "POST"
         and allow.access not in {Access.PUBLIC, Access.SERVICE, Access.CRON}
-        and "tx" in inspect.signature(handler).parameters
+        and _takes(handler, "tx")
+        and not _takes(handler, "form")  # a browser sends no key with a form
     )
     return Idempotency.ACCEPTED if possible else Idempotency.REFUSED
+
+
+def _takes(handler: Handler, name: str) -> bool:
+    return name in inspect.signature(handler).parameters
 
 
 def _default_in_maintenance(allow: Allow, options: Options) -> bool:

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 
 from libs.common import clock
 from libs.common.auth.dpop import PROOF_TYPE
-from libs.common.auth.policy import Role, Subject
+from libs.common.auth.policy import OWN_CLIENT, Role, Subject
 from libs.common.auth.tokens import ALGORITHM, LIFETIME_SECONDS, TOKEN_TYPE, Claims, KeySource
 from libs.common.ids import new_id
 
@@ -51,6 +51,7 @@ def claims_for(subject: Subject, issuer: str, audience: str, **changes: Any) -> 
         "roles": " ".join(sorted(subject.roles)),
         "auth_time": int(subject.authenticated_at.timestamp()),
         "amr": list(subject.methods),
+        **({} if subject.scopes is None else {"scope": " ".join(sorted(subject.scopes))}),
     }
     return {**claims, **changes}
 
@@ -86,7 +87,7 @@ def a_subject(*roles: Role, id: UUID | None = None, session_id: UUID | None = No
         iss="",
         aud="",
         sub=id or new_id(),
-        client_id="tests",
+        client_id=OWN_CLIENT,
         sid=session_id or new_id(),
         jti=new_id(),
         iat=0,

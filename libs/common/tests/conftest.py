@@ -6,12 +6,26 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from pydantic import Field
+from markupsafe import escape
+from pydantic import Field, SecretStr
 from sqlalchemy import Column, Integer, Table, Text, bindparam, insert, select, text, update
 from sqlalchemy.engine import make_url
 
 from libs.common.audit import Auditor
-from libs.common.auth import PUBLIC, SERVICE, SIGNED_IN, Idempotency, Rate, Revocations, Role, Subject, TokenVerifier
+from libs.common.auth import (
+    PUBLIC,
+    SERVICE,
+    SIGNED_IN,
+    Assurance,
+    Idempotency,
+    Rate,
+    Revocations,
+    Role,
+    Scope,
+    Subject,
+    TokenVerifier,
+)
+from libs.common.auth.browser import COOKIE_PREFIX
 from libs.common.config import process_environment
 from libs.common.db import APPEND_ONLY, Database, Reader, Transaction, id_column, kernel_tables, new_metadata, provision
 from libs.common.db.append_only import REFUSE_CHANGE
@@ -23,15 +37,20 @@ from libs.common.events.audited import AuditEvent
 from libs.common.events.outbox import Outbox
 from libs.common.events.personal import generate_key_pair
 from libs.common.http import (
+    Cookie,
+    Cookies,
     Created,
+    Html,
     IfMatch,
     Input,
     NoContent,
     Page,
     PageQuery,
     RawBody,
+    Redirect,
     RequestInfo,
     Routes,
+    Submitted,
     Tagged,
     View,
     page_of,
@@ -45,6 +64,7 @@ ISSUER = "http://127.0.0.1:8080"
 SERVICE_TOKEN = "service-token-of-tests-0123456789abcdef"
 PASSWORD = "a-password-for-databases-of-tests-only"
 PREFIX = "lumiere_kernel_test"
+REMEMBERED = f"{COOKIE_PREFIX}name"
 
 metadata = new_metadata("sample")
 note = Table("note", metadata, id_column(), Column("body", Text, nullable=False), Column("version", Integer, nullable=False))
@@ -163,9 +183,74 @@ def internal_list() -> NoteView:
     return NoteView(id=UUID(int=0), body="internal", version=1)
 
 
+class SignUp(Input):
+    """A form."""
+
+    name: str = Field(min_length=2, max_length=5)
+    secret: SecretStr = Field(min_length=3)
+    age: int | None = Field(default=None, ge=1)
+    tags: tuple[str, ...] = ()
+    agreed: bool = False
+
+
+@routes.get("/sign-up", allow=PUBLIC, root=True, page=True)
+def show_form(cookies: Cookies) -> Html:
+    """Show the form to somebody, and to those whom the browser remembers the name that they gave."""
+    return Html(f"<p>{escape(cookies.get(REMEMBERED) or 'nobody')}</p>", "en")
+
+
+@routes.post("/sign-up", allow=PUBLIC, root=True, page=True)
+def send_form(form: Submitted[SignUp], tx: Transaction) -> Html | Redirect:
+    """Take the form, or show it again with its faults."""
+    tx.execute(text("SELECT 1"))
+    if form.value is None:
+        told = " ".join(f"{each.pointer}: {each.detail};" for each in form.faults)
+        return Html(f"<p>{escape(told)}</p><p>{escape(form.given.get('name', ''))}</p>", "en", 422)
+    kept = Cookie(REMEMBERED, form.value.name, 60)
+    return Redirect(f"/welcome/{form.value.age}/{len(form.value.tags)}", 303, (kept, Cookie.forgotten(f"{COOKIE_PREFIX}old")))
+
+
+@routes.get("/broken", allow=SIGNED_IN, root=True, page=True)
+def broken_page() -> Html:
+    """Refuse."""
+    raise NoteTaken("<b>No.</b>")
+
+
+@routes.post("/token", allow=PUBLIC, root=True)
+def exchange(form: Submitted[SignUp]) -> NoteView:
+    """Take a form from programs."""
+    return NoteView(id=UUID(int=0), body="faults" if form.value is None else form.value.name, version=len(form.faults))
+
+
 @routes.post("/fresh", allow=SIGNED_IN, step_up=300)
 def fresh(tx: Transaction) -> NoContent:
     """Needs a recent sign-in."""
+    tx.execute(text("SELECT 1"))
+    return NoContent()
+
+
+@routes.get("/scoped", allow={Role.ARTIST, Role.VIEWER}, scope=Scope.TASKS_READ)
+def scoped(subject: Subject) -> NoteView:
+    """For tokens of other clients too."""
+    return NoteView(id=subject.id, body="scoped", version=1)
+
+
+@routes.get("/catalogue", allow=SIGNED_IN, scope=Scope.TASKS_READ, machines=True)
+def catalogue(subject: Subject) -> NoteView:
+    """For clients that speak for themselves too."""
+    return NoteView(id=subject.id, body="catalogue", version=1)
+
+
+@routes.delete("/fresh", allow=SIGNED_IN, step_up=300, step_up_acr=Assurance.SECOND_FACTOR)
+def fresh_with_a_second_factor(tx: Transaction) -> NoContent:
+    """Needs a recent sign-in with a second factor."""
+    tx.execute(text("SELECT 1"))
+    return NoContent()
+
+
+@routes.post("/enrolment", allow=SIGNED_IN, enrolment=True)
+def enrol(tx: Transaction) -> NoContent:
+    """Open also to whose role is withheld."""
     tx.execute(text("SELECT 1"))
     return NoContent()
 

@@ -56,6 +56,14 @@ def test_step_up_and_streaming_are_written_into_the_document() -> None:
     assert (operation["x-step-up"], operation["x-stream"]) == (300, True)
 
 
+def test_a_second_factor_and_an_enrolment_are_written_into_the_document() -> None:
+    paths = openapi("sample", "1", routes.routes)["paths"]
+
+    assert paths["/api/v1/fresh"]["delete"]["x-step-up-acr"] == "mfa"
+    assert "x-step-up-acr" not in paths["/api/v1/fresh"]["post"]
+    assert paths["/api/v1/enrolment"]["post"]["x-enrolment"] is True
+
+
 def test_routes_for_services_are_in_the_manifest_and_in_no_public_document() -> None:
     entries = manifest("sample", routes.routes, ["web"])["routes"]
 
@@ -72,6 +80,8 @@ def test_every_route_of_the_manifest_has_a_complete_policy() -> None:
         "stream",
         "page",
         "step_up",
+        "step_up_acr",
+        "enrolment",
         "idempotency",
         "consumes",
         "process",

@@ -242,6 +242,31 @@ def test_a_sensitive_route_wants_a_recent_sign_in(sample: Sample) -> None:
     assert sample.client(subject=subject, auth_time=int(clock.epoch()) - 298).post("/api/v1/fresh").status_code == 204
 
 
+@pytest.mark.parametrize(
+    ("methods", "age", "status"),
+    [(("pwd", "otp", "mfa"), 298, 204), (("pwd", "otp", "mfa"), 302, 401), (("pwd",), 0, 401), ((), 0, 401)],
+)
+def test_a_route_that_asks_for_a_second_factor_takes_nothing_less(
+    methods: tuple[str, ...], age: int, status: int, sample: Sample
+) -> None:
+    client = sample.client(Role.ARTIST, auth_time=int(clock.epoch()) - age, amr=list(methods))
+
+    answer = client.delete("/api/v1/fresh")
+
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["WWW-Authenticate"].endswith('max_age="300", acr_values="mfa"')
+        assert answer.get_json()["acr_values"] == "mfa"
+
+
+def test_who_holds_no_role_enrols_and_does_nothing_else(sample: Sample) -> None:
+    client = sample.client(subject=a_subject())
+
+    assert client.post("/api/v1/enrolment").status_code == 204
+    refused = client.post("/api/v1/fresh")
+    assert (refused.status_code, refused.get_json()["type"].rsplit("/", 1)[1]) == (403, "role-withheld")
+
+
 def test_an_unknown_path_is_404_and_an_unknown_method_405_with_allow(sample: Sample) -> None:
     client = sample.client(Role.ADMIN)
 

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 
 from libs.common import clock
 from libs.common.auth import Admission, PublishedKeys, Revocations, Role, Subject, TokenVerifier
-from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, UndeclaredPolicy, allow_of
+from libs.common.auth.policy import STEP_UP_SECONDS_MAX, Access, Assurance, UndeclaredPolicy, allow_of
 from libs.common.auth.tokens import LIFETIME_SECONDS, TOKEN_LENGTH_MAX
 from libs.common.errors import Unauthenticated
 from libs.common.http import Routes
@@ -277,6 +277,24 @@ def test_a_step_up_that_nobody_could_keep_cannot_be_declared(allow: Access | Rol
         Routes("sample").get("/x", allow=allow, step_up=step_up)(handler)
     for possible in (1, STEP_UP_SECONDS_MAX):
         Routes("sample").get("/x", allow=Access.SIGNED_IN, step_up=possible)(handler)
+
+
+@pytest.mark.parametrize(
+    ("allow", "options"),
+    [
+        (Access.SIGNED_IN, {"step_up_acr": Assurance.SECOND_FACTOR}),
+        (Role.ADMIN, {"enrolment": True}),
+        (Access.PUBLIC, {"enrolment": True}),
+    ],
+)
+def test_a_second_factor_goes_with_a_step_up_and_an_enrolment_with_anybody(
+    allow: Access | Role, options: dict[str, Any]
+) -> None:
+    def handler() -> None:
+        """Do something."""
+
+    with pytest.raises(UndeclaredPolicy, match=r"step_up_acr comes|enrolment is"):
+        Routes("sample").get("/x", allow=allow, **options)(handler)
 
 
 @pytest.mark.parametrize("declared", [(), [], {"ADMIN"}, "ADMIN", {Role.ADMIN, "x"}])

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from libs.common.errors import NotFound, Unauthenticated
 from services.auth.domain.secrets import derive, seal, unseal
-from services.auth.domain.tokens import ACCESS_TOKEN_LIFE
+from services.auth.domain.tokens import ACCESS_TOKEN_LIFE, CLIENT_ID
 
 SessionId = NewType("SessionId", UUID)
 
-REFRESH_TOKEN_LIFE = timedelta(days=30)
-"""Sliding: each use starts it anew."""
+REFRESH_DAYS_DEFAULT = 30
+REFRESH_DAYS_MAXIMUM = 90
+SESSION_DAYS_DEFAULT = 90
+SESSION_DAYS_MAXIMUM = 365
 REPEAT_WINDOW = timedelta(seconds=10)
 """A spent refresh token yields the same successor for so long: parallel tabs and lost answers log nobody out."""
 REVOCATION_ALLOWANCE = timedelta(seconds=60)
@@ -30,6 +32,26 @@ class RefreshRefused(Unauthenticated):
     """The refresh token is unknown, spent, expired, or its session has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long a session lasts: unused (`sliding`; each use starts it anew), and at most, however much it is used."""
+
+    sliding: timedelta = timedelta(days=REFRESH_DAYS_DEFAULT)
+    absolute: timedelta = timedelta(days=SESSION_DAYS_DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Presenter:
+    """Who presents a refresh token: a client, and the key that it proved to hold (RFC 9449, section 5), if any."""
+
+    client_id: str = CLIENT_ID
+    key_thumbprint: str | None = None
+
+
+OWN_CLIENT = Presenter()
+"""The platform's own pages and apps, whose tokens are bound to no key."""
+
+
 class EndReason(StrEnum):
     """Why a session ended before its time."""
 
@@ -40,6 +62,11 @@ class EndReason(StrEnum):
     PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105  a reason
     ROLE_CHANGED = "ROLE_CHANGED"
     SUSPENDED = "SUSPENDED"
+    SECOND_FACTOR_RESET = "SECOND_FACTOR_RESET"
+    CODE_REUSED = "CODE_REUSED"
+    REVOKED_BY_CLIENT = "REVOKED_BY_CLIENT"
+    CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
+    CLIENT_REMOVED = "CLIENT_REMOVED"
 
 
 class Judgement(StrEnum):

@@ -10,6 +10,7 @@ from uuid import UUID
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from libs.common.auth.policy import OWN_CLIENT, Role
 from libs.common.errors import BadRequest
 from services.auth.domain.secrets import MasterSecret, seal, unseal
 
@@ -22,8 +23,7 @@ MAILS_WINDOW = timedelta(hours=1)
 """No longer than any link holds: who is sent no more mails has one that works."""
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  the media type of RFC 9068, not a secret
-CLIENT_ID = "lumiere"
-"""The platform's own clients: everybody who signs in with a password here."""
+CLIENT_ID = OWN_CLIENT
 
 
 class KeyState(StrEnum):
@@ -48,6 +48,7 @@ class Template(StrEnum):
     VERIFY_EMAIL = "VERIFY_EMAIL"
     ADDRESS_IN_USE = "ADDRESS_IN_USE"
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105  the name of a template
+    SECURITY_NOTICE = "SECURITY_NOTICE"
 
 
 class TokenRefused(BadRequest):
@@ -132,7 +133,7 @@ def claims(grant: Grant, issuer: str, audience: str, token_id: UUID) -> Claims:
         iat=issued_at,
         nbf=issued_at,
         exp=issued_at + int(ACCESS_TOKEN_LIFE.total_seconds()),
-        roles=grant.roles,
+        roles=_roles(grant),
         auth_time=int(grant.authenticated_at.timestamp()),
         amr=list(grant.methods),
     )
@@ -141,6 +142,11 @@ def claims(grant: Grant, issuer: str, audience: str, token_id: UUID) -> Claims:
     if grant.key_thumbprint is not None:
         payload["cnf"] = Confirmation(jkt=grant.key_thumbprint)
     return payload
+
+
+def _roles(grant: Grant) -> str:
+    """What an administrator may is never handed on: a client of others gets nobody else's rights through them."""
+    return "" if grant.scope is not None and grant.roles == Role.ADMIN else grant.roles
 
 
 def sign(payload: Claims, key: ECKey) -> str:

@@ -1,5 +1,6 @@
 """The rows of schema `auth`."""
 
+from services.auth.models.access_tokens import personal_access_token
 from services.auth.models.accounts import (
     login_failure,
     mail_allowance,
@@ -8,20 +9,49 @@ from services.auth.models.accounts import (
     reset_request,
     user_account,
 )
+from services.auth.models.factors import login_challenge, passkey, passkey_ceremony, recovery_code, totp_credential
+from services.auth.models.federation import federated_identity, federation_attempt, identity_offer
 from services.auth.models.metadata import metadata
+from services.auth.models.oauth import (
+    authorization_code,
+    authorization_request,
+    client_secret,
+    consent,
+    device_request,
+    oauth_client,
+    revoked_client_token,
+)
 from services.auth.models.platform import maintenance, signing_key
+from services.auth.models.proposals import administrator_proposal
 from services.auth.models.sessions import refresh_token, session
 
 __all__ = [
+    "administrator_proposal",
+    "authorization_code",
+    "authorization_request",
+    "client_secret",
+    "consent",
+    "device_request",
+    "federated_identity",
+    "federation_attempt",
+    "identity_offer",
+    "login_challenge",
     "login_failure",
     "mail_allowance",
     "maintenance",
     "metadata",
+    "oauth_client",
     "one_time_token",
+    "passkey",
+    "passkey_ceremony",
     "password_credential",
+    "personal_access_token",
+    "recovery_code",
     "refresh_token",
     "reset_request",
+    "revoked_client_token",
     "session",
     "signing_key",
+    "totp_credential",
     "user_account",
 ]

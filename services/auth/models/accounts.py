@@ -1,13 +1,17 @@
 """Who has an account, and with what they sign in.
 
-Personal data stand in `user_account`: e-mail, display name, bio, locale; and an address for moments in `reset_request`.
+Personal data stand in `user_account`: e-mail, display name, bio, locale, wallet address, skills and languages; and an address
+for moments in `reset_request`.
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from libs.common.auth.policy import Role
 from libs.common.db import id_column, timestamp
 from services.auth.domain.accounts import BIO_MAXIMUM, DISPLAY_NAME_MAXIMUM, DISPLAY_NAME_MINIMUM, Locale, Status
+from services.auth.domain.kyc import KycStatus
+from services.auth.domain.profiles import LANGUAGES_MAXIMUM, SKILLS_MAXIMUM
 from services.auth.domain.tokens import Purpose
 from services.auth.models.metadata import metadata, one_of
 
@@ -19,6 +23,13 @@ user_account = Table(
     Column("display_name", Text, nullable=False),
     Column("bio", Text),
     Column("locale", Text, nullable=False),
+    Column("wallet_address", Text),
+    Column("skills", ARRAY(Text), nullable=False),
+    Column("languages", ARRAY(Text), nullable=False),
+    Column("kyc_status", Text, nullable=False),
+    Column("accredited", Boolean, nullable=False),
+    # When the check and the accreditation cease, or ceased.
+    timestamp("kyc_expires_at", nullable=True),
     Column("role", Text, nullable=False),
     Column("status", Text, nullable=False),
     timestamp("verified_at", nullable=True),
@@ -34,7 +45,14 @@ user_account = Table(
         f"char_length(display_name) BETWEEN {DISPLAY_NAME_MINIMUM} AND {DISPLAY_NAME_MAXIMUM}", name="display_name_length"
     ),
     CheckConstraint(f"char_length(bio) <= {BIO_MAXIMUM}", name="bio_length"),
+    CheckConstraint("wallet_address ~ '^0x[0-9a-fA-F]{40}$'", name="wallet_address_shape"),
+    CheckConstraint(f"cardinality(skills) <= {SKILLS_MAXIMUM}", name="skills_count"),
+    CheckConstraint(f"cardinality(languages) <= {LANGUAGES_MAXIMUM}", name="languages_count"),
+    one_of("kyc_status", KycStatus),
+    CheckConstraint("kyc_status = 'VERIFIED' OR NOT accredited", name="accredited_when_verified"),
+    CheckConstraint("(kyc_status IN ('VERIFIED', 'EXPIRED')) = (kyc_expires_at IS NOT NULL)", name="kyc_expires"),
     Index(None, "role"),
+    Index("ix_user_account_kyc_verified", "kyc_expires_at", postgresql_where=text("kyc_status = 'VERIFIED'")),
 )
 
 password_credential = Table(

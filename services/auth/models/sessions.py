@@ -15,13 +15,19 @@ session = Table(
     Column("scope", Text),
     # Of the key that the session's tokens are bound to (RFC 9449).
     Column("key_thumbprint", Text),
+    # The session in which a person let the client of this one act for them; null where the person signed in here.
+    id_column("parent_id", primary_key=False, nullable=True, index=True),
     Column("device_label", Text, nullable=False),
     Column("methods", Text, nullable=False),
+    timestamp("created_at"),
+    # When the person last showed who they are; a step-up renews it.
     timestamp("authenticated_at"),
     timestamp("last_used_at"),
     # The `iat` of the newest access token: tells revocation which sessions not-before alone does not reach.
     timestamp("last_token_at"),
+    # Each use moves it, never beyond `ends_at`.
     timestamp("expires_at", index=True),
+    timestamp("ends_at"),
     timestamp("revoked_at", nullable=True, index=True),
     Column("revoke_reason", Text),
     CheckConstraint("(revoked_at IS NULL) = (revoke_reason IS NULL)", name="revoked_for_a_reason"),

@@ -1,5 +1,6 @@
 """Every question that auth asks its tables."""
 
+from services.auth.queries.access_tokens import access_token_count, access_tokens, revoked_access_tokens
 from services.auth.queries.accounts import (
     account,
     account_by_address,
@@ -11,6 +12,37 @@ from services.auth.queries.accounts import (
     one_time_token_holds,
     other_administrators,
 )
+from services.auth.queries.factors import (
+    ceremony_waits,
+    enrolled,
+    login_challenge_to_answer,
+    own_passkey,
+    passkey_to_use,
+    passkeys,
+    totp,
+)
+from services.auth.queries.federation import identities, identity, ways_in
+from services.auth.queries.history import history
+from services.auth.queries.oauth import (
+    as_client,
+    client,
+    client_row,
+    client_token_revoked,
+    clients_page,
+    code_to_use,
+    consented_scope,
+    consents_page,
+    device_by_code,
+    living_session,
+    open_request,
+    revoked_client_tokens,
+    revoked_clients,
+    secrets,
+    session_by_id,
+    session_of_refresh_token,
+    sessions_of_client,
+    waiting_device,
+)
 from services.auth.queries.platform import (
     NeverMaintained,
     active_key,
@@ -20,10 +52,20 @@ from services.auth.queries.platform import (
     signing_key_by_id,
     verification_keys,
 )
-from services.auth.queries.sessions import revoked_sessions, revoked_subjects, sessions_page, spent_token
+from services.auth.queries.proposals import pending_proposal, proposal, proposals_page
+from services.auth.queries.sessions import (
+    device_is_new,
+    own_session,
+    revoked_sessions,
+    revoked_subjects,
+    sessions_page,
+    spent_token,
+)
 
 __all__ = [
     "NeverMaintained",
+    "access_token_count",
+    "access_tokens",
     "account",
     "account_by_address",
     "account_to_change",
@@ -31,16 +73,51 @@ __all__ = [
     "accounts_page",
     "active_key",
     "administrators",
+    "as_client",
+    "ceremony_waits",
+    "client",
+    "client_row",
+    "client_token_revoked",
+    "clients_page",
+    "code_to_use",
+    "consented_scope",
+    "consents_page",
+    "device_by_code",
+    "device_is_new",
+    "enrolled",
     "failures",
+    "history",
+    "identities",
+    "identity",
     "keys",
+    "living_session",
+    "login_challenge_to_answer",
     "maintenance_decision",
     "next_key",
     "one_time_token_holds",
+    "open_request",
     "other_administrators",
+    "own_passkey",
+    "own_session",
+    "passkey_to_use",
+    "passkeys",
+    "pending_proposal",
+    "proposal",
+    "proposals_page",
+    "revoked_access_tokens",
+    "revoked_client_tokens",
+    "revoked_clients",
     "revoked_sessions",
     "revoked_subjects",
+    "secrets",
+    "session_by_id",
+    "session_of_refresh_token",
+    "sessions_of_client",
     "sessions_page",
     "signing_key_by_id",
     "spent_token",
+    "totp",
     "verification_keys",
+    "waiting_device",
+    "ways_in",
 ]

@@ -13,8 +13,10 @@ from libs.common.http import (
     page_of,
 )
 from services.auth import queries, schemas
+from services.auth.domain.kyc import KycStatus, KycStep, OwnCheck
+from services.auth.domain.profiles import Skill
 from services.auth.routes.answers import held
-from services.auth.use_cases import accounts
+from services.auth.use_cases import accounts, kyc
 
 routes = Routes("auth")
 
@@ -63,6 +65,16 @@ def change_user(
     return _account(held(outcome))
 
 
+@routes.post("/admin/users/<user_id>/kyc", allow=Role.ADMIN, step_up=STEP_UP_SECONDS, refuses=(KycStep, OwnCheck))
+def record_kyc(
+    user_id: UUID, body: schemas.RecordKyc, subject: Subject, if_match: IfMatch, database: Database
+) -> Tagged[schemas.Profile]:
+    """Record what the check of a person came to, and whether they are accredited. A refusal is recorded."""
+    with database.transaction() as tx:
+        outcome = kyc.record(tx, user_id, subject.id, body.check(), if_match.version)
+    return _account(held(outcome))
+
+
 def _account(row: Any) -> Tagged[schemas.Profile]:
     view = schemas.Profile(
         id=row.id,
@@ -70,6 +82,10 @@ def _account(row: Any) -> Tagged[schemas.Profile]:
         display_name=row.display_name,
         bio=row.bio,
         locale=row.locale,
+        wallet_address=row.wallet_address,
+        skills=[Skill(each) for each in row.skills],
+        languages=row.languages,
+        kyc=schemas.KycView(status=KycStatus(row.kyc_status), accredited=row.accredited, expires_at=row.kyc_expires_at),
         role=row.role,
         status=row.status,
         verified=row.verified_at is not None,

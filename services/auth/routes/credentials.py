@@ -10,15 +10,17 @@ from libs.common.http import (
 )
 from services.auth import schemas
 from services.auth.domain.accounts import AccountNotVerified, AccountSuspended, Links
+from services.auth.domain.factors import SecondFactorRequired
 from services.auth.domain.lockout import WrongCredentials
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
-from services.auth.domain.sessions import RefreshRefused, device_label
+from services.auth.domain.sessions import OWN_CLIENT, Lifetimes, RefreshRefused, device_label
 from services.auth.domain.tokens import TokenIssuer
 from services.auth.routes.answers import held, tokens
-from services.auth.use_cases import passwords, registration, sessions, sign_in
+from services.auth.use_cases import passwords, registration, second_factor, sessions, sign_in
+from services.auth.use_cases.second_factor import Means
 
-SIGN_IN_REFUSALS = (WrongCredentials, AccountNotVerified, AccountSuspended)
+SIGN_IN_REFUSALS = (WrongCredentials, AccountNotVerified, AccountSuspended, SecondFactorRequired)
 
 routes = Routes("auth")
 
@@ -46,19 +48,26 @@ def login(
     request: RequestInfo,
     database: Database,
     hasher: PasswordHasher,
-    secret: MasterSecret,
+    means: Means,
     issuer: TokenIssuer,
 ) -> schemas.Tokens:
-    """Sign in with e-mail address and password."""
+    """Sign in with e-mail address and password.
+
+    An account with a second factor is answered 401 with the code `mfa_required`, a `challenge` and `methods`, unless the right
+    `otp` was sent along; `POST /auth/login/second-factor` completes the sign-in.
+    """
     attempt = sign_in.Attempt(body.email, body.password.get_secret_value(), device_label(request.user_agent))
-    return tokens(held(sign_in.sign_in(database, attempt, hasher, secret)), issuer)
+    return tokens(held(second_factor.sign_in_with_code(database, attempt, body.otp, hasher, means)), issuer)
 
 
 @routes.post("/auth/refresh", allow=PUBLIC, rate=Rate.CREDENTIALS, during_maintenance=True, refuses=(RefreshRefused,))
-def refresh(body: schemas.Refresh, database: Database, issuer: TokenIssuer) -> schemas.Tokens:
-    """Exchange a refresh token for new tokens. A token exchanged twice ends its session, but for a few seconds of grace."""
+def refresh(body: schemas.Refresh, database: Database, lifetimes: Lifetimes, issuer: TokenIssuer) -> schemas.Tokens:
+    """Exchange a refresh token for new tokens. A token exchanged twice ends its session, but for a few seconds of grace.
+
+    Sessions of other clients, or bound to a key, are renewed at the token endpoint alone.
+    """
     with database.transaction() as tx:
-        outcome = sessions.refresh(tx, body.refresh_token.get_secret_value())
+        outcome = sessions.refresh(tx, body.refresh_token.get_secret_value(), lifetimes, OWN_CLIENT)
     return tokens(held(outcome), issuer)
 
 

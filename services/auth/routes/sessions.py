@@ -19,17 +19,24 @@ from services.auth.use_cases import sessions
 routes = Routes("auth")
 
 
-@routes.post("/auth/logout", allow=SIGNED_IN, during_maintenance=True)
+@routes.post("/auth/logout", allow=SIGNED_IN, enrolment=True, during_maintenance=True)
 def logout(subject: Subject, tx: Transaction) -> NoContent:
     """End this session."""
     sessions.end_session(tx, subject.id, subject.session_id, EndReason.LOGOUT)
     return NoContent()
 
 
-@routes.post("/auth/logout-all", allow=SIGNED_IN, during_maintenance=True)
+@routes.post("/auth/logout-all", allow=SIGNED_IN, enrolment=True, during_maintenance=True)
 def logout_all(subject: Subject, tx: Transaction) -> NoContent:
     """End all of one's sessions."""
     sessions.end_all_sessions(tx, subject.id, EndReason.LOGOUT)
+    return NoContent()
+
+
+@routes.post("/auth/sessions/revoke-others", allow=SIGNED_IN, during_maintenance=True)
+def end_other_sessions(subject: Subject, tx: Transaction) -> NoContent:
+    """End all of one's sessions but this one."""
+    sessions.end_other_sessions(tx, subject.id, subject.session_id, EndReason.REVOKED_BY_USER)
     return NoContent()
 
 
@@ -52,7 +59,7 @@ def _session(row: Any, subject: Subject) -> schemas.SessionView:
     return schemas.SessionView(
         id=row.id,
         device=row.device_label,
-        created_at=row.authenticated_at,
+        created_at=row.created_at,
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
         current=row.id == subject.session_id,

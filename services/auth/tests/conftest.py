@@ -1,6 +1,6 @@
 """Auth under test: a cheap bcrypt, a person's steps as short functions, and a clock that tests may move."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,10 @@ from libs.common.auth.policy import Role
 from libs.common.auth.tokens import KeySource, PublishedKeys
 from libs.common.events import Envelope
 from libs.common.testing import Harness, service_harness
+from services.auth.adapters.openid import HttpOpenIdProviders
 from services.auth.app import service
+from services.auth.domain.federation import OpenIdProviders
+from services.auth.tests.fake_provider import GRACE, FakeProvider, running
 
 PASSWORD = "a password nobody guesses"
 SETTINGS = {
@@ -163,3 +166,22 @@ class Time:
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """A clock that stands still in the middle of a second until the test moves it."""
     return Time(monkeypatch, clock.now().replace(microsecond=500_000))
+
+
+@pytest.fixture
+def fake(harness: Harness) -> Iterator[FakeProvider]:
+    """A fake provider, configured, at which Grace has an account with a verified address."""
+    providers = harness.resource(OpenIdProviders)  # type: ignore[type-abstract]
+    assert isinstance(providers, HttpOpenIdProviders)
+    with running() as provider:
+        provider.person = dict(GRACE)
+        configured = HttpOpenIdProviders([provider.configured()], plain_http=True)
+        providers._providers, providers._known = configured._providers, configured._known
+        yield provider
+        providers._providers, providers._known = {}, {}
+
+
+@pytest.fixture
+def grace(harness: Harness) -> Person:
+    """Somebody without an account here."""
+    return Person(harness, "grace@example.org")

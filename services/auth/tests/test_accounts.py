@@ -1,5 +1,6 @@
 """Passwords that are forgotten and changed, profiles, and what administrators do."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -23,8 +24,10 @@ PARALLEL = 6
 
 
 def records(harness: Harness) -> list[Any]:
+    """What is on record but for the coming and going of sessions and for mails."""
     with harness.transaction() as tx:
-        return tx.all(text("SELECT * FROM auth.audit_record WHERE entity <> 'signing_key' ORDER BY id"))
+        found = tx.all(text("SELECT * FROM auth.audit_record WHERE entity <> 'signing_key' ORDER BY id"))
+    return [each for each in found if not each.action.startswith(("session.", "notice."))]
 
 
 class TestForgottenPassword:
@@ -219,8 +222,8 @@ class TestAdministration:
         assert person.refresh(tokens["refresh_token"]).status_code == 401
         fact = harness.published("auth.user.role_changed")[0].data
         assert (fact["old_role"], fact["new_role"], fact["changed_by"]) == ("CONTRIBUTOR", "ARTIST", administrator.id)
-        record = records(harness)[-1]
-        assert (record.action, record.entity_id, record.outcome) == ("user.change_standing", user_id, "done")
+        record = next(each for each in records(harness) if each.action == "user.change_standing")
+        assert (record.entity_id, record.outcome) == (user_id, "done")
         assert str(record.actor_id) == administrator.id
         assert record.roles == "ADMIN"
 
@@ -327,7 +330,7 @@ class TestDoors:
         for route in harness.service.declared_routes:
             if route.allow.access is Access.CRON:
                 continue  # shut, and so not there
-            path = route.path.replace("<session_id>", str(uuid4())).replace("<user_id>", str(uuid4()))
+            path = re.sub(r"<[a-z_]+>", str(uuid4()), route.path)
             status = harness.client().open(path, method=route.method, json={}).status_code
             if status != 401:
                 public.add(route.path.removeprefix("/api/v1"))
@@ -336,6 +339,10 @@ class TestDoors:
             "/auth/register",
             "/auth/verify-email",
             "/auth/login",
+            "/auth/access-tokens/exchange",
+            "/auth/federation/<provider>/begin",
+            "/auth/federation/<provider>/complete",
+            "/auth/providers",
             "/auth/refresh",
             "/auth/password/forgot",
             "/auth/password/reset",

@@ -26,6 +26,7 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     events.UserVerified(user_id=USER),
     events.UserUpdated(user_id=USER, display_name=Personal.of("Ada King", about=USER), locale=None),
+    events.KycUpdated(user_id=USER, status="VERIFIED", accredited=True, expires_at=INSTANT),
     events.UserRoleChanged(user_id=USER, old_role="CONTRIBUTOR", new_role="ARTIST", changed_by=OTHER),
     events.UserStatusChanged(user_id=USER, old_status="ACTIVE", new_status="SUSPENDED", changed_by=OTHER),
     events.SessionRevoked(user_id=USER, session_id=None, not_before=INSTANT, expires_at=INSTANT, reason="LOGOUT"),

@@ -18,6 +18,7 @@ from libs.common.testing import Harness
 from services.auth import queries
 from services.auth.adapters.command_line import keys_command
 from services.auth.adapters.keys import SealedUnderAnotherSecret, SigningKeys
+from services.auth.domain.factors import Required
 from services.auth.domain.keys import (
     KEY_SET_AGE,
     PUBLISHED_BEFORE_USE,
@@ -37,7 +38,11 @@ REPLICAS = 8
 
 def replica(harness: Harness, secret: MasterSecret | None = None) -> SigningKeys:
     return SigningKeys(
-        harness.database, secret or harness.resources[MasterSecret], issuer="http://127.0.0.1:8080", audience="lumiere"
+        harness.database,
+        secret or harness.resources[MasterSecret],
+        Required(of_administrators=False),
+        issuer="http://127.0.0.1:8080",
+        audience="lumiere",
     )
 
 

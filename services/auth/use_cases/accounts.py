@@ -13,9 +13,11 @@ from libs.common.errors import Conflict, PreconditionFailed
 from libs.common.events import Personal
 from services.auth import queries
 from services.auth.domain.accounts import AccountChanged, Status, refuse_change
+from services.auth.domain.notices import Notice
 from services.auth.domain.sessions import EndReason
 from services.auth.events import UserRoleChanged, UserStatusChanged, UserUpdated
 from services.auth.models import user_account
+from services.auth.use_cases.notices import tell
 from services.auth.use_cases.registration import lock_administrators
 from services.auth.use_cases.sessions import end_all_sessions
 
@@ -26,10 +28,15 @@ _write_profile = (
         display_name=bindparam("new_display_name"),
         bio=bindparam("new_bio"),
         locale=bindparam("new_locale"),
+        wallet_address=bindparam("new_wallet_address"),
+        skills=bindparam("new_skills"),
+        languages=bindparam("new_languages"),
         version=user_account.c.version + 1,
     )
     .returning(user_account)
 )
+PROFILE_MEMBERS = ("display_name", "bio", "locale", "wallet_address", "skills", "languages")
+"""What people change themselves."""
 _write_standing = (
     update(user_account)
     .where(user_account.c.id == bindparam("user_id"), user_account.c.version == bindparam("seen"))
@@ -45,12 +52,17 @@ def update_profile(tx: Transaction, user_id: UUID, changes: Mapping[str, Any], e
     """
     before = queries.account(tx, user_id)
     _require_version(before, expected_version)
-    values = {"display_name": before.display_name, "bio": before.bio, "locale": before.locale, **changes}
+    values = {**{name: getattr(before, name) for name in PROFILE_MEMBERS}, **changes}
     after = tx.first(
         _write_profile, {"user_id": user_id, "seen": before.version, **{f"new_{name}": each for name, each in values.items()}}
     )
     if after is None:
         raise AccountChanged("Somebody changed the profile meanwhile; read it again.")
+    changed = [name for name in PROFILE_MEMBERS if getattr(after, name) != getattr(before, name)]
+    if changed:
+        tx.audit("profile.change", "user", user_id, details={"members": changed})
+    if "wallet_address" in changed:
+        tell(tx, user_id, Notice.WALLET_CHANGED)
     renamed = after.display_name != before.display_name
     if renamed or after.locale != before.locale:
         tx.publish(
@@ -90,10 +102,14 @@ def change_standing(tx: Transaction, user_id: UUID, actor_id: UUID, change: Stan
         return refusal
     if (new_role, new_status) == (before.role, before.status):
         return before
-    after = tx.one(
-        _write_standing, {"user_id": user_id, "seen": before.version, "new_role": new_role, "new_status": new_status}
-    )
     tx.audit("user.change_standing", "user", user_id, details=details)
+    return give_standing(tx, before, new_role, new_status, actor_id)
+
+
+def give_standing(tx: Transaction, before: Row[Any], role: Role, status: Status, actor_id: UUID) -> Row[Any]:
+    """Write role and status of an account that `queries.account_to_change` holds, end its sessions, and tell of it."""
+    written = {"user_id": before.id, "seen": before.version, "new_role": role, "new_status": status}
+    after = tx.one(_write_standing, written)
     _tell(tx, before, after, actor_id)
     return after
 
@@ -101,6 +117,7 @@ def change_standing(tx: Transaction, user_id: UUID, actor_id: UUID, change: Stan
 def _tell(tx: Transaction, before: Row[Any], after: Row[Any], actor_id: UUID) -> None:
     if after.role != before.role:
         tx.publish(UserRoleChanged(user_id=after.id, old_role=before.role, new_role=after.role, changed_by=actor_id))
+        tell(tx, after.id, Notice.ROLE_CHANGED, role=after.role)
     if after.status != before.status:
         tx.publish(UserStatusChanged(user_id=after.id, old_status=before.status, new_status=after.status, changed_by=actor_id))
     end_all_sessions(tx, after.id, EndReason.SUSPENDED if after.status != Status.ACTIVE else EndReason.ROLE_CHANGED)

@@ -11,7 +11,7 @@ from libs.common import ids
 from libs.common.db import Transaction
 from libs.common.events import Personal
 from libs.common.telemetry import logger
-from services.auth.domain.accounts import Links
+from services.auth.domain.accounts import Address, Links
 from services.auth.domain.sessions import token_hash
 from services.auth.domain.tokens import (
     MAILS_ALLOWED,
@@ -60,7 +60,7 @@ def request_verification(tx: Transaction, account: Any, links: Links, password_h
     if not _allowed(tx, account.id, Template.VERIFY_EMAIL):
         return
     token = _issue(tx, account.id, Purpose.VERIFY_EMAIL, VERIFICATION_LIFE, password_hash)
-    _request(tx, account, Template.VERIFY_EMAIL, VERIFICATION_LIFE, {"link": links.verify_email(token), "token": token})
+    request(tx, account, Template.VERIFY_EMAIL, VERIFICATION_LIFE, {"link": links.verify_email(token), "token": token})
 
 
 def request_reset(tx: Transaction, account: Any, links: Links) -> None:
@@ -68,13 +68,13 @@ def request_reset(tx: Transaction, account: Any, links: Links) -> None:
     if not _allowed(tx, account.id, Template.RESET_PASSWORD):
         return
     token = _issue(tx, account.id, Purpose.RESET_PASSWORD, RESET_LIFE, None)
-    _request(tx, account, Template.RESET_PASSWORD, RESET_LIFE, {"link": links.reset_password(token), "token": token})
+    request(tx, account, Template.RESET_PASSWORD, RESET_LIFE, {"link": links.reset_password(token), "token": token})
 
 
 def tell_address_in_use(tx: Transaction, account: Any, links: Links) -> None:
     """Tell the owner of an address that somebody tried to register it again."""
     if _allowed(tx, account.id, Template.ADDRESS_IN_USE):
-        _request(tx, account, Template.ADDRESS_IN_USE, VERIFICATION_LIFE, {"link": links.login()})
+        request(tx, account, Template.ADDRESS_IN_USE, VERIFICATION_LIFE, {"link": links.login()})
 
 
 def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
@@ -117,13 +117,22 @@ def _issue(tx: Transaction, user_id: UUID, purpose: Purpose, life: timedelta, pa
     return token
 
 
-def _request(tx: Transaction, account: Any, template: Template, life: timedelta, variables: dict[str, str]) -> None:
+def request(
+    tx: Transaction,
+    account: Any,
+    template: Template,
+    life: timedelta,
+    variables: dict[str, str],
+    *,
+    recipient: Address | None = None,
+) -> None:
+    """Ask notify for a mail to the account's address, or to `recipient`; after `life` it is worthless."""
     values = {"display_name": account.display_name, **variables}
     tx.publish(
         EmailRequested(
             email_id=ids.new_id(),
             user_id=account.id,
-            recipient=Personal.of(account.email, about=account.id),
+            recipient=Personal.of(recipient or account.email, about=account.id),
             template=template,
             variables=Personal.of(values, about=account.id),
             locale=account.locale,

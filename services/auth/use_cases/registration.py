@@ -14,6 +14,7 @@ from libs.common.errors import Conflict
 from libs.common.events import Personal
 from services.auth import queries
 from services.auth.domain.accounts import Address, Links, Locale, Status, refuse_bootstrap
+from services.auth.domain.kyc import KycStatus
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.tokens import Purpose, TokenRefused
 from services.auth.events import UserRegistered, UserVerified
@@ -66,8 +67,8 @@ def _register_again(tx: Transaction, address: Address, password_hash: str, links
         mail.tell_address_in_use(tx, known, links)
 
 
-def add_account(tx: Transaction, registration: Registration, password_hash: str) -> Row[Any] | None:
-    """Add the account and tell of it; None when the address is taken."""
+def add_account(tx: Transaction, registration: Registration, password_hash: str | None) -> Row[Any] | None:
+    """Add the account, with a password or without, and tell of it; None when the address is taken."""
     account = tx.first(
         _add_account,
         {
@@ -76,6 +77,12 @@ def add_account(tx: Transaction, registration: Registration, password_hash: str)
             "display_name": registration.display_name,
             "bio": None,
             "locale": registration.locale,
+            "wallet_address": None,
+            "skills": [],
+            "languages": [],
+            "kyc_status": KycStatus.NONE,
+            "accredited": False,
+            "kyc_expires_at": None,
             "role": registration.role,
             "status": Status.ACTIVE,
             "verified_at": None,
@@ -86,7 +93,8 @@ def add_account(tx: Transaction, registration: Registration, password_hash: str)
     )
     if account is None:
         return None
-    set_password(tx, account.id, password_hash)
+    if password_hash is not None:
+        set_password(tx, account.id, password_hash)
     tx.publish(
         UserRegistered(
             user_id=account.id,

@@ -12,15 +12,20 @@ from libs.common.errors import Problem
 from libs.common.telemetry import logger
 from services.auth import queries
 from services.auth.domain.accounts import AccountNotVerified, AccountSuspended, Address, Status
+from services.auth.domain.factors import PASSWORD, SEVERAL_FACTORS
 from services.auth.domain.lockout import WrongCredentials
+from services.auth.domain.notices import Notice
 from services.auth.domain.passwords import PasswordHasher
 from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.sessions import Lifetimes
 from services.auth.models import login_failure
+from services.auth.use_cases import challenges
+from services.auth.use_cases.notices import tell
 from services.auth.use_cases.sessions import Credentials, Opening, open_session
 
 log = logger(__name__)
 
-PASSWORD_METHOD = ("pwd",)
+PASSWORD_METHOD = (PASSWORD,)
 """Authentication method of a password (RFC 8176)."""
 
 # Inserts the row or locks the one that is there: either way nobody else counts until the transaction ends.
@@ -44,7 +49,9 @@ class Attempt:
     device_label: str
 
 
-def sign_in(database: Database, attempt: Attempt, hasher: PasswordHasher, secret: MasterSecret) -> Credentials | Problem:
+def sign_in(
+    database: Database, attempt: Attempt, hasher: PasswordHasher, secret: MasterSecret, lifetimes: Lifetimes
+) -> Credentials | Problem:
     """Open a session, or return the refusal: it is remembered, so it commits."""
     key = secret.pseudonym(attempt.address)
     with database.reader() as db:
@@ -58,7 +65,7 @@ def sign_in(database: Database, attempt: Attempt, hasher: PasswordHasher, secret
         refusal = judge_password(tx, key, account, correct=correct)
         if refusal or account is None:
             return refusal or WrongCredentials()
-        return enter(tx, account, Opening(PASSWORD_METHOD, attempt.device_label))
+        return enter(tx, account, Opening(PASSWORD_METHOD, attempt.device_label), lifetimes)
 
 
 def judge_password(tx: Transaction, key: bytes, account: Row[Any] | None, *, correct: bool) -> Problem | None:
@@ -88,14 +95,25 @@ def clear_failures(tx: Transaction, key: bytes) -> None:
     tx.execute(_clear_failures, {"key": key})
 
 
-def enter(tx: Transaction, seen: Row[Any], opening: Opening) -> Credentials | Problem:
-    """Open a session for an account as seen when its owner authenticated, however that was; or return the refusal."""
+def enter(tx: Transaction, seen: Row[Any], opening: Opening, lifetimes: Lifetimes) -> Credentials | Problem:
+    """Open a session for an account as seen when its owner authenticated, however that was; or return the refusal.
+
+    An account with a second factor is entered by nothing less: SecondFactorRequired then, and what was shown so far is kept
+    under its challenge.
+    """
     account = queries.account_to_enter(tx, seen.id)
     refusal = _refuse_entry(account, seen)
     if refusal:
         log.warning("auth.login.refused", reason=type(refusal).__name__, user_id=account.id)
         return refusal
-    credentials = open_session(tx, account, opening)
+    enrolled = queries.enrolled(tx, account.id)
+    if enrolled.any and SEVERAL_FACTORS not in opening.methods:
+        log.info("auth.login.second_factor_required", user_id=account.id)
+        return challenges.ask(tx, account, opening, enrolled.factors)
+    unknown = queries.device_is_new(tx, account.id, opening.device_label)
+    credentials = open_session(tx, account, opening, lifetimes)
+    if unknown:
+        tell(tx, account.id, Notice.NEW_SIGN_IN, device=opening.device_label)
     log.info("auth.login.succeeded", user_id=account.id, session_id=credentials.grant.session_id)
     return credentials
 

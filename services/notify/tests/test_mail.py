@@ -33,6 +33,8 @@ VARIABLES: Mapping[str, str] = {
     "film_title": "Lune",
     "lumens": "10",
     "price": "50.00 EUR",
+    "notice": "PASSKEY_ADDED",
+    "name": "<script>",
 }
 
 
