@@ -72,10 +72,11 @@ class FakeAuth:
 class Platform:
     """HAProxy, control and the fake auth, each started as in production."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, key_id: str = "key-one") -> None:
         self.root = root
         self.auth = FakeAuth()
-        self.key = RunningGateway.key_of_tests()
+        self.key_id = key_id
+        self.key = RunningGateway.key_of_tests(key_id)
         self.auth.keys = [self.key.as_dict(private=False)]
         self.port = free_port()
         self.environ = {
@@ -126,7 +127,7 @@ class Platform:
 
     def forge(self) -> Forge:
         """Signs as auth would."""
-        return Forge(self.key, "key-one", ORIGIN, AUDIENCE)
+        return Forge(self.key, self.key_id, ORIGIN, AUDIENCE)
 
     def broadcast(self, kind: str, subject: str, data: dict[str, Any]) -> None:
         """Publish as auth's relay would."""
@@ -155,9 +156,8 @@ class Platform:
             return False
 
 
-def started(root: Path) -> Iterator[Platform]:
-    """One that takes administrators' tokens and hears broadcasts."""
-    platform = Platform(root)
+def started(platform: Platform) -> Iterator[Platform]:
+    """Until it takes administrators' tokens and hears broadcasts; ended afterwards."""
     try:
         platform.start("run")
         platform.start("control")
@@ -170,13 +170,13 @@ def started(root: Path) -> Iterator[Platform]:
 
 @pytest.fixture
 def platform_of_one(tmp_path: Path) -> Iterator[Platform]:
-    yield from started(tmp_path)
+    yield from started(Platform(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """For tests that leave it as it was."""
-    yield from started(tmp_path_factory.mktemp("shared-platform"))
+    """For tests that leave it as it was. Its key has another name, for it too hears which keys are withdrawn."""
+    yield from started(Platform(tmp_path_factory.mktemp("shared-platform"), "key-shared"))
 
 
 def revoked(session: UUID | None, user: UUID) -> dict[str, Any]:
@@ -362,7 +362,7 @@ def test_the_openapi_document_is_merged_and_the_details_are_for_administrators(s
     details = httpx.get(
         f"{url}/health", headers={"Authorization": f"Bearer {shared_platform.forge().token(Role.ADMIN)}"}
     ).json()
-    assert details["keys"] == ["key-one"]
+    assert details["keys"] == ["key-shared"]
 
 
 def test_the_events_are_published_for_machines_and_may_be_kept_for_a_while(shared_platform: Platform) -> None:
