@@ -12,6 +12,7 @@ from gateway.discovery import KnownTargets
 from gateway.door import Targets
 from gateway.folder import Folder
 from gateway.settings import GatewaySettings
+from gateway.tests.controlled import ended
 from gateway.tests.running import RunningGateway, eventually
 from gateway.tests.site import variables
 from libs.common.config import load
@@ -36,12 +37,6 @@ def gateway(environment: dict[str, str], targets: Targets, *command: str, second
     if not command:
         return DelegatingGateway(settings.door(), folder, KnownTargets(targets))
     return DelegatingGateway(settings.door(), folder, KnownTargets(targets), command=command, seconds=seconds)
-
-
-def ended(pid: int) -> bool:
-    """Whether a process is no more; one that nobody has taken note of counts."""
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
 
 
 def says(text: str) -> tuple[str, ...]:
