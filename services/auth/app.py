@@ -10,10 +10,11 @@ from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.keys import SigningKeys
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.revocations import OwnRevocations
+from services.auth.adapters.root import KeptRoot
 from services.auth.domain.accounts import Links
 from services.auth.domain.keys import SigningPeriod
 from services.auth.domain.passwords import PasswordHasher
-from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.secrets import MasterSecret, SealingSecrets
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
 from services.auth.routes import accounts, credentials, platform, sessions
@@ -25,9 +26,11 @@ OWN_KEYS_INTERVAL_SECONDS = 0.05
 
 def build(settings: Settings, database: Database) -> Resources:
     """Make what routes and jobs ask for."""
-    secret = MasterSecret(settings.auth_secret.get_secret_value())
+    sealing = _sealing(settings)
+    secret = KeptRoot(database, sealing)
     keys = SigningKeys(database, secret, issuer=settings.lumiere_origin, audience=settings.audience)
     return {
+        SealingSecrets: sealing,
         MasterSecret: secret,
         PasswordHasher: BcryptHasher(
             secret,
@@ -43,6 +46,14 @@ def build(settings: Settings, database: Database) -> Resources:
         SigningPeriod: SigningPeriod(timedelta(days=settings.signing_key_days)),
         Links: Links(settings.lumiere_origin),
     }
+
+
+def _sealing(settings: Settings) -> SealingSecrets:
+    previous = settings.auth_secret_previous
+    return SealingSecrets(
+        MasterSecret(settings.auth_secret.get_secret_value()),
+        MasterSecret(previous.get_secret_value()) if previous else None,
+    )
 
 
 service = Service(

@@ -4,8 +4,8 @@ from libs.common.db import Transaction
 from libs.common.jobs import every
 from services.auth.domain.accounts import Links
 from services.auth.domain.keys import SigningPeriod
-from services.auth.domain.secrets import MasterSecret
-from services.auth.use_cases import keys, passwords, purge
+from services.auth.domain.secrets import MasterSecret, SealingSecrets
+from services.auth.use_cases import keys, passwords, purge, root
 
 
 @every(seconds=5, wake=passwords.RESET_CHANNEL)
@@ -30,3 +30,9 @@ def forget_successors(tx: Transaction) -> int:
 def rotate_keys(tx: Transaction, secret: MasterSecret, period: SigningPeriod) -> int:
     """Let the next key sign when the present one has signed for long enough."""
     return keys.rotate_when_due(tx, secret, period.duration)
+
+
+@every(minutes=10)
+def forget_secrets(tx: Transaction, secrets: SealingSecrets) -> int:
+    """Let a secret that was rotated away open nothing any more."""
+    return root.forget_secrets(tx, secrets)

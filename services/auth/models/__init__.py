@@ -9,7 +9,7 @@ from services.auth.models.accounts import (
     user_account,
 )
 from services.auth.models.metadata import metadata
-from services.auth.models.platform import maintenance, signing_key
+from services.auth.models.platform import maintenance, root_key, signing_key
 from services.auth.models.sessions import refresh_token, session
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "password_credential",
     "refresh_token",
     "reset_request",
+    "root_key",
     "session",
     "signing_key",
     "user_account",

@@ -17,6 +17,7 @@ from services.auth.queries.platform import (
     keys,
     maintenance_decision,
     next_key,
+    roots,
     signing_key_by_id,
     verification_keys,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "other_administrators",
     "revoked_sessions",
     "revoked_subjects",
+    "roots",
     "sessions_page",
     "signing_key_by_id",
     "spent_token",
