@@ -53,7 +53,7 @@ class KycUpdated(Event, type="auth.kyc.updated", version=1, aggregate="user_id")
     """When check and accreditation cease, or ceased; null where nothing was verified."""
 
 
-class UserEmailChanged(Event, type="auth.user.email_changed", version=1, aggregate="user_id", since="0.2.0"):
+class UserEmailChanged(Event, type="auth.user.email_changed", version=1, aggregate="user_id"):
     """The account has another address: the owners of both confirmed it."""
 
     user_id: UUID
