@@ -64,8 +64,8 @@ def test_the_owners_next_refresh_puts_the_thief_out_everywhere_within_a_second(
         every=POLL_SECONDS,
     )
     acts = inside.rows(
-        "SELECT id, outcome FROM auth.audit_record WHERE action = 'session.refresh_token_reused' AND entity_id = :session",
-        session=session_id,
+        "SELECT id, outcome FROM auth.audit_record WHERE action = 'session.refresh_token_reused' AND entity_id = :owner",
+        owner=owner.id,
     )
     assert [each.outcome for each in acts] == ["revoked"]
     proofs = {"type": "auth.audit.recorded", "entity_id": str(acts[0].id)}

@@ -95,6 +95,12 @@ class _Shown(Input):
 class SecondFactor(_Shown):
     """The second factor of a sign-in that waits for it."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"challenge": "kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE", "otp": "123456"}]
+        }  # pragma: allowlist secret
+    )
+
     challenge: Token
 
     @model_validator(mode="after")
@@ -112,6 +118,8 @@ class PasskeySignIn(Input):
 
 class StepUp(_Shown):
     """Who is there: the password, with a second factor where the account has one; or a passkey alone."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "a long pass phrase", "otp": "123456"}]})
 
     password: GivenPassword | None = None
 

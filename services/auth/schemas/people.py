@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from libs.common import clock
 from libs.common.http import Input, PageQuery, View
@@ -48,6 +48,8 @@ class KycView(View):
 
 class RecordKyc(Input):
     """What the check of a person came to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "PENDING"}]})
 
     status: KycStatus
     accredited: bool = False

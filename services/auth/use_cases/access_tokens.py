@@ -9,6 +9,7 @@ from sqlalchemy import Row, bindparam, func, insert, or_, update
 
 from libs.common import ids
 from libs.common.db import Transaction
+from libs.common.errors import Fault, Invalid
 from libs.common.telemetry import logger
 from services.auth import queries
 from services.auth.domain.access_tokens import (
@@ -19,6 +20,7 @@ from services.auth.domain.access_tokens import (
     AccessTokenRefused,
     TooManyAccessTokens,
     UnknownAccessToken,
+    expiry_fault,
     new_token,
     well_formed,
 )
@@ -89,7 +91,10 @@ class Made:
 
 
 def create(tx: Transaction, user_id: UUID, wish: Wish) -> Made | TooManyAccessTokens:
-    """Make a token for a program of this person, or return the refusal, which is on record."""
+    """Make a token for a program of this person, or return the refusal, which is on record. Raises Invalid for its end."""
+    fault = expiry_fault(wish.expires_at, tx.now)
+    if fault is not None:
+        raise Invalid([Fault("/expires_at", fault)])
     queries.account_to_change(tx, user_id)  # of two made at once, one sees the other
     if queries.access_token_count(tx, user_id, tx.now) >= TOKENS_MAXIMUM:
         refusal = TooManyAccessTokens(f"You have {TOKENS_MAXIMUM} tokens already; revoke one that you need no more.")

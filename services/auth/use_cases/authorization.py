@@ -220,7 +220,7 @@ def _error(provider: Provider, redirect_uri: str, state: str | None, fault: Aske
 def _own_session(tx: Transaction, session_id: UUID | None) -> Row[Any] | None:
     """The living session in which a person uses the platform itself: a client's session lets nobody else in."""
     session = None if session_id is None else queries.living_session(tx, session_id, tx.now)
-    return session if session is not None and session.client_id == OWN_CLIENT else None
+    return session if session is not None and (session.client_id, session.scope) == (OWN_CLIENT, None) else None
 
 
 def session_of_browser(tx: Transaction, refresh_token: str) -> UUID | None:

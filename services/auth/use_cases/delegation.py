@@ -22,7 +22,7 @@ def delegate(
     Only a client that was let act in the person's absence (`offline_access`) gets a refresh token.
     """
     parent = queries.living_session(tx, parent_id, tx.now)
-    if parent is None or parent.client_id != OWN_CLIENT:
+    if parent is None or (parent.client_id, parent.scope) != (OWN_CLIENT, None):
         return None
     account: Row[Any] = queries.account_to_enter(tx, parent.user_id)
     # Whoever ended the person's sessions held the account: now that we do, it is known whether this one was among them.
