@@ -92,7 +92,7 @@ def test_the_service_itself_takes_each_example_of_a_request(service: Service) ->
         kind = route.body_type or analyse(route).body_type
         if route.allow.access is Access.SERVICE or kind is None:
             continue
-        body = document[route.operation]["requestBody"]["content"]["application/json"]["example"]
+        body = document[route.operation]["requestBody"]["content"][route.consumes[0]]["example"]
         TypeAdapter(kind).validate_json(json.dumps(body))
 
 
