@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validat
 from libs.common.http import Input, View
 from services.auth.domain.factors import Factor, Proof
 from services.auth.domain.passkeys import LABEL_MAXIMUM, label
-from services.auth.schemas.texts import GivenPassword, Token
+from services.auth.schemas.texts import TOKEN_EXAMPLE, GivenPassword, Token
 
 ENCODED_MAXIMUM = 16_384
 """Characters of one encoded member of an authenticator's answer; attestations with certificates have some thousands."""
@@ -95,11 +95,7 @@ class _Shown(Input):
 class SecondFactor(_Shown):
     """The second factor of a sign-in that waits for it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"challenge": "kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE", "otp": "123456"}]
-        }  # pragma: allowlist secret
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"challenge": TOKEN_EXAMPLE, "otp": "123456"}]})
 
     challenge: Token
 
