@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validat
 from libs.common.http import Input, View
 from services.auth.domain.factors import Factor, Proof
 from services.auth.domain.passkeys import LABEL_MAXIMUM, label
-from services.auth.schemas.texts import GivenPassword, Token
+from services.auth.schemas.texts import TOKEN_EXAMPLE, GivenPassword, Token
 
 ENCODED_MAXIMUM = 16_384
 """Characters of one encoded member of an authenticator's answer; attestations with certificates have some thousands."""
@@ -97,8 +97,8 @@ class SecondFactor(_Shown):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"challenge": "kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE", "otp": "123456"}]  # pragma: allowlist secret
-        }  # pragma: allowlist secret
+            "examples": [{"challenge": TOKEN_EXAMPLE, "otp": "123456"}],
+        }
     )
 
     challenge: Token
