@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 LUMIERE := .venv/bin/lumiere
 RUN := .venv/bin/python
+# Processes that share the tests, each with servers of its own; they mostly wait. 0 is one process without any of that.
+TEST_PROCESSES ?= 2
 
 $(LUMIERE): requirements/dev.lock pyproject.toml ops/bootstrap.py
 	@$(PYTHON) ops/bootstrap.py environment
@@ -40,7 +42,7 @@ clean: $(LUMIERE)  ## Stop everything and remove its data
 test test-all: FOR_TESTS := --tests
 
 test: packages $(LUMIERE)  ## Run the tests with a short fault run; starts the servers it needs
-	@$(RUN) -m pytest -m "not long"
+	@$(RUN) -m pytest -m "not long" --numprocesses $(TEST_PROCESSES) --dist loadgroup
 
 test-all: packages $(LUMIERE)  ## Run every suite, the long ones too
 	@$(RUN) -m pytest

@@ -7,7 +7,8 @@ import pytest
 
 from libs.common.ids import random_token
 from ops.span_receiver import SpanReceiver
-from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, servers_in_environment
+from ops.testing import TEST_FOLDER, LivePlatform, group_of, live_platform, needs_servers, servers_in_environment
+from tests.faults.report import told_by_tests
 from tests.other_haproxy import other_haproxy
 
 HAPROXY = pytest.StashKey[str | None]()
@@ -21,9 +22,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say so, since everything reads the same otherwise."""
+    """Say which HAProxy, since everything reads the same otherwise; and what tests tell, also of runs that went well."""
     if other := terminalreporter.config.stash[HAPROXY]:
         terminalreporter.write_line(f"Tested on {other}")
+    if told := told_by_tests(report for reports in terminalreporter.stats.values() for report in reports):
+        terminalreporter.section("fault runs")
+        for line in told:
+            terminalreporter.write_line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share a run: what stands on one expensive thing stays together, and so does each file."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

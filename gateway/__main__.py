@@ -8,12 +8,11 @@ import click
 import structlog
 
 from gateway import haproxy
-from gateway.compiler import TargetError
+from gateway.door import TargetError
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyError
 from gateway.manifest import ManifestError
 from gateway.settings import FolderSettings, GatewaySettings
-from gateway.state import Gateway
 from libs.common.config import ConfigurationError, load
 from libs.common.telemetry import configure_logs
 
@@ -49,10 +48,13 @@ def main(context: click.Context) -> None:
 def run() -> None:
     """Carry the traffic: HAProxy in the foreground, compiled first when it never was."""
     configure_logs("gateway", "run")
-    gateway = _gateway(load(GatewaySettings))
-    if gateway.folder.current_release() is None:
-        gateway.compile()
-    command = haproxy.command_line(gateway.folder)
+    settings = load(GatewaySettings)
+    folder = Folder(settings.gateway_folder)
+    if folder.current_release() is None:
+        from gateway.state import Gateway
+
+        Gateway(settings.door(), folder, settings.targets()).compile()
+    command = haproxy.command_line(folder)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 — this process becomes HAProxy
 
@@ -68,8 +70,27 @@ def control() -> None:
     Control(load(GatewaySettings)).run()
 
 
-def _gateway(settings: GatewaySettings) -> Gateway:
-    return Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
+@main.command("put-in-force", hidden=True)
+@click.argument("handed", type=int)
+def put_in_force(handed: int) -> None:
+    """Compile for the control process, which hands over a file descriptor to read from."""
+    from gateway.children import end_with_parent
+    from gateway.put_in_force import main as work
+
+    configure_logs("gateway", "put-in-force")
+    end_with_parent(lambda: os._exit(1))  # at any moment: what is on disk is whole or not there
+    sys.exit(work(load(GatewaySettings), handed))
+
+
+@main.command(hidden=True)
+@click.argument("idle_seconds", type=float)
+@click.argument("handed", type=int)
+def pages(idle_seconds: float, handed: int) -> None:
+    """Serve the pages for the control process, which hands over a socket that listens, until nobody asked for so long."""
+    from gateway.serving import serve
+
+    configure_logs("gateway", "pages")
+    serve(load(GatewaySettings), handed, idle_seconds)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,17 @@ A pure function: the same inputs give the same bytes.
 import base64
 import hmac
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from gateway import challenges, limits, origins, paths, rules, tls
+from gateway import challenges, limits, origins, paths, rules, sockets, tls
 from gateway.access_log import formats
 from gateway.answers import MAP, Answers
+from gateway.door import ADDRESS, BULK_SUFFIX, Door, TargetError, Targets
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route, written
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
@@ -23,7 +24,7 @@ from gateway.rules import HTTP_PROCESSES
 from gateway.servers import SPARE
 from libs.common.auth.browser import COOKIE_PREFIX, SESSION_COOKIE, origin_of
 from libs.common.auth.policy import CRON_HEADER, OWN_CLIENT, Access, Rate
-from libs.common.auth.tokens import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
+from libs.common.auth.profile import LEEWAY_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.config import Environment as Profile
 from libs.common.errors import CHALLENGES, NOTHING_HERE
 from libs.common.http.origins import OWN_SITES
@@ -31,88 +32,10 @@ from libs.common.pages import DEFAULT_LANGUAGE, ICON, KEPT_FOR_EVER, LANGUAGES, 
 
 ADDRESS_KEY_DAYS = 3
 STREAM_TIMEOUT_SECONDS = limits.BULK_SECONDS_MAX
-ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}\Z")
 POLICY_FILE = "policy.json"
 """What a release was compiled from."""
-PAGES_SOCKET, MEASURES_SOCKET = "pages.sock", "measures.sock"
-BULK_SUFFIX = "-bulk"
 
-Targets = Mapping[str, Mapping[str, Sequence[str]]]
-"""service → process → addresses `host:port` of its live replicas."""
 Routes = Sequence[tuple[Manifest, Route]]
-
-
-class TargetError(Exception):
-    """The targets name something that is not an address."""
-
-
-@dataclass(frozen=True, slots=True)
-class AmqpsDoor:
-    """Where subscribers outside come in, and the broker that they are carried to."""
-
-    port: int
-    certificate: str
-    broker_host: str
-    broker_port: int
-
-    @property
-    def broker(self) -> str:
-        """`host:port`."""
-        host = f"[{self.broker_host}]" if ":" in self.broker_host else self.broker_host
-        return f"{host}:{self.broker_port}"
-
-    @property
-    def by_name(self) -> bool:
-        """Whether the broker's address has to be looked up, again and again since it may move."""
-        return not (":" in self.broker_host or re.fullmatch(r"[0-9.]+", self.broker_host))
-
-
-@dataclass(frozen=True, slots=True)
-class CronLock:
-    """A key and what the cron secret's HMAC under it is: enough to recognise the secret, not to know it."""
-
-    key: str
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What of the settings shapes the configuration."""
-
-    issuer: str
-    audience: str
-    profile: Profile
-    host: str
-    port: int
-    secret: bytes
-    trace_sample_percent: int = 10
-    certificate: str | None = None
-    metrics_port: int | None = None
-    """Where an operator's Prometheus asks; shut when unset."""
-    amqps: AmqpsDoor | None = None
-    origins: tuple[str, ...] = ()
-    """Other origins whose pages may read answers."""
-    http_port: int | None = None
-    """Where plain HTTP is led to TLS."""
-    acme: bool = False
-    """Whether that port also answers a certificate authority."""
-    cron_secret: str | None = None
-    """What schedulers present; None: routes for them do not exist."""
-    certificates_digest: str = ""
-    """Of what the certificate files hold: another one is another configuration, and so a reload."""
-
-    @property
-    def cron(self) -> "CronLock | None":
-        """How the cron secret is recognised."""
-        if self.cron_secret is None:
-            return None
-        key = hmac.digest(self.secret, b"cron door", sha256)
-        return CronLock(base64.b64encode(key).decode(), hmac.digest(key, self.cron_secret.encode(), sha256).hex().upper())
-
-    @property
-    def certificates(self) -> list[str]:
-        """The paths of the certificate files."""
-        return [path for path in (self.certificate, self.amqps.certificate if self.amqps else None) if path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +203,8 @@ def _template(
         own_client=OWN_CLIENT,
         schemes=CHALLENGES,
         fallback_key=_address_key(door.secret, "undated"),
-        pages_socket=PAGES_SOCKET,
+        sockets=sockets,
         spare=SPARE,
-        measures_socket=MEASURES_SOCKET,
         formats=formats(candidate=tried is not None),
         candidate=tried is not None,
         stream_timeout=STREAM_TIMEOUT_SECONDS,

@@ -8,18 +8,20 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from gateway.folder import Folder
 from gateway.haproxy import Haproxy, HaproxyAway, HaproxyError
-from gateway.keys import KEY_ID
 from gateway.maintenance import MAINTENANCE_FILE, SCOPE, Decision, Maintenance, Word
-from gateway.revocations import KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
+from gateway.revocations import KEY_ID, KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE, Revocations, SessionRevoked, seconds
 from libs.common import clock
-from libs.common.auth.tokens import Claims
 from libs.common.telemetry import logger
 
+if TYPE_CHECKING:
+    from libs.common.auth.tokens import Claims
+
+KEY_SET_FILE = "jwks.json"
 STATE_LOCK = "state.lock"
 LOCK_SECONDS = 5.0
 """Files are locked for milliseconds; a process that hangs with the lock keeps nobody from refusing."""
@@ -96,7 +98,26 @@ class Containment:
         """Ids of keys that must not be trusted."""
         return frozenset(self._revocations.keys)
 
-    def revoked(self, claims: Claims) -> bool:
+    @property
+    def key_set_kept(self) -> Mapping[str, Any]:
+        """Auth's key set as it was last seen; empty when it cannot be read: nobody is let in until auth tells it anew."""
+        try:
+            kept = json.loads(self.folder.read_state(KEY_SET_FILE) or b"{}")
+        except ValueError:
+            kept = None
+        if isinstance(kept, dict):
+            return kept
+        log.warning("gateway.key_set.unreadable", file=KEY_SET_FILE)
+        return {}
+
+    @property
+    def key_set(self) -> Mapping[str, Any]:
+        """The same without the keys that were withdrawn here."""
+        listed, withdrawn = self.key_set_kept.get("keys"), self.withdrawn_keys
+        entries = listed if isinstance(listed, list) else []
+        return {"keys": [key for key in entries if not (isinstance(key, dict) and key.get("kid") in withdrawn)]}
+
+    def revoked(self, claims: "Claims") -> bool:
         """Whether a token is withdrawn (the check of `libs.common.auth.tokens`, for the gateway's own pages)."""
         return str(claims.sid) in self._revocations.sessions or claims.iat < self._revocations.subjects.get(str(claims.sub), 0)
 
@@ -142,6 +163,11 @@ class Containment:
             self.folder.drop_state(ACTS_FILE)
 
     # -- disk and worker
+
+    def read_anew(self) -> None:
+        """Take over what other processes wrote, for who only asks."""
+        with self._lock:
+            self._take_over()
 
     def reconcile(self) -> None:
         """Push what the running worker may lack: what another process wrote, and everything to a worker that is new to us."""

@@ -18,10 +18,9 @@ import click
 from gateway.command_line import Place, json_option
 from gateway.containment import Containment, map_of
 from gateway.haproxy import HaproxyAway, HaproxyError
-from gateway.keys import KEY_ID
 from gateway.limits import MAINTENANCE_REASON_MAX
 from gateway.maintenance import AUTH, MAINTENANCE_FILE, OPERATOR, SCOPE, Word
-from gateway.revocations import KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE
+from gateway.revocations import KEY_ID, KEYS_FILE, SESSIONS_FILE, SUBJECTS_FILE
 
 BEHIND = 1
 """Exit code: HAProxy runs and does something else than what is on disk."""

@@ -1,24 +1,31 @@
-"""The Python side while HAProxy carries the traffic: watches, fetches, listens, pushes. It may die at any moment."""
+"""The Python side while HAProxy carries the traffic: watches, fetches, listens, pushes. It may die at any moment.
+
+It stays for weeks and does little, so it holds little: what takes cryptography, templates or a web framework is done by
+processes that it starts and that end (gateway/delegated.py, gateway/on_demand.py).
+"""
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway import limits
 from gateway.auth_client import AuthClient, AuthError
-from gateway.compiler import TargetError
+from gateway.current import CompilationRefused, KeptCurrent
+from gateway.delegated import DelegatingGateway
+from gateway.door import TargetError
 from gateway.folder import Folder
 from gateway.gauges import gauges
 from gateway.haproxy import HaproxyAway, HaproxyError
 from gateway.maintenance import Decision
 from gateway.manifest import GATEWAY, ManifestError
 from gateway.measures import Measures
-from gateway.pages import Pages
+from gateway.on_demand import OnDemand
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
-from gateway.state import Gateway
 from gateway.sweep import Sweeper
+from gateway.telling import Teller
+from libs.common import clock
 from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
@@ -33,17 +40,20 @@ FIRST_SECONDS = 0.5
 """Pause between attempts until auth has answered once."""
 FETCH_TIMEOUT_SECONDS = 2.0
 
+FORESEEN = (ManifestError, TargetError, HaproxyError, CompilationRefused, AuthError, OSError, ValueError)
+
 log = logger(__name__)
 Fetch = Callable[[], None]
 
 
 class Control:
-    """Threads around one Gateway: files, keys, revocations, broadcast, pages, measures. None waits for another."""
+    """Threads around one gateway: files, keys, revocations, broadcast, pages, measures. None waits for another."""
 
     def __init__(self, settings: GatewaySettings) -> None:
-        self.gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
+        self.gateway = DelegatingGateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
         self._auth = AuthClient(settings.auth_url, settings.revocation_list_token.get_secret_value(), FETCH_TIMEOUT_SECONDS)
+        self._compiling = Compiling(self.gateway)
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
         self._maintenance = Periodic("maintenance", self._fetch_maintenance, MAINTENANCE_SECONDS)
@@ -56,7 +66,8 @@ class Control:
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
         self._unstated = settings.operator().unstated
         self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
-        self._pages = Pages(self.gateway, settings, self.status, metrics=self._measures.exposition)
+        self._teller = Teller(self.gateway.folder, self.status, self.exposition)
+        self._pages = OnDemand(self.gateway.folder)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -65,12 +76,14 @@ class Control:
         threads = [
             threading.Thread(target=target, args=(self._stopped,), name=name, daemon=True)
             for name, target in {
+                "compile": self._compiling.run,
                 "watch": self._watch,
                 "keys": self._keys.run,
                 "revocations": self._revocations.run,
                 "maintenance": self._maintenance.run,
                 "broadcast": self._broadcast.run,
                 "pages": self._pages.run,
+                "teller": self._teller.run,
                 "sweep": self._sweep,
                 "measures": self._measures.run,
             }.items()
@@ -92,7 +105,7 @@ class Control:
         return {
             "release": self.gateway.folder.current_release(),
             "unstated": self._unstated,
-            "keys": [key.key_id for key in self.gateway.keys],
+            "keys": self.gateway.key_ids,
             "revocations": self.gateway.revocation_counts(),
             "broadcast": self._broadcast.receiving.is_set(),
             "keys_fetched": self._keys.worked,
@@ -101,13 +114,13 @@ class Control:
             "maintenance_fetched": self._maintenance.worked,
         }
 
+    def exposition(self) -> bytes:
+        """What Prometheus is told."""
+        return self._measures.exposition()
+
     def _watch(self, stopped: threading.Event) -> None:
-        seen: object = None
         unknown_keys = 0
         while not stopped.is_set():
-            now = self.gateway.fingerprint()
-            if now != seen and guarded("compile", self.gateway.compile):
-                seen = now
             guarded("reconcile", self.gateway.reconcile)
             guarded("tell acts", self.gateway.tell_acts)
             counted = self._unknown_keys()
@@ -128,7 +141,7 @@ class Control:
             return 0
 
     def _fetch_keys(self) -> None:
-        self.gateway.take_keys(self._auth.document("/.well-known/jwks.json"))
+        self._compiling.take_keys(self._auth.document("/.well-known/jwks.json"))
 
     def _fetch_revocations(self) -> None:
         self.gateway.take_revocations(self._auth.document("/internal/revocations"))
@@ -142,7 +155,8 @@ class Control:
 
     def _key_changed(self, envelope: Envelope) -> None:
         if envelope.data.get("action") == "WITHDRAWN":
-            guarded("forget key", lambda: self.gateway.forget_key(str(envelope.data.get("key_id"))))
+            # Refused by the running worker from now on; that the next configuration lacks it, whoever compiles sees to.
+            guarded("withdraw key", lambda: self.gateway.withdraw_key(str(envelope.data.get("key_id"))))
         self._keys.wake()
 
     def _maintenance_changed(self, envelope: Envelope) -> None:
@@ -151,6 +165,50 @@ class Control:
     def _connected(self) -> None:
         for fetched in (self._keys, self._revocations, self._maintenance):
             fetched.wake()
+
+
+class Compiling:
+    """Has everything compiled whenever an input changed, and again after a while when it was refused."""
+
+    def __init__(self, gateway: KeptCurrent) -> None:
+        self._gateway = gateway
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._compiled_at = float("-inf")
+        self._keys_came = threading.Event()
+
+    def run(self, stopped: threading.Event) -> None:
+        """Look again and again until told to stop."""
+        self._keys_came.wait(FIRST_SECONDS)  # one compilation then serves for both
+        while not stopped.is_set():
+            self.look()
+            stopped.wait(WATCH_SECONDS)
+
+    def take_keys(self, document: Mapping[str, Any]) -> None:
+        """Take over auth's key set. Raises what `KeptCurrent.take_keys` raises."""
+        try:
+            with self._lock:
+                now = self._fingerprint()
+                if self._gateway.take_keys(document):
+                    self._seen = now
+        finally:
+            self._keys_came.set()
+
+    def look(self) -> None:
+        """Compile when there is reason to."""
+        with self._lock:
+            now = self._fingerprint()
+            waited = clock.monotonic() - self._compiled_at
+            if now != self._seen or (not self._gateway.current and waited >= limits.COMPILE_AGAIN_SECONDS):
+                self._seen = now
+                guarded("compile", self._gateway.compile)
+                self._compiled_at = clock.monotonic()
+
+    def _fingerprint(self) -> object:
+        try:
+            return self._gateway.fingerprint()
+        except FORESEEN as error:  # and so will compiling, which counts and tells it
+            return str(error)
 
 
 class Periodic:
@@ -181,7 +239,7 @@ def guarded(doing: str, work: Callable[[], object], *, quiet: bool = False) -> b
     """Do it; a failure is logged, what was in force stays so. Returns whether it worked."""
     try:
         work()
-    except (ManifestError, TargetError, HaproxyError, AuthError, OSError, ValueError) as error:
+    except FORESEEN as error:
         (log.debug if quiet else log.error)("gateway.failed", doing=doing, error_class=type(error).__name__, reason=str(error))
         return False
     return True

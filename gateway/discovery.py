@@ -3,13 +3,14 @@
 import socket
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway import limits, manifest
-from gateway.compiler import TargetError, Targets
+from gateway.door import TargetError, Targets
 from libs.common import clock
 
 WEB, STREAM = "web", "stream"
@@ -59,6 +60,21 @@ class FileTargets:
             return None
         facts = self._path.stat()
         return facts.st_mtime_ns, facts.st_size
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTargets:
+    """What somebody else has read."""
+
+    targets: Targets
+
+    def read(self) -> Targets:
+        """The replicas as they were told."""
+        return self.targets
+
+    def fingerprint(self) -> object:
+        """The replicas themselves."""
+        return self.targets
 
 
 class NamedTargets:

@@ -1,25 +1,21 @@
 """A candidate policy on trial: kept with the state, compiled beside the policy in force; what it would change is counted."""
 
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from gateway import rules
-from gateway.compiler import PAGES_SOCKET
 from gateway.folder import Folder
-from gateway.haproxy import short_path
 from gateway.manifest import Manifest
+from gateway.telling import METRICS, ControlAway, ask
 from libs.common import clock
 from libs.common.telemetry import logger
 
 CANDIDATE_FILE = "candidate.json"
 METRIC = "lumiere_gateway_candidate_changes_total"
-ASK_SECONDS = 5
 
 log = logger(__name__)
 
@@ -44,10 +40,6 @@ class Finding:
     change: str
     candidate: str
     requests: int
-
-
-class ControlAway(Exception):
-    """The control process does not answer: nobody counts."""
 
 
 class DryRun:
@@ -100,7 +92,7 @@ class DryRun:
 
     def counted(self) -> Mapping[tuple[str, str, str, str], float]:
         """The counts of the control process, by operation, access, change and the candidate's decision. Raises ControlAway."""
-        text = self._metrics()
+        text = ask(self._folder, METRICS).decode()
         samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
         names = ("operation", "access", "change", "candidate")
         return {
@@ -109,18 +101,3 @@ class DryRun:
             if sample.name == METRIC
             for labels in [[sample.labels[name] for name in names]]
         }
-
-    def _metrics(self) -> str:
-        connection = HTTPConnection("gateway")
-        try:
-            with short_path(self._folder.run / PAGES_SOCKET) as path, socket.socket(socket.AF_UNIX) as opened:
-                opened.settimeout(ASK_SECONDS)
-                opened.connect(path)
-                connection.sock = opened
-                connection.request("GET", "/metrics")
-                answer = connection.getresponse()
-                if answer.status != 200:
-                    raise ControlAway(f"the control process answers {answer.status}")
-                return answer.read().decode()
-        except (HTTPException, OSError) as error:
-            raise ControlAway(f"the control process does not answer: {error}") from None

@@ -1,7 +1,7 @@
 """The gateway's folder: releases (one compiled configuration each), the sockets, and the state that outlives both.
 
 releases/<digest>/haproxy.cfg, maps/, keys/, errors/     current → releases/<digest>
-run/admin.sock, master.sock, pages.sock, peers.sock
+run/admin.sock, master.sock, pages.sock, control.sock, measures.sock, lines.sock, peers.sock
 state/jwks.json, revoked_sessions.map, not_before.map, withdrawn_keys.map, maintenance.map, servers.state
 """
 
@@ -35,8 +35,9 @@ class Folder:
         self.current = self.root / "current"
         for folder in (self.root, self.releases, self.run, self.state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in STATE_FILES:
-            (self.state / name).touch(mode=0o600)
+        for path in (self.state / name for name in STATE_FILES):
+            if not path.exists():  # touching it would look like a change
+                path.touch(mode=0o600)
 
     @contextmanager
     def locked(self, name: str = "lock", seconds: float | None = None) -> Iterator[None]:

@@ -1,20 +1,18 @@
 """What stands, rather than what happened: keys, revocations, replicas, certificates, the policy in force. Read when asked."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from gateway.current import KeptCurrent
 from gateway.dry_run import DryRun
 from gateway.haproxy import HaproxyAway
-from gateway.state import Gateway
 
 
-def gauges(gateway: Gateway, status: Mapping[str, Any]) -> Iterator[Metric]:
+def gauges(gateway: KeptCurrent, status: Mapping[str, Any]) -> Iterator[Metric]:
     """Of this gateway; `status` is what the control process says of itself."""
-    yield _one("keys", "Keys that tokens are verified with", len(gateway.keys))
+    yield _one("keys", "Keys that tokens are verified with", len(gateway.key_ids))
     yield _many("revocations", "Withdrawals in force", "kind", gateway.revocation_counts())
     yield _one("maintenance", "Whether the door is shut for maintenance", gateway.maintenance.enabled)
     yield _one("broadcast_connected", "Whether withdrawals are heard at once", status["broadcast"])
@@ -24,7 +22,6 @@ def gauges(gateway: Gateway, status: Mapping[str, Any]) -> Iterator[Metric]:
         "what",
         {name: status[f"{name}_fetched"] for name in ("keys", "revocations", "maintenance")},
     )
-    yield _one("maintenance", "Whether the door is shut for maintenance", gateway.maintenance.enabled)
     trial = DryRun(gateway.folder)
     yield _one("candidate_on_trial", "Whether a candidate policy judges beside the one in force", trial.compiled())
     compiled = CounterMetricFamily("lumiere_gateway_compiles", "Compilations of the policy by outcome", labels=["outcome"])
@@ -32,11 +29,11 @@ def gauges(gateway: Gateway, status: Mapping[str, Any]) -> Iterator[Metric]:
         compiled.add_metric([outcome], count)
     yield compiled
     yield _one("policy_current", "Whether what is declared now is in force", gateway.current)
-    yield _many("certificate_expiry_timestamp_seconds", "When a certificate ends", "file", expiries(gateway.certificates))
+    yield _many("certificate_expiry_timestamp_seconds", "When a certificate ends", "file", gateway.expiries)
     yield from _replicas(gateway)
 
 
-def _replicas(gateway: Gateway) -> Iterator[Metric]:
+def _replicas(gateway: KeptCurrent) -> Iterator[Metric]:
     try:
         replicas = gateway.haproxy.replicas()
     except HaproxyAway:
@@ -46,17 +43,6 @@ def _replicas(gateway: Gateway) -> Iterator[Metric]:
     yield _many("replicas", "Replicas that are known", "backend", {name: len(each) for name, each in replicas.items()})
     up = {name: sum(state.startswith("UP") for state in each.values()) for name, each in replicas.items()}
     yield _many("replicas_up", "Replicas that requests go to", "backend", up)
-
-
-def expiries(certificates: list[Path]) -> dict[str, float]:
-    """File name → the moment until which its first certificate holds; unreadable ones are left out."""
-    found = {}
-    for path in certificates:
-        try:
-            found[path.name] = load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.timestamp()
-        except (OSError, ValueError):
-            continue
-    return found
 
 
 def _one(name: str, meaning: str, value: float) -> Metric:

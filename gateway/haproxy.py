@@ -1,7 +1,6 @@
 """The running HAProxy: its command line, its sockets, its reload."""
 
 import csv
-import os
 import re
 import shutil
 import socket
@@ -9,10 +8,10 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 from gateway import servers
 from gateway.folder import Folder
+from gateway.sockets import short_path
 from libs.common import clock
 
 SOCKET_TIMEOUT_SECONDS = 2
@@ -64,16 +63,6 @@ def validate(folder: Folder, release: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise HaproxyError(f"haproxy refuses the compiled configuration:\n{done.stderr.strip()}")
-
-
-@contextmanager
-def short_path(path: Path) -> Iterator[str]:
-    """A name for a socket that fits the 108 bytes a Unix address may have, however deep the folder is."""
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{path.name}"
-    finally:
-        os.close(descriptor)
 
 
 class Haproxy:

@@ -1,16 +1,18 @@
 """The public keys that tokens are verified with: a JWK Set turned into one PEM file a key."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
 
+from gateway.revocations import KEY_ID
 from libs.common.auth.tokens import ALGORITHM, parse_key_set
+from libs.common.telemetry import logger
 
-KEY_ID = re.compile(r"^[A-Za-z0-9_-]{1,128}$")
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,31 @@ def verification_keys(document: Mapping[str, Any]) -> tuple[VerificationKey, ...
 
     Raises ValueError when a key is none.
     """
+    return _usable(_parsed(document))
+
+
+def readable_keys(document: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
+    """The same of a key set that was taken before; none when it cannot be read any more."""
+    return _usable(trusted(document))
+
+
+def trusted(document: Mapping[str, Any]) -> dict[str, ECKey]:
+    """The keys of a key set that was taken before; none when it cannot be read any more."""
     try:
-        keys = parse_key_set(document)
-    except JoseError as error:
+        return _parsed(document)
+    except ValueError as error:
+        log.warning("gateway.key_set.unreadable", reason=str(error))
+        return {}
+
+
+def _parsed(document: Mapping[str, Any]) -> dict[str, ECKey]:
+    try:
+        return parse_key_set(document)
+    except (JoseError, TypeError, AttributeError) as error:
         raise ValueError(f"the key set holds a key that is none: {error}") from None
+
+
+def _usable(keys: Mapping[str, ECKey]) -> tuple[VerificationKey, ...]:
     return tuple(
         VerificationKey(key_id, keys[key_id].as_pem(private=False)) for key_id in sorted(keys) if KEY_ID.fullmatch(key_id)
     )

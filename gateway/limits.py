@@ -95,6 +95,19 @@ LOG_RING_BYTES = 4 * 1024 * 1024
 LOG_WAIT_SECONDS = 3_600
 """How long lines wait for a control process that is away."""
 
+# -- what the control process has done by others
+
+COMPILE_SECONDS = 60
+"""Longest time from starting the process that compiles to its answer; then it is killed, and what was in force stays so."""
+COMPILE_AGAIN_SECONDS = 5
+"""When what was refused is tried again although nothing changed: what was in the way may be gone."""
+PAGES_IDLE_SECONDS = 300
+"""The process that serves the pages ends after so long without a request; the next request starts another."""
+PAGES_AGAIN_SECONDS = 5
+"""When the process that serves the pages is started again after it failed."""
+PAGES_END_SECONDS = 1
+"""What is being answered when the control process ends has this long."""
+
 # -- replicas
 
 LOOKUPS_AT_ONCE = 8

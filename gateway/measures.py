@@ -16,10 +16,9 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway import sockets
 from gateway.access_log import WELL
-from gateway.compiler import MEASURES_SOCKET
 from gateway.folder import Folder
-from gateway.haproxy import short_path
 from libs.common.telemetry import logger
 
 SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -197,13 +196,7 @@ class Measures(Collector):
                 self.tally.take(lines)
 
     def _listener(self) -> socket.socket:
-        path = self._folder.run / MEASURES_SOCKET
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        with short_path(path) as name:
-            listener.bind(name)
-        path.chmod(0o600)
-        listener.listen(BACKLOG)
+        listener = sockets.listening(self._folder, sockets.MEASURES, BACKLOG)
         listener.settimeout(POLL_SECONDS)
         return listener
 

@@ -4,36 +4,32 @@
 and what people read in a browser (`gateway/site`).
 """
 
-import socket
-from collections.abc import Callable
+import json
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from flask import Flask, Response, request
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway import challenges
 from gateway.asyncapi import Catalogue
-from gateway.compiler import PAGES_SOCKET
-from gateway.haproxy import HaproxyAway, short_path
+from gateway.containment import Containment
+from gateway.haproxy import HaproxyAway
+from gateway.keys import trusted
 from gateway.manifest import ROOT
 from gateway.openapi import merged
 from gateway.settings import GatewaySettings
 from gateway.site import documents
 from gateway.site.published import Published
 from gateway.site.security_txt import security_txt
-from gateway.state import Gateway
+from gateway.telling import STATUS, ControlAway, ask
 from libs.common import clock
 from libs.common.auth.policy import Role
-from libs.common.auth.tokens import StaticKeys, TokenVerifier, parse_key_set
-from libs.common.errors import Forbidden, MethodNotAllowed, NotFound, Problem, Unauthenticated
+from libs.common.auth.tokens import StaticKeys, TokenVerifier
+from libs.common.errors import Forbidden, MethodNotAllowed, NotFound, Problem, Unauthenticated, Unavailable
 from libs.common.http.answers import problem_response
 from libs.common.pages import HTML, PAGE_POLICY, error_page, preferred, wants_page
 
-BACKLOG = 128
-POLL_SECONDS = 0.5
 DOCUMENT_CACHE = "public, max-age=3600"
 """How long anybody may keep a published document before asking again."""
 JSON_MEDIA_TYPE = "application/json"
@@ -42,20 +38,11 @@ TEXT_MEDIA_TYPE = "text/plain; charset=utf-8"
 
 
 class Pages:
-    """A small WSGI application and its server."""
+    """A small WSGI application."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        settings: GatewaySettings,
-        status: Callable[[], dict[str, Any]],
-        root: Path = ROOT,
-        *,
-        metrics: Callable[[], bytes],
-    ) -> None:
+    def __init__(self, gateway: Containment, settings: GatewaySettings, root: Path = ROOT) -> None:
         self._gateway = gateway
         self._settings = settings
-        self._status = status
         self._root = root
         self._events = Catalogue(root)
         self._operator = settings.operator()
@@ -67,8 +54,6 @@ class Pages:
         self.app.add_url_rule("/assets/<name>", view_func=self.asset)
         self.app.add_url_rule("/legal/<page>", view_func=self.legal)
         self.app.add_url_rule("/.well-known/security.txt", view_func=self.security_txt)
-        # Not in the policy, so the public door does not know it: HAProxy asks for it on the port for metrics alone.
-        self.app.add_url_rule("/metrics", view_func=lambda: Response(metrics(), content_type=CONTENT_TYPE_LATEST))
         self.app.add_url_rule("/openapi.json", view_func=self.openapi)
         self.app.add_url_rule("/asyncapi.json", view_func=self.asyncapi)
         self.app.add_url_rule("/events", view_func=self.events)
@@ -80,25 +65,18 @@ class Pages:
         self.app.register_error_handler(404, lambda _: self._problem(NotFound("There is no page at this address.")))
         self.app.register_error_handler(405, lambda _: self._problem(MethodNotAllowed("This page is only read.")))
 
-    def run(self, stopped: Event) -> None:
-        """Serve until told to stop."""
-        from gevent import sleep
-        from gevent.pywsgi import WSGIServer
-
-        server = WSGIServer(self._listener(), self.app, log=None, error_log=None)
-        server.start()
-        while not stopped.is_set():
-            sleep(POLL_SECONDS)
-        server.stop()
-
     def health(self) -> Response:
-        """Every replica as HAProxy sees it, and this process itself. Administrators only."""
+        """Every replica as HAProxy sees it, and the control process as it sees itself. Administrators only."""
         self._require_admin()
+        try:
+            status = json.loads(ask(self._gateway.folder, STATUS))
+        except ControlAway:
+            raise Unavailable("The gateway's control process does not answer; try again.") from None
         try:
             replicas = self._gateway.haproxy.replicas()
         except HaproxyAway:
             replicas = {}
-        return self._json({**self._status(), "replicas": replicas})
+        return self._json({**status, "replicas": replicas})
 
     def home(self) -> Response:
         """What this is, and where to go from here."""
@@ -162,7 +140,8 @@ class Pages:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("This needs an access token; sign in first.", code=None)
-        keys = StaticKeys(parse_key_set(self._gateway.key_set))
+        self._gateway.read_anew()
+        keys = StaticKeys(trusted(self._gateway.key_set))
         verifier = TokenVerifier(self._settings.lumiere_origin, self._settings.audience, keys, self._gateway)
         if not verifier.verify(token).has(Role.ADMIN):
             raise Forbidden("Your roles do not permit this.")
@@ -179,15 +158,3 @@ class Pages:
         page = error_page(problem.status, language, request.path, request_id)
         headers = {**problem.headers(), "Content-Security-Policy": PAGE_POLICY, "Content-Language": language}
         return Response(page, status=problem.status, content_type=HTML, headers=headers)
-
-    def _listener(self) -> Any:
-        from gevent.socket import socket as gevent_socket
-
-        path = self._gateway.folder.run / PAGES_SOCKET
-        path.unlink(missing_ok=True)
-        listener = gevent_socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with short_path(path) as name:
-            listener.bind(name)
-        path.chmod(0o600)
-        listener.listen(BACKLOG)
-        return listener

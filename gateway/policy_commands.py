@@ -18,15 +18,17 @@ import click
 
 from gateway import haproxy, limits
 from gateway.command_line import Place, json_option
-from gateway.compiler import Door, TargetError, compile_configuration
+from gateway.compiler import compile_configuration
 from gateway.differences import Change, differences, who
-from gateway.dry_run import ControlAway, DryRun, Finding, Trial
+from gateway.door import Door, TargetError
+from gateway.dry_run import DryRun, Finding, Trial
 from gateway.folder import Folder
 from gateway.haproxy import HaproxyAway, HaproxyError
 from gateway.manifest import ManifestError
 from gateway.policies import HERE, IN_FORCE, PolicyUnknown, policy_of
 from gateway.settings import GatewaySettings
 from gateway.state import Gateway
+from gateway.telling import ControlAway
 from gateway.verdict import Policy, Verdict
 from libs.common import clock
 from libs.common.auth.policy import Rate, Role

@@ -14,11 +14,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from libs.common.auth.tokens import LEEWAY_SECONDS, LIFETIME_SECONDS
+from libs.common.auth.profile import LEEWAY_SECONDS, LIFETIME_SECONDS
 from libs.common.telemetry import logger
 
 SESSIONS_FILE, SUBJECTS_FILE, KEYS_FILE = "revoked_sessions.map", "not_before.map", "withdrawn_keys.map"
 RETENTION_SECONDS = LIFETIME_SECONDS + LEEWAY_SECONDS
+KEY_ID = re.compile(r"^[A-Za-z0-9_-]{1,128}$")
 _LINE = re.compile(r"(\S+) ([0-9]{1,18})\s*", re.ASCII)
 
 log = logger(__name__)

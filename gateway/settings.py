@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, EmailStr, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from gateway.compiler import AmqpsDoor, Door
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
+from gateway.door import AmqpsDoor, Door
 from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
 from gateway.site.operator import Operator
@@ -28,6 +28,13 @@ DEVELOPMENT_SECURITY_CONTACT = "mailto:security@lumiere.film"
 """As SECURITY.md says; an installation in production names its own."""
 Statement = Annotated[str, Field(min_length=2, max_length=STATEMENT_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """One line that a page shows as it is."""
+
+
+def _mailbox(given: str) -> str:
+    # Loads a library that a process without such a setting need not hold.
+    from pydantic.networks import validate_email
+
+    return validate_email(given)[1]
 
 
 class FolderSettings(Settings):
@@ -84,7 +91,9 @@ class GatewaySettings(FolderSettings):
     )
     gateway_legal_entity: Statement | None = Field(default=None, description="Who runs this installation: name and legal form")
     gateway_legal_address: Statement | None = Field(default=None, description="Postal address of the operator, in one line")
-    gateway_legal_contact: EmailStr | None = Field(default=None, description="E-mail address for users, also about their data")
+    gateway_legal_contact: Annotated[str, AfterValidator(_mailbox)] | None = Field(
+        default=None, description="E-mail address for users, also about their data"
+    )
     gateway_legal_host: Statement | None = Field(default=None, description="Who hosts it: name, address and telephone")
     gateway_security_contact: str | None = Field(
         default=None,

@@ -1,90 +1,43 @@
 """One gateway whole: what it must refuse at once, and the configuration that it compiles, puts in force and reloads."""
 
 import json
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gateway import haproxy, rules
-from gateway.compiler import Door, compile_configuration
-from gateway.containment import Containment
-from gateway.discovery import TargetSource
-from gateway.dry_run import CANDIDATE_FILE, DryRun
-from gateway.folder import Folder
-from gateway.keys import VerificationKey, verification_keys
-from gateway.manifest import Manifest, ManifestError, manifest_paths
-from gateway.revocations import KEYS_FILE as WITHDRAWN_FILE
+from gateway.certificates import expiries
+from gateway.compiler import compile_configuration
+from gateway.containment import KEY_SET_FILE
+from gateway.current import KeptCurrent, KeySetRefused
+from gateway.door import Door
+from gateway.dry_run import DryRun
+from gateway.keys import VerificationKey, readable_keys, verification_keys
+from gateway.manifest import Manifest, ManifestError
 from libs.common import clock
 from libs.common.telemetry import logger
 
-KEY_SET_FILE = "jwks.json"
 log = logger(__name__)
 
 
-class Gateway(Containment):
-    """A gateway with its inputs: manifests, targets, keys. Safe to call from several threads."""
-
-    def __init__(
-        self, door: Door, folder: Folder, targets: TargetSource, manifests: Callable[[], Iterable[Path]] = manifest_paths
-    ) -> None:
-        super().__init__(folder)
-        self._door = door
-        self._targets = targets
-        self._manifests = manifests
-        self._key_set = _key_set_kept(folder)
-        self._compiling = threading.Lock()
-        self.compiles: Counter[str] = Counter()
-        """Compilations by outcome: `in_force`, `unchanged`, `refused`."""
-        self.current = True
-        """Whether the last compilation was not refused."""
-
-    # -- configuration
-
-    def fingerprint(self) -> object:
-        """Changes when an input on disk or the day does."""
-        paths = [*self._manifests(), *map(Path, self._door.certificates)]
-        return (
-            clock.now().date(),
-            self._targets.fingerprint(),
-            self.folder.stamp(WITHDRAWN_FILE),
-            self.folder.stamp(CANDIDATE_FILE),
-            [(path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]],
-        )
-
-    @property
-    def key_set(self) -> Mapping[str, Any]:
-        """Auth's key set as it was last seen, without the keys that were withdrawn here."""
-        withdrawn = self.withdrawn_keys
-        return {"keys": [key for key in self._key_set.get("keys", []) if key.get("kid") not in withdrawn]}
+class Gateway(KeptCurrent):
+    """A gateway that is compiled in this process."""
 
     @property
     def keys(self) -> tuple[VerificationKey, ...]:
-        """The keys in force."""
-        return verification_keys(self.key_set)
+        """The keys to put in force."""
+        return readable_keys(self.key_set)
 
-    def compile(self) -> bool:
-        """Compile, let HAProxy check, put in force and reload. Returns whether anything changed.
-
-        Raises ManifestError, TargetError, HaproxyError; then what was in force stays so.
-        """
-        self.current = False
-        outcome = "refused"
-        try:
-            changed = self._compile()
-            outcome, self.current = ("in_force" if changed else "unchanged"), True
-            return changed
-        finally:
-            self.compiles[outcome] += 1
-
-    def _compile(self) -> bool:
-        with self._compiling, self.folder.locked():
+    def _put_in_force(self, key_set: Mapping[str, Any] | None) -> bool:
+        with self.folder.locked():
+            if key_set is not None:
+                _refuse(key_set)
+                self.folder.write_state(KEY_SET_FILE, json.dumps(key_set).encode())
             read = rules.declared(self._manifests())
-            with self._lock:
-                self._take_over()  # another process may have withdrawn a key
+            self.read_anew()  # another process may have withdrawn a key
+            self.expiries = expiries(map(Path, self._door.certificates))
             door = replace(self._door, certificates_digest=self._certificates_digest())
             files = self._files(read, door)
             release = self.folder.stage(files)
@@ -113,46 +66,15 @@ class Gateway(Containment):
             log.warning("gateway.candidate.refused", reason=str(error))
         return compile_configuration(*inputs)
 
-    @property
-    def certificates(self) -> list[Path]:
-        """The certificate files of its doors."""
-        return list(map(Path, self._door.certificates))
-
     def _certificates_digest(self) -> str:
         """Empty when there are none; a file that is missing is HAProxy's to complain about."""
         contents = [path.read_bytes() for path in map(Path, self._door.certificates) if path.exists()]
         return sha256(b"\0".join(contents)).hexdigest() if contents else ""
 
-    # -- keys
 
-    def take_keys(self, document: Mapping[str, Any]) -> bool:
-        """Take over auth's key set; returns whether it changed. Raises what `compile` raises, ValueError for no key set."""
-        if not isinstance(document.get("keys"), list):
-            raise ValueError("a JWK Set holds a list `keys` (RFC 7517 section 5)")  # noqa: TRY004 — a fault of the answer
-        with self._lock:
-            if document == self._key_set:
-                return False
-            verification_keys(document)
-            self._keep_keys(document)
-        self.compile()
-        return True
-
-    def forget_key(self, key_id: str) -> None:
-        """Stop trusting a key at once and for good: in the running worker, then by a configuration without it."""
-        self.withdraw_key(key_id)
-        self.compile()
-
-    def _keep_keys(self, document: Mapping[str, Any]) -> None:
-        self._key_set = document
-        self.folder.write_state(KEY_SET_FILE, json.dumps(document).encode())
-
-
-def _key_set_kept(folder: Folder) -> Mapping[str, Any]:
-    """The key set as it was last seen; empty when it cannot be read: then nobody is let in until auth has told it anew."""
+def _refuse(key_set: Mapping[str, Any]) -> None:
+    """Raise KeySetRefused for what is no key set."""
     try:
-        kept = json.loads(folder.read_state(KEY_SET_FILE) or b"{}")
-        verification_keys(kept)
-    except (ValueError, TypeError, AttributeError) as error:
-        log.warning("gateway.key_set.unreadable", file=KEY_SET_FILE, error_class=type(error).__name__)
-        return {}
-    return dict(kept)
+        verification_keys(key_set)
+    except ValueError as error:
+        raise KeySetRefused(str(error)) from None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gateway import limits
-from gateway.compiler import BULK_SUFFIX
+from gateway.door import BULK_SUFFIX
 from gateway.haproxy import Haproxy
 from libs.common import clock
 from libs.common.telemetry import logger

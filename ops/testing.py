@@ -15,11 +15,15 @@ from ops.plan import Plan
 from ops.ports import free_range, is_free
 from ops.settings import ROOT, PlatformSettings
 
-SERVERS_FROM, PLATFORM_FROM, GATEWAY_FROM = 24_000, 26_000, 29_500
+WORKER = process_environment().get("PYTEST_XDIST_WORKER", "")
+"""The name of this process among those that share a run of the tests; empty for one that runs alone."""
+_NUMBER = int(WORKER.removeprefix("gw") or 0)
+SERVERS_FROM, PLATFORM_FROM, GATEWAY_FROM = 24_000 + _NUMBER * 1_000, 26_000 + _NUMBER * 1_500, 29_500 + _NUMBER * 500
+"""Where ports are looked for: apart from those of the other processes, which look at the same moment."""
 PLATFORM_PORTS = 400
 PORT_BASE_FILE = "port-base"
 BACKING = ("DATABASE_URL", "AMQP_URL")
-TEST_FOLDER = ROOT / ".local" / "test"
+TEST_FOLDER = ROOT / ".local" / "test" / WORKER
 BRING_SERVERS = {"platform": "conftest", "servers": "tests.faults.conftest"}
 """Fixtures that start servers for themselves, by the module that defines them."""
 OUR_PACKAGES = frozenset({"libs", "services", "gateway", "ops", "tests"})
@@ -40,6 +44,12 @@ def needs_servers(items: Iterable[pytest.Item]) -> bool:
     """Whether a collected test uses a fixture of this repository: those that use none are pure and need no server."""
     needy = (item for item in items if not _brings_servers(item))
     return any(_is_ours(item, name) for item in needy for name in getattr(item, "fixturenames", ()))
+
+
+def group_of(item: pytest.Item) -> str:
+    """What a test should share a process with: those of the one platform or of the fault servers, else those of its file."""
+    standing_on = (name for name, module in BRING_SERVERS.items() if _modules(item, name)[-1:] == [module])
+    return next(standing_on, item.nodeid.partition("::")[0])
 
 
 def _brings_servers(item: pytest.Item) -> bool:

@@ -14,8 +14,8 @@ from bench.gateway.processes import LOOPBACK, Running, await_answers, cores, fre
 from bench.gateway.stage import published
 from bench.timing import MICROSECONDS, ROUNDS
 from gateway import haproxy
-from gateway.compiler import Door
 from gateway.discovery import FileTargets
+from gateway.door import Door
 from gateway.folder import Folder
 from gateway.manifest import ROOT
 from gateway.state import Gateway

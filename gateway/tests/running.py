@@ -16,8 +16,8 @@ import httpx
 from joserfc.jwk import ECKey
 
 from gateway import haproxy
-from gateway.compiler import Door
 from gateway.discovery import FileTargets
+from gateway.door import Door
 from gateway.folder import Folder
 from gateway.manifest import ROOT
 from gateway.state import Gateway

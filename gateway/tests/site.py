@@ -1,16 +1,16 @@
 """A gateway of a test with its Python side: the pages as people get them, through HAProxy."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-from gateway.pages import Pages
+from gateway.on_demand import OnDemand
 from gateway.settings import GatewaySettings
-from gateway.tests.running import ORIGIN, RunningGateway, eventually
+from gateway.tests.running import ORIGIN, RunningGateway
 from libs.common.config import load
 from libs.common.ids import random_token
 
@@ -27,17 +27,19 @@ STATED = {
 
 def settings(folder: Path, **environment: str) -> GatewaySettings:
     """As the control process reads them."""
-    return load(
-        GatewaySettings,
-        {
-            "LUMIERE_ORIGIN": ORIGIN,
-            "AMQP_URL": "amqp://127.0.0.1",
-            "REVOCATION_LIST_TOKEN": random_token(),
-            "GATEWAY_SECRET": random_token(),
-            "GATEWAY_FOLDER": str(folder),
-            **environment,
-        },
-    )
+    return load(GatewaySettings, variables(folder, **environment))
+
+
+def variables(folder: Path, **environment: str) -> dict[str, str]:
+    """What they are read from."""
+    return {
+        "LUMIERE_ORIGIN": ORIGIN,
+        "AMQP_URL": "amqp://127.0.0.1",
+        "REVOCATION_LIST_TOKEN": random_token(),
+        "GATEWAY_SECRET": random_token(),
+        "GATEWAY_FOLDER": str(folder),
+        **environment,
+    }
 
 
 @contextmanager
@@ -46,15 +48,14 @@ def site(root: Path, environment: dict[str, str], *, at_home: bool = False) -> I
     running = RunningGateway(root)
     environment = {**environment, **({"LUMIERE_ORIGIN": running.url} if at_home else {})}
     stopped = threading.Event()
-    status: dict[str, Any] = {}
-    pages = Pages(running.gateway, settings(running.folder.root, **environment), lambda: status, metrics=bytes)
+    pages = OnDemand(running.folder, environ={**os.environ, **variables(running.folder.root, **environment)})
     thread = threading.Thread(target=pages.run, args=(stopped,))
     try:
         running.scale(1)
         running.publish_key()
         running.start()
         thread.start()
-        eventually(lambda: httpx.get(f"{running.url}/").status_code == 200)
+        assert httpx.get(f"{running.url}/", timeout=30).status_code == 200
         yield running
     finally:
         stopped.set()

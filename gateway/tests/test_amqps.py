@@ -14,7 +14,7 @@ import pytest
 from pika.exceptions import AMQPConnectionError  # type: ignore[import-untyped]
 
 from gateway import limits
-from gateway.compiler import AmqpsDoor, TargetError
+from gateway.door import AmqpsDoor, TargetError
 from gateway.manifest import manifest_paths
 from gateway.settings import AMQP_PORT, GatewaySettings
 from gateway.tests.running import RunningGateway, eventually, free_port

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 import httpx
 import pytest
 
-from gateway.compiler import TargetError
+from gateway.door import TargetError
 from gateway.haproxy import HaproxyError
 from gateway.manifest import ManifestError
 from gateway.revocations import SessionRevoked

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import limits
-from gateway.compiler import POLICY_FILE, Door, TargetError, compile_configuration
+from gateway.compiler import POLICY_FILE, compile_configuration
+from gateway.door import Door, TargetError
 from gateway.folder import Folder
 from gateway.haproxy import validate
 from gateway.keys import verification_keys

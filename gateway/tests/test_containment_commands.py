@@ -16,7 +16,7 @@ from gateway.containment import Containment
 from gateway.containment_commands import BEHIND, KEPT_ONLY
 from gateway.folder import Folder
 from gateway.maintenance import MAINTENANCE_FILE, Decision, Maintenance
-from gateway.tests.running import RunningGateway
+from gateway.tests.running import UUID_TEXT, RunningGateway
 from libs.common.ids import new_id
 from ops.cli import main as lumiere_command
 
@@ -100,7 +100,7 @@ def test_without_haproxy_the_command_keeps_it_for_the_next_start_and_says_so(doo
         ("maintenance", "on", "--reason", "x" * (limits.MAINTENANCE_REASON_MAX + 1)),
         ("maintenance", "follow", "--reason", "why"),
         ("revoke",),
-        ("revoke", "--session", str(new_id()), "--subject", str(new_id())),
+        ("revoke", "--session", UUID_TEXT, "--subject", UUID_TEXT),
         ("revoke", "--session", "nobody"),
         ("withdraw-key", "../keys"),
         ("withdraw-key", "key-one\n"),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway import limits
-from gateway.compiler import TargetError
 from gateway.discovery import FileTargets, NamedTargets, addresses_of
+from gateway.door import TargetError
 from gateway.manifest import manifest_paths
 
 

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.control import guarded
-from gateway.dry_run import CANDIDATE_FILE, ControlAway, DryRun, Finding, Trial
+from gateway.dry_run import CANDIDATE_FILE, DryRun, Finding, Trial
 from gateway.manifest import ROOT, Manifest, read
 from gateway.measures import Measures
 from gateway.policy_commands import COMMANDS
+from gateway.telling import ControlAway
 from gateway.tests.running import ROUTES, UUID_TEXT, RunningGateway, eventually, route
 from gateway.tests.test_access_log import line_of
 from libs.common.auth.browser import SESSION_COOKIE

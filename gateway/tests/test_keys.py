@@ -9,8 +9,8 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey
 
+from gateway.containment import KEY_SET_FILE
 from gateway.haproxy import HaproxyError
-from gateway.state import KEY_SET_FILE
 from gateway.tests.running import AUDIENCE, ORIGIN, ROUTES, RunningGateway, eventually, route
 from libs.common.auth.policy import Role
 from tests.tokens import Forge
@@ -96,7 +96,9 @@ def test_a_withdrawn_key_stays_out_after_late_answers_reloads_restarts_and_old_s
     old_state = own.folder.read_state("jwks.json")
     assert (status(own, stolen), status(own, kept)) == (200, 200)
 
-    own.gateway.forget_key("key-one")
+    own.gateway.withdraw_key("key-one")
+    assert (status(own, stolen), status(own, kept)) == (401, 200)
+    assert own.gateway.compile()
     assert (status(own, stolen), status(own, kept)) == (401, 200)
 
     own.gateway.take_keys(answer_on_its_way)
@@ -125,8 +127,9 @@ def test_a_key_is_withdrawn_though_no_new_configuration_can_be_made_of_it(
     assert (status(own, stolen), status(own, kept)) == (200, 200)
     monkeypatch.setattr("gateway.compiler._template", lambda *_: b"global\n  nonsense\n")
 
+    own.gateway.withdraw_key("key-one")
     with pytest.raises(HaproxyError, match="nonsense"):
-        own.gateway.forget_key("key-one")
+        own.gateway.compile()
 
     assert (status(own, stolen), status(own, kept)) == (401, 200)
     own.stop()
@@ -138,7 +141,7 @@ def test_a_key_is_withdrawn_though_no_new_configuration_can_be_made_of_it(
 @pytest.mark.parametrize("key_id", ["", "a b", "a\nb", "../x", "x" * 129])
 def test_what_is_no_key_id_is_not_written_down(key_id: str, shared: RunningGateway) -> None:
     with pytest.raises(ValueError, match="a key id is made of"):
-        shared.gateway.forget_key(key_id)
+        shared.gateway.withdraw_key(key_id)
 
     assert shared.folder.read_state("withdrawn_keys.map") == b""
 

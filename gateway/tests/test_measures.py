@@ -9,8 +9,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.gauges import expiries, gauges
+from gateway.certificates import expiries
+from gateway.gauges import gauges
 from gateway.measures import MILLISECONDS, WORKERS_KEPT, Measures, Tally, changed_by
+from gateway.telling import Teller
 from gateway.tests.running import RunningGateway, eventually, free_port
 from libs.common.auth.policy import Role
 from tests.certificates import certificate
@@ -215,11 +217,28 @@ def test_a_policy_that_is_refused_shows(watched: tuple[RunningGateway, int]) -> 
     assert running.gateway.current
 
 
+def test_the_gateways_figures_come_from_the_control_process_itself(
+    watched: tuple[RunningGateway, int], measures: Measures
+) -> None:
+    running, port = watched
+    stopped = threading.Event()
+    teller = threading.Thread(target=Teller(running.folder, dict, measures.exposition).run, args=(stopped,))
+    teller.start()
+    try:
+        told = eventually(lambda: (answer := httpx.get(f"http://127.0.0.1:{port}/metrics")).status_code == 200 and answer)
+        assert samples(told.text)["lumiere_gateway_keys",] == 1
+        assert told.headers["content-type"].startswith("text/plain; version=")
+    finally:
+        stopped.set()
+        teller.join()
+
+
 def test_haproxys_own_figures_are_on_the_port_for_metrics_alone(watched: tuple[RunningGateway, int]) -> None:
     running, port = watched
     inside = f"http://127.0.0.1:{port}"
 
     assert "haproxy_process_uptime_seconds" in httpx.get(f"{inside}/metrics/haproxy").text
+    assert httpx.get(f"{inside}/metrics").status_code == 503
     assert httpx.get(f"{inside}/api/v1/echo").status_code == 404
     assert httpx.get(f"{inside}/health").status_code == 404
     assert httpx.post(f"{inside}/metrics").status_code == 404

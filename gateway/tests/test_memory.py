@@ -3,17 +3,52 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from gateway.manifest import ROOT
+from gateway.tests.site import variables
 
-UNWANTED = ("sqlalchemy", "psycopg2", "pika", "httpx", "gateway.policy_commands", "gateway.containment_commands")
+UNWANTED = (
+    "sqlalchemy",
+    "psycopg2",
+    "pika",
+    "httpx",
+    "joserfc",
+    "cryptography",
+    "jinja2",
+    "flask",
+    "werkzeug",
+    "gevent",
+    "email_validator",
+    "gateway.state",
+    "gateway.compiler",
+    "gateway.pages",
+    "gateway.policy_commands",
+    "gateway.containment_commands",
+)
+PROGRAM = """
+import sys
+import gateway.__main__
+from gateway.control import Control
+from gateway.settings import GatewaySettings
+from libs.common.config import load
+
+control = Control(load(GatewaySettings))
+control.gateway.fingerprint()
+control.status()
+control.exposition()
+print([name for name in {unwanted} if name in sys.modules])
+"""
 
 
-def test_the_control_process_loads_no_database_no_second_client_and_no_operators_command() -> None:
-    program = f"import sys, gateway.__main__, gateway.control; print([name for name in {UNWANTED} if name in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+def test_the_control_process_loads_no_database_no_cryptography_no_templates_no_web_framework_and_no_operators_command(
+    tmp_path: Path,
+) -> None:
+    given = variables(tmp_path / "gateway")
+    command = [sys.executable, "-c", PROGRAM.format(unwanted=UNWANTED)]
+    told = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=True)
     assert told.stdout.strip() == "[]"
 
 

@@ -240,6 +240,15 @@ def test_the_python_side_refuses_in_the_same_two_forms(running: RunningGateway, 
     assert document.json()["title"] == "Not Found"
 
 
+def test_the_details_are_refused_while_the_control_process_is_away(running: RunningGateway, client: httpx.Client) -> None:
+    answer = client.get("/health", headers=running.bearer(Role.ADMIN))
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json()["detail"] == "The gateway's control process does not answer; try again."
+    assert client.get("/health", headers=running.bearer(Role.VIEWER)).status_code == 403
+    assert client.get("/health").status_code == 401
+
+
 def test_the_merged_document_is_valid_and_tells_every_answer_of_the_gateway(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
 

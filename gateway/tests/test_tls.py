@@ -17,11 +17,11 @@ from werkzeug.test import TestResponse
 
 from gateway import limits, tls
 from gateway.challenges import ANSWER_MAX, challenge
+from gateway.containment import Containment
 from gateway.folder import Folder
 from gateway.pages import Pages
 from gateway.problems import SECURITY_HEADERS
 from gateway.settings import GatewaySettings
-from gateway.state import Gateway
 from gateway.tests.running import ORIGIN, RunningGateway, eventually, free_port
 from libs.common.auth.policy import Rate
 from libs.common.config import ConfigurationError, load
@@ -262,8 +262,8 @@ def test_the_pages_show_challenges_and_only_where_they_are_named(tmp_path: Path)
 
     def asked(changes: dict[str, str]) -> TestResponse:
         settings = load(GatewaySettings, ENVIRONMENT | {"GATEWAY_FOLDER": str(tmp_path / "gateway")} | changes)
-        gateway = Gateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
-        return Pages(gateway, settings, dict, metrics=bytes).app.test_client().get(f"/.well-known/acme-challenge/{TOKEN}")
+        pages = Pages(Containment(Folder(settings.gateway_folder)), settings)
+        return pages.app.test_client().get(f"/.well-known/acme-challenge/{TOKEN}")
 
     found = asked({"GATEWAY_HTTP_PORT": "80", "GATEWAY_ACME_CHALLENGES": str(tmp_path)})
     assert (found.data, found.headers["cache-control"]) == (b"yes", "no-store")

@@ -16,6 +16,7 @@ from services.auth.adapters.passkeys import WebRelyingParty
 from services.auth.adapters.passwords import BcryptHasher
 from services.auth.adapters.replays import KernelReplays
 from services.auth.adapters.revocations import OwnRevocations
+from services.auth.adapters.root import KeptRoot
 from services.auth.domain.accounts import Dormancy, Links
 from services.auth.domain.authorization import Provider
 from services.auth.domain.factors import Required
@@ -26,7 +27,7 @@ from services.auth.domain.limits import ClientLimits
 from services.auth.domain.passkeys import RelyingParty
 from services.auth.domain.password_rules import PasswordRules
 from services.auth.domain.passwords import PasswordHasher
-from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.secrets import MasterSecret, SealingSecrets
 from services.auth.domain.sessions import Lifetimes
 from services.auth.domain.tokens import KeySet, TokenIssuer
 from services.auth.models import metadata
@@ -65,7 +66,8 @@ OWN_KEYS_INTERVAL_SECONDS = 0.05
 
 def build(settings: Settings, database: Database) -> Resources:
     """Make what routes and jobs ask for."""
-    secret = MasterSecret(settings.auth_secret.get_secret_value())
+    sealing = _sealing(settings)
+    secret = KeptRoot(database, sealing)
     hasher = BcryptHasher(
         secret,
         settings.bcrypt_rounds,
@@ -84,6 +86,7 @@ def build(settings: Settings, database: Database) -> Resources:
     providers = HttpOpenIdProviders(described, plain_http=not settings.production)
     means = Means(secret, relying_party, lifetimes, hasher)
     return {
+        SealingSecrets: sealing,
         MasterSecret: secret,
         PasswordHasher: hasher,
         PasswordRules: rules,
@@ -115,6 +118,14 @@ def build(settings: Settings, database: Database) -> Resources:
         ),
         SignInTeller: keys,
     }
+
+
+def _sealing(settings: Settings) -> SealingSecrets:
+    previous = settings.auth_secret_previous
+    return SealingSecrets(
+        MasterSecret(settings.auth_secret.get_secret_value()),
+        MasterSecret(previous.get_secret_value()) if previous else None,
+    )
 
 
 service = Service(

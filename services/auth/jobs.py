@@ -4,8 +4,8 @@ from libs.common.db import Transaction
 from libs.common.jobs import every
 from services.auth.domain.accounts import Dormancy, Links
 from services.auth.domain.keys import SigningPeriod
-from services.auth.domain.secrets import MasterSecret
-from services.auth.use_cases import keys, kyc, mail_requests, presence, proposals, purge, registration
+from services.auth.domain.secrets import MasterSecret, SealingSecrets
+from services.auth.use_cases import keys, kyc, mail_requests, presence, proposals, purge, registration, root
 from services.auth.use_cases import purge_grants as grants
 
 
@@ -61,3 +61,9 @@ def rotate_keys(tx: Transaction, secret: MasterSecret, period: SigningPeriod) ->
 def tell_dormant(tx: Transaction, dormancy: Dormancy) -> int:
     """Tell owners of accounts into which nobody has signed in for long, once."""
     return presence.tell_dormant(tx, dormancy.after)
+
+
+@every(minutes=10)
+def forget_secrets(tx: Transaction, secrets: SealingSecrets) -> int:
+    """Let a secret that was rotated away open nothing any more."""
+    return root.forget_secrets(tx, secrets)

@@ -58,7 +58,10 @@ class OpenIdProvider(BaseModel):
 class Settings(ServiceSettings):
     """Auth's environment."""
 
-    auth_secret: Secret = Field(description="Seals signing keys, keys password hashes; only auth has it")
+    auth_secret: Secret = Field(description="Seals the root of auth's keys; only auth has it")
+    auth_secret_previous: Secret | None = Field(
+        default=None, description="The secret before, while AUTH_SECRET is being rotated: either opens the root"
+    )
     bcrypt_rounds: int = Field(
         default=BCRYPT_ROUNDS_MINIMUM, ge=4, le=16, description="bcrypt cost; under 12 only where LUMIERE_ENV=test"
     )

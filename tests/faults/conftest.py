@@ -13,18 +13,18 @@ from libs.common.events.subscriptions import Subscriptions
 from libs.common.events.tests.live import show, subscriptions
 from libs.common.events.tests.platform import Platform, databases, forget
 from tests.faults.processes import Processes
-from tests.faults.report import TOLD, tell
+from tests.faults.report import PROPERTY, TOLD, tell
 from tests.faults.servers import Servers, await_up, fault_servers
 
 SEED = "LUMIERE_FAULT_SEED"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Seeds and counts, also of runs that went well."""
-    if TOLD:
-        terminalreporter.section("fault runs")
-        for line in TOLD:
-            terminalreporter.write_line(line)
+@pytest.fixture(autouse=True)
+def told(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test tells goes with its reports to whoever sums them up."""
+    TOLD.clear()
+    yield
+    request.node.user_properties.extend((PROPERTY, line) for line in TOLD)
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from ops.environment import AUDIENCE
 from ops.layout import Replica
 from ops.plan import Plan
 from ops.testing import LivePlatform
-from services.auth.domain.secrets import MasterSecret
+from services.auth.domain.secrets import MasterSecret, unseal_root
 from services.auth.domain.tokens import unseal_signing_key
-from services.auth.models import signing_key
+from services.auth.models import root_key, signing_key
 from tests.tokens import Forge
 
 EXAMPLES = {"int": "1", "string": "absent", "path": "absent/absent"}
@@ -106,11 +106,13 @@ class Doors:
 
     def _signing(self, which: ColumnElement[bool]) -> Forge:
         plan = Plan(self._platform.layout, durable=False)
-        secret = MasterSecret(plan.backing.vault.path("AUTH_SECRET").read_text(encoding="utf-8").strip())
+        sealing = MasterSecret(plan.backing.vault.path("AUTH_SECRET").read_text(encoding="utf-8").strip())
         engine = single_connection_engine(plan.backing.database_url(runtime_role("auth")))
         with engine.connect() as connection:
             row = connection.execute(select(signing_key).where(which)).one()
+            root = connection.execute(select(root_key).where(root_key.c.secret_id == sealing.id)).one()
         engine.dispose()
+        secret = MasterSecret(unseal_root(bytes(root.sealed), sealing))
         key = unseal_signing_key(row.id, bytes(row.private_sealed), secret)
         return Forge(key, row.id, self._platform.origin, AUDIENCE, tuple(self._key_files()))
 

@@ -9,11 +9,12 @@ from werkzeug.serving import make_server
 
 from gateway.discovery import FileTargets
 from gateway.manifest import ROOT
-from gateway.pages import Pages
+from gateway.on_demand import OnDemand
 from gateway.state import Gateway
 from gateway.tests.running import RunningGateway, free_port
-from gateway.tests.site import STATED, settings
+from gateway.tests.site import STATED, variables
 from libs.common.auth import revocations
+from libs.common.config import process_environment
 from libs.common.testing import Harness
 
 
@@ -44,7 +45,8 @@ def front(root: Path, harness: Harness) -> Iterator[Front]:
     running = Front(root, issuer=origin, port=int(origin.rpartition(":")[2]))
     running.targets.write_text(f'{{"auth": {{"web": ["127.0.0.1:{upstream.port}"]}}}}', encoding="utf-8")
     stopped = threading.Event()
-    pages = Pages(running.gateway, settings(running.folder.root, **STATED), dict, metrics=bytes)
+    environ = {**process_environment(), **variables(running.folder.root, **STATED)}
+    pages = OnDemand(running.folder, environ=environ)
     threads = [threading.Thread(target=upstream.serve_forever), threading.Thread(target=pages.run, args=(stopped,))]
     try:
         _synchronised(harness)

@@ -29,7 +29,7 @@ Document = dict[str, Any]
 @pytest.fixture(scope="module")
 def document(doors: Doors) -> Document:
     """What the gateway says of the whole interface."""
-    merged: Document = httpx.get(f"{doors.origin}/openapi.json").raise_for_status().json()
+    merged: Document = httpx.get(f"{doors.origin}/openapi.json", timeout=30).raise_for_status().json()
     return merged
 
 

@@ -1,5 +1,8 @@
 """Access policy and token verification."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from libs.common.auth.policy import (
     CRON,
     PUBLIC,
@@ -14,8 +17,16 @@ from libs.common.auth.policy import (
     Scope,
     Subject,
 )
-from libs.common.auth.revocations import Revocations
-from libs.common.auth.tokens import Admission, Claims, PublishedKeys, StaticKeys, TokenVerifier
+
+if TYPE_CHECKING:
+    from libs.common.auth.revocations import Revocations
+    from libs.common.auth.tokens import Admission, Claims, PublishedKeys, StaticKeys, TokenVerifier
+
+# Loaded when somebody asks (PEP 562): verifying brings the cryptography along, and who reads policies alone need not hold it.
+_LATE = {
+    "Revocations": "revocations",
+    **dict.fromkeys(("Admission", "Claims", "PublishedKeys", "StaticKeys", "TokenVerifier"), "tokens"),
+}
 
 __all__ = [
     "CRON",
@@ -37,3 +48,9 @@ __all__ = [
     "Subject",
     "TokenVerifier",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)

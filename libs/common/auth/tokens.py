@@ -21,14 +21,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from libs.common import clock
 from libs.common.auth.policy import OWN_CLIENT, Role, Subject
+from libs.common.auth.profile import ALGORITHM, LEEWAY_SECONDS, LIFETIME_SECONDS, TOKEN_LENGTH_MAX, TOKEN_TYPE
 from libs.common.errors import Unauthenticated
 
-ALGORITHM = "ES256"
-TOKEN_TYPE = "at+jwt"  # noqa: S105 — RFC 9068 section 2.1
-LIFETIME_SECONDS = 15 * 60
-LEEWAY_SECONDS = 5
-TOKEN_LENGTH_MAX = 8_192
 CACHE_SIZE = 10_000
+
+__all__ = [
+    "ALGORITHM",
+    "LEEWAY_SECONDS",
+    "LIFETIME_SECONDS",
+    "TOKEN_LENGTH_MAX",
+    "TOKEN_TYPE",
+    "Admission",
+    "Claims",
+    "Confirmation",
+    "KeySource",
+    "PublishedKeys",
+    "RevocationCheck",
+    "StaticKeys",
+    "TokenVerifier",
+    "parse_key_set",
+    "verify_signature",
+]
 
 # Unpadded base64url in three parts, and an ES256 signature of exactly 64 bytes: lenient decoders accept more than one spelling.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")

@@ -9,7 +9,6 @@ from sqlalchemy import Row
 
 from libs.common import clock, ids
 from libs.common.db import Database
-from libs.common.errors import Unavailable
 from libs.common.telemetry import logger
 from services.auth import queries
 from services.auth.domain.factors import Required
@@ -18,12 +17,9 @@ from services.auth.domain.keys import VERIFIES_AFTER_USE
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import Grant, claims, sign, unseal_signing_key
 from services.auth.use_cases.keys import ensure_active_key
+from services.auth.use_cases.root import SealedUnderAnotherSecret
 
 log = logger(__name__)
-
-
-class SealedUnderAnotherSecret(Unavailable):
-    """AUTH_SECRET is not the one that the signing keys were sealed under: put it back, or `lumiere keys rotate`."""
 
 
 class SigningKeys:

@@ -23,7 +23,7 @@ from services.auth.models.oauth import (
     oauth_client,
     revoked_client_token,
 )
-from services.auth.models.platform import maintenance, signing_key
+from services.auth.models.platform import maintenance, root_key, signing_key
 from services.auth.models.presence import last_sign_in
 from services.auth.models.proposals import administrator_proposal
 from services.auth.models.sessions import refresh_token, session
@@ -55,7 +55,9 @@ __all__ = [
     "recovery_code",
     "refresh_token",
     "registration_request",
+    "reset_request",
     "revoked_client_token",
+    "root_key",
     "session",
     "signing_key",
     "totp_credential",

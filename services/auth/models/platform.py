@@ -39,3 +39,12 @@ signing_key = Table(
     Index("uq_signing_key_active", "state", unique=True, postgresql_where=text("state = 'ACTIVE'")),
     Index("uq_signing_key_next", "state", unique=True, postgresql_where=text("state = 'PUBLISHED'")),
 )
+
+root_key = Table(
+    "root_key",
+    metadata,
+    # One root, sealed once for each secret that opens it: two while AUTH_SECRET is being rotated.
+    Column("secret_id", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    timestamp("created_at"),
+)

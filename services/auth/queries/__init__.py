@@ -51,6 +51,7 @@ from services.auth.queries.platform import (
     keys,
     maintenance_decision,
     next_key,
+    roots,
     signing_key_by_id,
     verification_keys,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "revoked_clients",
     "revoked_sessions",
     "revoked_subjects",
+    "roots",
     "secrets",
     "session_by_id",
     "session_of_refresh_token",

@@ -11,6 +11,7 @@ from libs.common.db import Reader
 from services.auth.domain.tokens import KeyState
 from services.auth.models import (
     maintenance,
+    root_key,
     signing_key,
 )
 
@@ -28,6 +29,8 @@ _verification_keys = (
     )
     .order_by(signing_key.c.published_at)
 )
+
+_roots = select(root_key).order_by(root_key.c.created_at, root_key.c.secret_id)
 
 _maintenance = select(maintenance)
 
@@ -71,3 +74,8 @@ class NeverMaintained:
 def maintenance_decision(db: Reader) -> Row[Any] | NeverMaintained:
     """Is the platform being maintained, and who decided so when and why?"""
     return db.first(_maintenance) or NeverMaintained()
+
+
+def roots(db: Reader) -> list[Row[Any]]:
+    """Under which secrets is the root sealed, oldest first?"""
+    return db.all(_roots)

@@ -17,7 +17,7 @@ from libs.common.service.synchroniser import POLL_SECONDS
 from libs.common.testing import Harness
 from services.auth import queries
 from services.auth.adapters.command_line import keys_command
-from services.auth.adapters.keys import SealedUnderAnotherSecret, SigningKeys
+from services.auth.adapters.keys import SigningKeys
 from services.auth.domain.factors import Required
 from services.auth.domain.keys import (
     KEY_SET_AGE,
@@ -32,6 +32,7 @@ from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.tokens import Grant, KeyState, new_signing_key, seal_signing_key
 from services.auth.tests.conftest import Person, Time
 from services.auth.use_cases import keys
+from services.auth.use_cases.root import SealedUnderAnotherSecret
 
 REPLICAS = 8
 

@@ -11,6 +11,8 @@ from services.notify.tests.factories import lumens_changed, submission_reviewed,
 
 API = "/api/v1/notifications"
 
+SOMEBODYS = "01890a5d-ac96-774b-bcce-b302099a8057"
+
 
 @pytest.fixture
 def contributor(harness: Harness) -> Subject:
@@ -121,7 +123,7 @@ def test_a_notice_that_never_was_is_not_there(harness: Harness, contributor: Sub
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", ""), ("GET", "/count"), ("POST", "/read-all"), ("POST", f"/{new_id()}/read")]
+    ("method", "path"), [("GET", ""), ("GET", "/count"), ("POST", "/read-all"), ("POST", f"/{SOMEBODYS}/read")]
 )
 def test_nobody_reads_notices_without_a_token(harness: Harness, method: str, path: str) -> None:
     assert harness.client().open(API + path, method=method).status_code == 401

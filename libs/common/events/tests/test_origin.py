@@ -147,13 +147,13 @@ def test_the_broker_refuses_a_sender_that_states_another_user(vhost: str) -> Non
     publisher.close()
 
 
-@pytest.mark.parametrize("user", [None, THIEF, ""])
+@pytest.mark.parametrize("user", [None, THIEF, ""], ids=["nobody", "thief", "empty"])
 def test_what_the_broker_vouches_for_nobody_or_somebody_else_is_forged(user: str | None) -> None:
     with pytest.raises(ForgedEvent):
         authenticated(Received(envelope().encode(), {}, SOLD, 1, user), CINEMA)
 
 
-@pytest.mark.parametrize("user", [STUDIO, CINEMA])
+@pytest.mark.parametrize("user", [STUDIO, CINEMA], ids=["studio", "cinema"])
 def test_the_producer_and_the_consumers_own_retries_are_believed(user: str) -> None:
     event = envelope()
 
