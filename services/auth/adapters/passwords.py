@@ -44,12 +44,12 @@ class BcryptHasher:
         wait_seconds: float,
         earlier: Sequence[MasterSecret] = (),
     ) -> None:
-        """Start no thread yet: that happens with the first password, after any fork.
+        """Start no thread and open no secret yet: that happens with the first password, after any fork.
 
         Passwords are hashed under `secret`; those that were hashed under an `earlier` one still match.
         """
         self._secret = secret
-        self._secrets = {each.id: each for each in (*earlier, secret)}
+        self._earlier = tuple(earlier)
         self._rounds = rounds
         self._wait_seconds = wait_seconds
         self._places = threading.BoundedSemaphore(threads + queue)
@@ -64,7 +64,7 @@ class BcryptHasher:
     def verify(self, password: str, stored: str | None) -> bool:
         """Tell whether the password is the stored one; for None the same work is done. Raises Busy."""
         kept = None if stored is None else StoredPassword.parse(stored)
-        secret = self._secrets.get(kept.secret_id) if kept else None
+        secret = self._secret_of(kept.secret_id) if kept else None
         if kept and secret is None:
             log.error("auth.password.secret_unknown", secret_id=kept.secret_id)
         if kept is None or secret is None:
@@ -76,6 +76,9 @@ class BcryptHasher:
     def outdated(self, stored: str) -> bool:
         """Tell whether `hash` would make another form now."""
         return StoredPassword.parse(stored).outdated(PREHASH_VERSION, self._secret.id, self._rounds)
+
+    def _secret_of(self, secret_id: str) -> MasterSecret | None:
+        return next((each for each in (self._secret, *self._earlier) if each.id == secret_id), None)
 
     def _check(self, given: bytes, kept: StoredPassword | None) -> bool:
         """Check against the hash, then do what a hash of today's cost takes longer: 2^c + 2^c + … + 2^(n-1) = 2^n."""

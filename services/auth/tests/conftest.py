@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 from werkzeug.test import TestResponse
 
 from libs.common import clock
@@ -23,6 +24,8 @@ from libs.common.testing import Harness, service_harness
 from services.auth.adapters.openid import HttpOpenIdProviders
 from services.auth.app import service
 from services.auth.domain.federation import OpenIdProviders
+from services.auth.domain.secrets import MasterSecret, seal_root
+from services.auth.models import root_key
 from services.auth.tests.fake_provider import GRACE, FakeProvider, running
 
 PASSWORD = "a password nobody guesses"
@@ -50,11 +53,24 @@ def harness(bare_harness: Harness) -> Harness:
 @contextmanager
 def replica(harness: Harness, **environ: str) -> Iterator[Flask]:
     """Another web process of the service, which shares nothing with the first but what stands outside of both."""
+    _keep_root(harness)
     assembled = service.assemble(load(service.settings, {**harness.environ, **environ}), "web", harness.keys)
     try:
         yield assembled.application(Health(assembled.checks()))
     finally:
         assembled.database.dispose()
+
+
+def _keep_root(harness: Harness) -> None:
+    """Write down again what the first process holds: tables are emptied before each test, processes remember."""
+    secret = MasterSecret(harness.environ["AUTH_SECRET"])
+    values = {"secret_id": secret.id, "created_at": clock.now()}
+    with harness.transaction() as tx:
+        sealed = seal_root(harness.resource(MasterSecret).material, secret)
+        tx.execute(
+            insert(root_key).on_conflict_do_update(index_elements=["secret_id"], set_={"sealed": sealed}),
+            {**values, "sealed": sealed},
+        )
 
 
 @dataclass
