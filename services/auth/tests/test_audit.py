@@ -171,7 +171,7 @@ def test_no_record_is_of_anything_but_an_account_or_what_nobody_owns() -> None:
 
     here = Path(__file__).parent.parent / "use_cases"
     entities = {each for file in here.glob("*.py") for each in findall(r'audit\(\s*f?"[^"]+",\s*"([a-z_]+)"', file.read_text())}
-    assert entities == {"user", "oauth_client", "signing_key", "maintenance"}
+    assert entities == {"user", "oauth_client", "signing_key", "root_key", "maintenance"}
 
 
 def test_an_accounts_own_acts_are_on_record(witness: Witness, harness: Harness, person: Person) -> None:
