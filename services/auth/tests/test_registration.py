@@ -7,6 +7,7 @@ import bcrypt
 import pytest
 from sqlalchemy import text
 
+from libs.common import ids
 from libs.common.testing import Harness
 from services.auth.domain.passwords import PASSWORD_MAXIMUM, PASSWORD_MINIMUM
 from services.auth.domain.tokens import MAILS_ALLOWED, VERIFICATION_LIFE
@@ -206,3 +207,19 @@ def test_what_a_job_does_for_a_request_carries_the_cause_of_the_request(harness:
     facts = harness.published("auth.user.registered") + harness.published("auth.email.requested")
     assert len(facts) == 3
     assert {(fact.correlation_id, fact.traceparent) for fact in facts} == {("request-of-a-newcomer", headers["traceparent"])}
+
+
+def test_a_registration_that_nobody_can_read_keeps_no_other_waiting(harness: Harness, newcomer: Person) -> None:
+    with harness.transaction() as tx:
+        tx.execute(
+            text(
+                "INSERT INTO auth.registration_request (id, newcomer_sealed, requested_at, correlation_id) "
+                "VALUES (:id, :sealed, now() - interval '1 minute', 'tests')"
+            ),
+            {"id": ids.new_id(), "sealed": b"sealed under a root that is gone"},
+        )
+    assert newcomer.register().status_code == 202  # the job has run
+
+    with harness.database.reader() as db:
+        assert db.scalar(text("SELECT count(*) FROM auth.registration_request")) == 0
+        assert db.scalar(text("SELECT count(*) FROM auth.user_account")) == 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from sqlalchemy import Row, bindparam, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -17,6 +18,7 @@ from libs.common.auth.policy import Role
 from libs.common.db import Database, Transaction
 from libs.common.errors import Conflict
 from libs.common.events import Personal
+from libs.common.telemetry import logger
 from services.auth import queries
 from services.auth.domain.accounts import Address, Links, Locale, Status, refuse_bootstrap
 from services.auth.domain.kyc import KycStatus
@@ -29,6 +31,8 @@ from services.auth.models import password_credential, registration_request, user
 from services.auth.use_cases import mail, presence
 from services.auth.use_cases.deferred import cause, caused_by
 from services.auth.use_cases.keeping import Keeping
+
+log = logger(__name__)
 
 _add_account = insert(user_account).on_conflict_do_nothing(index_elements=["email"]).returning(user_account)
 _add_credential = insert(password_credential)
@@ -143,11 +147,22 @@ def open_accounts(tx: Transaction, links: Links, secret: MasterSecret) -> int:
     """
     taken = sorted(tx.all(_take, {"batch": REGISTRATION_BATCH}), key=lambda row: row.id)
     for row in taken:
-        with caused_by(row):
-            _open_account(tx, Newcomer.unsealed(secret, row.id, row.newcomer_sealed), links)
+        newcomer = _read(row, secret)
+        if newcomer is not None:
+            with caused_by(row):
+                _open_account(tx, newcomer, links)
     if len(taken) == REGISTRATION_BATCH:
         tx.notify(REGISTRATION_CHANNEL)
     return len(taken)
+
+
+def _read(row: Row[Any], secret: MasterSecret) -> Newcomer | None:
+    """None for one that no key of ours opens: nobody will ever read it, and it must not keep others waiting."""
+    try:
+        return Newcomer.unsealed(secret, row.id, row.newcomer_sealed)
+    except InvalidTag:
+        log.error("auth.registration.unreadable", request_id=row.id)  # noqa: TRY400 — there is nothing more to say
+        return None
 
 
 def _open_account(tx: Transaction, newcomer: Newcomer, links: Links) -> None:
