@@ -291,19 +291,21 @@ def _keep(tx: Transaction, client: Client, redirect_uri: str, request: Asked) ->
 
 
 def _kept(tx: Transaction, handle: str) -> tuple[Row[Any], Client]:
-    row = queries.open_request(tx, token_hash(handle), tx.now)
-    client = None if row is None else queries.client(tx, row.client_id)
-    if row is None or client is None:
-        raise _gone()
-    return row, client
+    return _still_asked(tx, queries.open_request(tx, token_hash(handle), tx.now))
 
 
 def _answered(tx: Transaction, handle: str, subject: Subject) -> tuple[Row[Any], Client]:
     """Answer once, in the session that was asked. Raises RequestGone."""
     parameters = {"handle": token_hash(handle), "now": tx.now, "asked_session": subject.session_id}
-    row = tx.first(_answer, parameters)
+    return _still_asked(tx, tx.first(_answer, parameters))
+
+
+def _still_asked(tx: Transaction, row: Row[Any] | None) -> tuple[Row[Any], Client]:
+    """A request and its client, while that may ask so and be answered there. Raises RequestGone."""
     client = None if row is None else queries.client(tx, row.client_id)
     if row is None or client is None:
+        raise _gone()
+    if not client.redirects_to(row.redirect_uri) or not client.scopes.issuperset(row.scope.split()):
         raise _gone()
     return row, client
 
