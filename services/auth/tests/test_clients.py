@@ -15,13 +15,15 @@ from sqlalchemy import text
 
 from libs.common.auth.policy import Role
 from libs.common.db import Transaction
+from libs.common.ids import new_id
 from libs.common.testing import Harness
 from services.auth import queries
 from services.auth.domain.authorization import RequestGone
 from services.auth.domain.clients import COMMAND_LINE, GrantType
+from services.auth.domain.sessions import EndReason
 from services.auth.tests.conftest import Person, Time
 from services.auth.tests.relying import PROVIDER, App, an_app, error_of, subject_of
-from services.auth.use_cases import authorization, clients, consents, devices
+from services.auth.use_cases import authorization, clients, consents, devices, sessions
 
 CLIENTS = "/api/v1/admin/oauth/clients"
 WEB: dict[str, Any] = {
@@ -187,8 +189,12 @@ def narrow(tx: Transaction, app: App, _: UUID) -> None:
     clients.change(tx, UUID(app.id), {"scopes": ["openid", "offline_access"]}, None)
 
 
-@pytest.mark.parametrize("end", [take_back, remove, narrow])
-def test_a_session_that_begins_while_its_client_is_stopped_is_stopped_with_it(
+def end_others(tx: Transaction, _: App, person_id: UUID) -> None:
+    sessions.end_other_sessions(tx, person_id, new_id(), EndReason.REVOKED_BY_USER)
+
+
+@pytest.mark.parametrize("end", [take_back, remove, narrow, end_others])
+def test_a_session_that_begins_while_others_like_it_are_ended_is_ended_with_them(
     end: Callable[[Transaction, App, UUID], None], harness: Harness, person: Person
 ) -> None:
     app, person_id = an_app(harness), UUID(person.id)
