@@ -161,6 +161,15 @@ def test_a_sign_out_that_does_not_say_true_ends_nothing(app: App, person: Person
     assert app.refresh(tokens["refresh_token"]).status_code == 200
 
 
+def test_a_client_that_a_person_sent_away_signs_them_out_no_more(app: App, person: Person, harness: Harness) -> None:
+    own = person.signed_in()
+    hint = app.exchange(app.consented(person, own["access_token"])).get_json()["id_token"]
+    assert person.call("DELETE", f"/auth/consents/{app.id}", token=own["access_token"]).status_code == 204
+
+    assert harness.client().get(f"/oauth/logout?id_token_hint={hint}").status_code == 400
+    assert person.refresh(own["refresh_token"]).status_code == 200
+
+
 def test_without_an_address_to_go_to_one_is_led_to_the_login_page(app: App, person: Person, harness: Harness) -> None:
     hint = app.tokens(person)["id_token"]
 
