@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Row, bindparam, func, select
 
 from libs.common.db import Reader
-from services.auth.models import federated_identity, password_credential
+from services.auth.models import federated_identity, passkey, password_credential
 
 _identity = select(federated_identity).where(federated_identity.c.subject_hash == bindparam("subject_hash"))
 _identities = (
@@ -23,6 +23,7 @@ _ways_in = select(
     .select_from(federated_identity)
     .where(federated_identity.c.user_id == bindparam("user_id"))
     .scalar_subquery()
+    + select(func.count()).select_from(passkey).where(passkey.c.user_id == bindparam("user_id")).scalar_subquery()
 )
 
 
@@ -37,5 +38,5 @@ def identities(db: Reader, user_id: UUID) -> list[Row[Any]]:
 
 
 def ways_in(db: Reader, user_id: UUID) -> int:
-    """With how many things could this person begin to sign in: a password, each identity?"""
+    """With how many things could this person begin to sign in: a password, each identity, each passkey?"""
     return int(db.scalar(_ways_in, {"user_id": user_id}))

@@ -22,6 +22,7 @@ from services.auth.models import (
 
 _client_by_id = select(oauth_client).where(oauth_client.c.id == bindparam("client_id"), oauth_client.c.removed_at.is_(None))
 _client_to_change = _client_by_id.with_for_update()
+_client_to_serve = _client_by_id.with_for_update(read=True)
 _clients_page = (
     select(oauth_client)
     .where(
@@ -89,6 +90,12 @@ _revoked_clients = select(oauth_client.c.id, oauth_client.c.tokens_not_before).w
 def client(db: Reader, client_id: UUID) -> Client | None:
     """What is this client?"""
     row = db.first(_client_by_id, {"client_id": client_id})
+    return None if row is None else as_client(row)
+
+
+def client_to_serve(db: Reader, client_id: UUID) -> Client | None:
+    """What is this client? Nobody changes it until the transaction ends."""
+    row = db.first(_client_to_serve, {"client_id": client_id})
     return None if row is None else as_client(row)
 
 

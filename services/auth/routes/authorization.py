@@ -23,7 +23,12 @@ AUTHORIZE = "/oauth/authorize"
 
 @routes.get(AUTHORIZE, allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True)
 def authorize(
-    query: schemas.AuthorizationQuery, subject: Subject | None, cookies: Cookies, provider: Provider, tx: Transaction
+    query: schemas.AuthorizationQuery,
+    subject: Subject | None,
+    cookies: Cookies,
+    teller: SignInTeller,
+    provider: Provider,
+    tx: Transaction,
 ) -> Redirect:
     """Ask a person to let a client act for them (RFC 6749 section 4.1.1, OpenID Connect Core section 3.1.2).
 
@@ -33,7 +38,7 @@ def authorize(
     session_id = subject.session_id if subject else _session_of(cookies, tx)
     if query.resumed is not None:
         return _next(authorization.resume(tx, provider, query.resumed, session_id))
-    return _next(authorization.begin(tx, provider, query.given(), session_id))
+    return _next(authorization.begin(tx, teller, provider, query.given(), session_id))
 
 
 @routes.post(AUTHORIZE, allow=PUBLIC, rate=Rate.PUBLIC, root=True, consumes=(FORM,), body_type=schemas.AuthorizationForm)

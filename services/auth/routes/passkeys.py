@@ -9,6 +9,7 @@ from libs.common.http import Created, NoContent, Page, Routes
 from services.auth import queries, schemas
 from services.auth.domain.accounts import UnknownAccount
 from services.auth.domain.factors import LastFactor, Required
+from services.auth.domain.federation import LastWayIn
 from services.auth.domain.passkeys import PasskeyKnown, PasskeyRefused, RelyingParty, TooManyPasskeys
 from services.auth.routes.answers import held
 from services.auth.use_cases import factors, passkeys
@@ -72,10 +73,10 @@ def rename_passkey(passkey_id: UUID, body: schemas.RenamePasskey, subject: Subje
     allow=SIGNED_IN,
     step_up=STEP_UP_SECONDS,
     step_up_acr=Assurance.SECOND_FACTOR,
-    refuses=(LastFactor,),
+    refuses=(LastFactor, LastWayIn),
 )
 def remove_passkey(passkey_id: UUID, subject: Subject, required: Required, tx: Transaction) -> NoContent:
-    """Remove one of one's own passkeys; with the last factor the recovery codes go too."""
+    """Remove one of one's own passkeys, unless it is the last way in; with the last factor the recovery codes go too."""
     factors.remove_passkey(tx, subject, passkey_id, required)
     return NoContent()
 

@@ -67,6 +67,7 @@ class AuthorizationQuery(BaseModel):
     dpop_jkt: str | None = None
     prompt: str | None = None
     max_age: str | None = None
+    id_token_hint: str | None = Field(default=None, max_length=QUERY_MAXIMUM)
     request: str | None = None
     request_uri: str | None = None
     resumed: str | None = Field(default=None, alias="continue", max_length=100)

@@ -1,8 +1,12 @@
 """Administrators register clients; people see and take back what they let clients do; both are on record."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import monotonic
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
@@ -10,10 +14,16 @@ from joserfc.jwk import ECKey
 from sqlalchemy import text
 
 from libs.common.auth.policy import Role
+from libs.common.db import Transaction
+from libs.common.ids import new_id
 from libs.common.testing import Harness
-from services.auth.domain.clients import COMMAND_LINE
+from services.auth import queries
+from services.auth.domain.authorization import RequestGone
+from services.auth.domain.clients import COMMAND_LINE, GrantType
+from services.auth.domain.sessions import EndReason
 from services.auth.tests.conftest import Person, Time
-from services.auth.tests.relying import App, an_app, error_of
+from services.auth.tests.relying import PROVIDER, App, an_app, error_of, subject_of
+from services.auth.use_cases import authorization, clients, consents, devices, sessions
 
 CLIENTS = "/api/v1/admin/oauth/clients"
 WEB: dict[str, Any] = {
@@ -132,6 +142,81 @@ def test_what_a_client_is_no_longer_for_ends_at_once(
         assert harness.client().get("/oauth/userinfo", headers=bearer).status_code == 401
     anew = app.post("/oauth/token", {"grant_type": "client_credentials", "scope": "tasks:read"}).get_json()
     assert app.post("/oauth/introspect", {"token": anew["access_token"]}).get_json()["active"] is True
+
+
+def test_what_waits_is_worth_no_more_than_its_client_is_for(
+    administrator: FlaskClient, harness: Harness, person: Person
+) -> None:
+    app, token = an_app(harness), person.signed_in()["access_token"]
+    code = app.consented(person, token, scope="openid email")
+    offered = app.post("/oauth/device_authorization", {"scope": "openid email"}).get_json()
+    with harness.transaction() as tx:
+        devices.approve(tx, offered["user_code"], subject_of(token))
+    handle = dict(parse_qsl(urlsplit(app.authorize(token, scope="openid tasks:write").headers["Location"]).query))["request"]
+
+    changed = administrator.patch(f"{CLIENTS}/{app.id}", json={"scopes": ["openid", "offline_access"]})
+
+    assert changed.status_code == 200
+    assert error_of(app.exchange(code)) == (400, "invalid_grant")
+    device = {"grant_type": GrantType.DEVICE, "device_code": offered["device_code"]}
+    assert error_of(app.post("/oauth/token", device)) == (400, "invalid_grant")
+    with harness.transaction() as tx, pytest.raises(RequestGone):
+        authorization.grant(tx, PROVIDER, handle, subject_of(token))
+
+
+def test_nobody_is_sent_to_an_address_that_was_taken_from_its_client_meanwhile(
+    administrator: FlaskClient, harness: Harness, person: Person
+) -> None:
+    app, token = an_app(harness), person.signed_in()["access_token"]
+    handle = dict(parse_qsl(urlsplit(app.authorize(token).headers["Location"]).query))["request"]
+
+    administrator.patch(f"{CLIENTS}/{app.id}", json={"redirect_uris": ["https://app.example/elsewhere"]})
+
+    for act in (authorization.grant, authorization.deny):
+        with harness.transaction() as tx, pytest.raises(RequestGone):
+            act(tx, PROVIDER, handle, subject_of(token))
+
+
+def take_back(tx: Transaction, app: App, person_id: UUID) -> None:
+    consents.withdraw(tx, person_id, UUID(app.id))
+
+
+def remove(tx: Transaction, app: App, _: UUID) -> None:
+    clients.remove(tx, UUID(app.id))
+
+
+def narrow(tx: Transaction, app: App, _: UUID) -> None:
+    clients.change(tx, UUID(app.id), {"scopes": ["openid", "offline_access"]}, None)
+
+
+def end_others(tx: Transaction, _: App, person_id: UUID) -> None:
+    sessions.end_other_sessions(tx, person_id, new_id(), EndReason.REVOKED_BY_USER)
+
+
+@pytest.mark.parametrize("end", [take_back, remove, narrow, end_others])
+def test_a_session_that_begins_while_others_like_it_are_ended_is_ended_with_them(
+    end: Callable[[Transaction, App, UUID], None], harness: Harness, person: Person
+) -> None:
+    app, person_id = an_app(harness), UUID(person.id)
+    code = app.consented(person)
+
+    with ThreadPoolExecutor(1) as pool:
+        with harness.transaction() as tx:
+            end(tx, app, person_id)
+            exchanged = pool.submit(app.exchange, code)
+            deadline = monotonic() + 20
+            while not (exchanged.done() or waiting(harness)):
+                assert monotonic() < deadline
+        assert exchanged.result().status_code == 400
+
+    with harness.transaction() as tx:
+        assert queries.sessions_of_client(tx, UUID(app.id)) == []
+
+
+def waiting(harness: Harness) -> bool:
+    """Whether somebody waits for what somebody else holds."""
+    with harness.database.reader() as db:
+        return bool(db.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
 
 
 def test_more_addresses_end_nothing_and_a_stale_tag_is_refused(

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from libs.common.testing import Harness
 from services.auth.domain.federation import LINK_LIFE
 from services.auth.tests.conftest import Person, Time
+from services.auth.tests.factors import Guarded
 from services.auth.tests.fake_provider import GRACE, FakeProvider
 from services.auth.tests.federating import accounts, begin, complete, identities, sign_in
 
@@ -106,6 +107,15 @@ class TestUnlinking:
         assert grace.call("DELETE", f"/auth/identities/{identity_id}", token=token).status_code == 204
         assert identities(grace, token) == []
         assert sign_in(grace, fake).status_code == 409
+
+    def test_a_passkey_is_a_way_in_and_goes_last_of_all_not(self, grace: Person, fake: FakeProvider) -> None:
+        holder = Guarded(grace, tokens=sign_in(grace, fake).get_json())
+        made = holder.add_passkey().get_json()
+        identity_id = identities(grace, holder.token)[0]["id"]
+        assert holder.call("DELETE", f"/auth/identities/{identity_id}").status_code == 204
+        answer = holder.call("DELETE", f"/auth/passkeys/{made['id']}")
+        assert (answer.status_code, answer.get_json()["type"].rsplit("/")[-1]) == (409, "last-way-in")
+        assert holder.sign_in_by_passkey().status_code == 200
 
     def test_nobody_unlinks_for_another(self, grace: Person, person: Person, fake: FakeProvider) -> None:
         token = sign_in(grace, fake).get_json()["access_token"]

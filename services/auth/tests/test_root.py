@@ -88,6 +88,7 @@ def test_while_both_are_named_old_and_new_replicas_start_in_any_order(fresh: Har
 
 def test_the_old_secret_opens_nothing_once_it_is_named_no_more(fresh: Harness, time: Time) -> None:
     root = kept(fresh, OLD).material
+    time.passes(timedelta(days=90))
     assert kept(fresh, NEW, OLD).material == root
 
     assert forget(fresh, NEW, OLD) == 0
@@ -102,6 +103,15 @@ def test_the_old_secret_opens_nothing_once_it_is_named_no_more(fresh: Harness, t
     with pytest.raises(SealedUnderAnotherSecret):
         _ = kept(fresh, OLD).material
     assert forget(fresh, NEW) == 0
+
+
+def test_a_replica_that_still_has_the_old_secret_alone_takes_nothing_from_the_new_one(fresh: Harness, time: Time) -> None:
+    root = kept(fresh, OLD).material
+    time.passes(FORGOTTEN_AFTER)
+    assert kept(fresh, NEW, OLD).material == root
+
+    assert forget(fresh, OLD) == 0
+    assert kept(fresh, NEW).material == root
 
 
 def test_a_secret_that_nobody_knows_opens_nothing_and_forgets_nothing(fresh: Harness, time: Time) -> None:
@@ -128,6 +138,23 @@ def test_keys_that_were_derived_from_the_secret_itself_stay_readable(fresh: Harn
 
     assert kept(fresh, NEW, OLD).material == OLD.material
     assert kept(fresh, NEW).material == OLD.material
+
+
+def test_no_root_is_made_beside_keys_that_another_secret_opens(fresh: Harness) -> None:
+    key = new_signing_key()
+    with fresh.transaction() as tx:
+        tx.execute(
+            text(
+                "INSERT INTO auth.signing_key (id, public_jwk, private_sealed, secret_id, state, published_at, activated_at) "
+                "VALUES (:id, '{}', :sealed, :secret, 'ACTIVE', now(), now())"
+            ),
+            {"id": key.kid, "sealed": seal_signing_key(key, OLD), "secret": OLD.id},
+        )
+
+    with pytest.raises(SealedUnderAnotherSecret):
+        _ = kept(fresh, NEW).material
+    assert opened_by(fresh) == set()
+    assert kept(fresh, NEW, OLD).material == OLD.material
 
 
 def test_the_next_secret_is_told_in_the_trail(fresh: Harness) -> None:

@@ -13,7 +13,7 @@ from services.auth.domain.authorization import Provider
 from services.auth.domain.clients import AuthMethod
 from services.auth.domain.metadata import provider_metadata, server_metadata
 from services.auth.tests.conftest import Person
-from services.auth.tests.relying import AFTERWARDS, FORM, App, an_app, claims_of, error_of
+from services.auth.tests.relying import AFTERWARDS, FORM, App, an_app, answer_of, claims_of, error_of
 
 ITSELF = {"grant_type": "client_credentials", "scope": "tasks:read"}
 
@@ -161,10 +161,32 @@ def test_a_sign_out_that_does_not_say_true_ends_nothing(app: App, person: Person
     assert app.refresh(tokens["refresh_token"]).status_code == 200
 
 
+def test_a_client_that_a_person_sent_away_signs_them_out_no_more(app: App, person: Person, harness: Harness) -> None:
+    own = person.signed_in()
+    hint = app.exchange(app.consented(person, own["access_token"])).get_json()["id_token"]
+    assert person.call("DELETE", f"/auth/consents/{app.id}", token=own["access_token"]).status_code == 204
+
+    assert harness.client().get(f"/oauth/logout?id_token_hint={hint}").status_code == 400
+    assert person.refresh(own["refresh_token"]).status_code == 200
+
+
 def test_without_an_address_to_go_to_one_is_led_to_the_login_page(app: App, person: Person, harness: Harness) -> None:
     hint = app.tokens(person)["id_token"]
 
     assert harness.client().get(f"/oauth/logout?id_token_hint={hint}").headers["Location"] == "/login?notice=signed_out"
+
+
+def test_prompt_none_answers_for_nobody_but_whom_the_client_means(app: App, person: Person, harness: Harness) -> None:
+    other = Person(harness, "grace@example.org")
+    other.register()
+    other.verify()
+    meant, theirs = app.tokens(person)["id_token"], other.signed_in()["access_token"]
+    app.consented(other, theirs)
+
+    for hint in (meant, "none of ours"):
+        assert answer_of(app.authorize(theirs, prompt="none", id_token_hint=hint))["error"] == "login_required"
+    mine = person.signed_in()["access_token"]
+    assert "code" in answer_of(app.authorize(mine, prompt="none", id_token_hint=meant))
 
 
 def test_the_metadata_say_what_the_standards_want_of_them() -> None:

@@ -32,6 +32,7 @@ from services.auth.domain.authorization import (
     state_of,
 )
 from services.auth.domain.clients import ApplicationType, Client
+from services.auth.domain.id_tokens import SignInTeller
 from services.auth.domain.sessions import REPEAT_WINDOW, token_hash
 from services.auth.models import authorization_code, authorization_request, consent
 
@@ -115,7 +116,7 @@ class Question:
     """Those that the person let this client have before."""
 
 
-def begin(tx: Transaction, provider: Provider, given: Mapping[str, str], session_id: UUID | None) -> Step:
+def begin(tx: Transaction, teller: SignInTeller, provider: Provider, given: Mapping[str, str], session_id: UUID | None) -> Step:
     """Take a client's request (RFC 6749 section 4.1.1) and say what comes next for who is signed in with this session.
 
     Raises AuthorizationRefused when nobody may be sent back to the client with an error.
@@ -129,8 +130,8 @@ def begin(tx: Transaction, provider: Provider, given: Mapping[str, str], session
         request = asked(client, given)
     except AskedWrongly as fault:
         return _error(provider, redirect_uri, state, fault)
-    session = _own_session(tx, session_id)
     if request.silent:
+        session = _hinted(teller, given.get("id_token_hint"), _own_session(tx, session_id))
         return _silently(tx, provider, client, redirect_uri, request, session)
     return resume(tx, provider, _keep(tx, client, redirect_uri, request), session_id)
 
@@ -223,6 +224,14 @@ def _own_session(tx: Transaction, session_id: UUID | None) -> Row[Any] | None:
     return session if session is not None and (session.client_id, session.scope) == (OWN_CLIENT, None) else None
 
 
+def _hinted(teller: SignInTeller, hint: str | None, session: Row[Any] | None) -> Row[Any] | None:
+    """The session, when it is of whom the client means (OpenID Connect Core section 3.1.2.1, `id_token_hint`)."""
+    if hint is None or session is None:
+        return session
+    claims = teller.told(hint)
+    return session if claims is not None and claims["sub"] == str(session.user_id) else None
+
+
 def session_of_browser(tx: Transaction, refresh_token: str) -> UUID | None:
     """Which session a browser keeps the refresh token of; the token is only looked at, not used."""
     row = queries.session_of_refresh_token(tx, token_hash(refresh_token))
@@ -236,7 +245,7 @@ def _silently(
 ) -> SendTo:
     """Answer at once, whatever it is (OpenID Connect Core section 3.1.2.1, prompt=none)."""
     if session is None or not _recent(tx, session, request.max_age):
-        fault = AskedWrongly("login_required", "Nobody is signed in, or not recently enough.")
+        fault = AskedWrongly("login_required", "Nobody is signed in, or not recently enough, or somebody else.")
         return _error(provider, redirect_uri, request.state, fault)
     if not _settled(tx, client, request, session):
         fault = AskedWrongly("consent_required", "The person has to be asked first.")
@@ -291,19 +300,21 @@ def _keep(tx: Transaction, client: Client, redirect_uri: str, request: Asked) ->
 
 
 def _kept(tx: Transaction, handle: str) -> tuple[Row[Any], Client]:
-    row = queries.open_request(tx, token_hash(handle), tx.now)
-    client = None if row is None else queries.client(tx, row.client_id)
-    if row is None or client is None:
-        raise _gone()
-    return row, client
+    return _still_asked(tx, queries.open_request(tx, token_hash(handle), tx.now))
 
 
 def _answered(tx: Transaction, handle: str, subject: Subject) -> tuple[Row[Any], Client]:
     """Answer once, in the session that was asked. Raises RequestGone."""
     parameters = {"handle": token_hash(handle), "now": tx.now, "asked_session": subject.session_id}
-    row = tx.first(_answer, parameters)
+    return _still_asked(tx, tx.first(_answer, parameters))
+
+
+def _still_asked(tx: Transaction, row: Row[Any] | None) -> tuple[Row[Any], Client]:
+    """A request and its client, while that may ask so and be answered there. Raises RequestGone."""
     client = None if row is None else queries.client(tx, row.client_id)
     if row is None or client is None:
+        raise _gone()
+    if not client.redirects_to(row.redirect_uri) or not client.scopes.issuperset(row.scope.split()):
         raise _gone()
     return row, client
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete
 
 from libs.common.db import Transaction
+from services.auth import queries
 from services.auth.domain.authorization import UnknownConsent
 from services.auth.domain.sessions import EndReason
 from services.auth.models import consent
@@ -22,6 +23,7 @@ def withdraw(tx: Transaction, user_id: UUID, client_id: UUID) -> None:
 
     Raises UnknownConsent.
     """
+    queries.account_to_change(tx, user_id)  # whoever opens a session for the client holds it: either sees what the other did
     row = tx.first(_withdraw, {"owner": user_id, "client": client_id})
     if row is None:
         raise UnknownConsent("You let no such program act for you.")

@@ -19,28 +19,32 @@ def delegate(
 ) -> Credentials | None:
     """Open a session for a client on the strength of a person's own, when that still lives and so does the consent; else None.
 
-    Only a client that was let act in the person's absence (`offline_access`) gets a refresh token.
+    Nor for what the client, since it asked, is no longer for. Only a client that was let act in the person's absence
+    (`offline_access`) gets a refresh token.
     """
     parent = queries.living_session(tx, parent_id, tx.now)
     if parent is None or (parent.client_id, parent.scope) != (OWN_CLIENT, None):
         return None
     account: Row[Any] = queries.account_to_enter(tx, parent.user_id)
-    # Whoever ended the person's sessions held the account: now that we do, it is known whether this one was among them.
+    # Whoever ended sessions, of the person or of the client, held the account or the client: now that we hold both, it is known
+    # whether this one would have been among them.
+    served = queries.client_to_serve(tx, client.id)
     consented = queries.consented_scope(tx, account.id, client.id).split()
     if (
-        account.status != Status.ACTIVE
-        or not set(scope.split()) <= set(consented)
+        served is None
+        or account.status != Status.ACTIVE
+        or not set(scope.split()) <= served.scopes.intersection(consented)
         or queries.living_session(tx, parent_id, tx.now) is None
     ):
         return None
     opening = Opening(
         tuple(parent.methods.split()),
-        client.name,
-        client_id=str(client.id),
+        served.name,
+        client_id=str(served.id),
         scope=scope,
         key_thumbprint=key_thumbprint,
         parent=parent,
-        renewable=GrantType.REFRESH in client.grants and Scope.OFFLINE_ACCESS in scope.split(),
+        renewable=GrantType.REFRESH in served.grants and Scope.OFFLINE_ACCESS in scope.split(),
     )
     return open_session(tx, account, opening, lifetimes)
 

@@ -22,6 +22,7 @@ from services.auth.domain.factors import (
     with_code,
     with_passkey,
 )
+from services.auth.domain.federation import LastWayIn
 from services.auth.domain.notices import Notice
 from services.auth.domain.secrets import MasterSecret
 from services.auth.domain.sessions import EndReason
@@ -136,9 +137,11 @@ def passkey_added(tx: Transaction, subject: Subject, added: Row[Any]) -> tuple[s
 
 
 def remove_passkey(tx: Transaction, subject: Subject, passkey_id: UUID, required: Required) -> None:
-    """Take one of one's own passkeys away. Raises UnknownPasskey, LastFactor."""
+    """Take one of one's own passkeys away. Raises UnknownPasskey, LastFactor, LastWayIn."""
     account = queries.account_to_change(tx, subject.id)
     gone = queries.own_passkey(tx, subject.id, passkey_id)
+    if queries.ways_in(tx, subject.id) <= 1:
+        raise LastWayIn("You could not sign in any more. Set a password first: ask for a reset link.")
     enrolled = queries.enrolled(tx, subject.id)
     if enrolled.passkeys == 1 and not enrolled.totp:
         _require_dispensable(account, required)

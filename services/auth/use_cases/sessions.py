@@ -305,6 +305,7 @@ def authenticate_again(
 
 def end_other_sessions(tx: Transaction, user_id: UUID, session_id: UUID, reason: EndReason) -> int:
     """End every session of this person but one, at once; returns how many."""
+    queries.account_to_change(tx, user_id)  # none begins meanwhile by one that ends
     ended = tx.all(_end_others, {"owner": user_id, "id_of_session": session_id, "now": tx.now, "reason": reason})
     for each in ended:
         _tell(tx, user_id, each.id, reason)

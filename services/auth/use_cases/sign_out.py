@@ -15,12 +15,15 @@ from services.auth.use_cases.sessions import ended
 def sign_out(tx: Transaction, teller: SignInTeller, given: Mapping[str, str]) -> str | None:
     """End the client's session and the one of the person's own that it came by; returns where the client wants them to go.
 
-    An ID token of ours is asked for: a link alone must not sign anybody out. Raises SignOutRefused, and nothing has ended then.
+    An ID token of ours is asked for: a link alone must not sign anybody out; and it is worth nothing once the person took back
+    what they let the client do. Raises SignOutRefused, and nothing has ended then.
     """
     claims = teller.told(given.get("id_token_hint", ""))
     client = None if claims is None else queries.client(tx, UUID(str(claims["aud"])))
     if claims is None or client is None or given.get("client_id", str(client.id)) != str(client.id):
         raise SignOutRefused("The program did not say truly whose session is to end. You can sign out on your dashboard.")
+    if not queries.consented_scope(tx, UUID(str(claims["sub"])), client.id):
+        raise SignOutRefused(f"You let {client.name} act for you no more. You can sign out on your dashboard.")
     address = _destination(client, given)
     session = queries.session_by_id(tx, UUID(str(claims["sid"])))
     if session is not None and session.user_id == UUID(str(claims["sub"])):

@@ -52,7 +52,7 @@ def _require_own(db: Reader, subject: Subject) -> None:
     if row is None:
         raise UnknownSession("This token's session has ended; sign in again.")
     if (row.client_id, row.key_thumbprint) != (OWN_CLIENT.client_id, OWN_CLIENT.key_thumbprint):
-        raise ForeignSession("Send the person to the authorization endpoint with max_age or acr_values.")
+        raise ForeignSession("Send the person to the authorization endpoint with max_age.")
 
 
 def _shown(tx: Transaction, account: Row[Any], proof: Proof, means: Means) -> tuple[str, ...] | Problem:
