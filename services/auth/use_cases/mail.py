@@ -11,6 +11,7 @@ from libs.common import ids
 from libs.common.db import Transaction
 from libs.common.events import Personal
 from libs.common.telemetry import logger
+from services.auth import queries
 from services.auth.domain.accounts import Address, Links
 from services.auth.domain.sessions import token_hash
 from services.auth.domain.tokens import (
@@ -98,7 +99,12 @@ def request_email_change(
 
 def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
     """Spend a one-time token: whom it was sent to, and the password bound to it. Raises TokenRefused."""
-    row = tx.first(_use_token, {"hash": token_hash(token), "for_purpose": purpose, "now": tx.now})
+    given = token_hash(token)
+    owner = queries.owner_of_token(tx, given, purpose, tx.now)
+    if owner is not None:
+        # The account first, as everywhere: who uses another link of it at this moment waits, and neither for the other.
+        queries.account_to_change(tx, owner.id)
+    row = tx.first(_use_token, {"hash": given, "for_purpose": purpose, "now": tx.now})
     if row is None:
         raise TokenRefused("The link was used already, was replaced, or is too old. Ask for a new one.")
     return row
