@@ -85,16 +85,17 @@ def request_email_change(
 ) -> None:
     """Ask the owners of the present and of the new address, by a token each, whether one may take the other's place.
 
-    Where the new one has an account already, its owner is told so instead; nothing else differs.
+    Where the new one has an account already, its owner is told so instead, as seldom as of anything else that strangers bring
+    about; what is counted for it is counted for a free one too, so that nothing else differs.
     """
     old_token, new_token = tokens
     pages = {"link": links.confirm_email(old_token), "cancel_link": links.cancel_email(old_token), "token": old_token}
     request(tx, account, Template.CHANGE_EMAIL, EMAIL_CHANGE_LIFE, {**pages, "new_address": new})
     if taken_by is not None:
-        request(tx, taken_by, Template.ADDRESS_IN_USE, EMAIL_CHANGE_LIFE, {"link": links.login()})
-        return
-    pages = {"link": links.confirm_email(new_token), "token": new_token}
-    request(tx, account, Template.CONFIRM_NEW_EMAIL, EMAIL_CHANGE_LIFE, pages, recipient=new)
+        tell_address_in_use(tx, taken_by, links)
+    elif allowed(tx, account.id, Template.CONFIRM_NEW_EMAIL):
+        pages = {"link": links.confirm_email(new_token), "token": new_token}
+        request(tx, account, Template.CONFIRM_NEW_EMAIL, EMAIL_CHANGE_LIFE, pages, recipient=new)
 
 
 def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
