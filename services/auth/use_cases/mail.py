@@ -55,15 +55,23 @@ _void_tokens = (
     .where(one_time_token.c.user_id == bindparam("owner"), one_time_token.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
+_void_verifications = _void_tokens.where(one_time_token.c.purpose == Purpose.VERIFY_EMAIL)
 _void_email_change = delete(email_change).where(email_change.c.user_id == bindparam("owner"))
 
 
-def request_verification(tx: Transaction, account: Any, links: Links, password_hash: str) -> None:
-    """Mail a link that confirms the address and, with it, the password chosen in this registration."""
+def request_verification(tx: Transaction, account: Any, links: Links, password_hash: str) -> bool:
+    """Mail a link that confirms the address and, with it, the password chosen in this registration; False when withheld."""
     if not allowed(tx, account.id, Template.VERIFY_EMAIL):
-        return
+        return False
     token = _issue(tx, account.id, Purpose.VERIFY_EMAIL, VERIFICATION_LIFE, password_hash)
     request(tx, account, Template.VERIFY_EMAIL, VERIFICATION_LIFE, {"link": links.verify_email(token), "token": token})
+    return True
+
+
+def choose_instead(tx: Transaction, account: Any, links: Links) -> None:
+    """Make links worthless that confirm a password with the address, and mail one with which its owner chooses the password."""
+    tx.execute(_void_verifications, {"owner": account.id, "now": tx.now})
+    request_reset(tx, account, links)
 
 
 def request_reset(tx: Transaction, account: Any, links: Links) -> None:
