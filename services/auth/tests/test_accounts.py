@@ -313,6 +313,21 @@ class TestAdministration:
             statuses = sorted(pool.map(dismiss, acts))
         assert statuses == [200, 409]
 
+    def test_the_word_of_a_dismissed_administrator_counts_no_longer_though_their_token_is_not_refused_yet(
+        self, harness: Harness, administrator: Person
+    ) -> None:
+        second, third = make_administrator(harness, "second@example.org"), Person(harness, "third@example.org")
+        third.register()
+        third.verify()
+        with harness.transaction() as tx:
+            tx.execute(text("UPDATE auth.user_account SET role = 'ADMIN'"))
+        token, of_third = second.signed_in()["access_token"], third.id
+        assert self.patch(administrator, second.id, {"role": "VIEWER"}).status_code == 200
+        answer = second.call("PATCH", f"/admin/users/{of_third}", {"role": "VIEWER"}, token)
+        assert answer.status_code == 409
+        assert answer.get_json()["type"].endswith("/administrator-dismissed")
+        assert [each.outcome for each in records(harness) if each.action == "user.change_standing"] == ["done", "refused"]
+
     def test_a_stale_tag_and_an_unknown_account_are_refused(self, administrator: Person, person: Person) -> None:
         assert self.patch(administrator, person.id, {"role": "VIEWER"}, **{"If-Match": '"99"'}).status_code == 412
         assert self.patch(administrator, str(uuid4()), {"role": "VIEWER"}).status_code == 404
