@@ -13,6 +13,7 @@ from services.auth.domain.lockout import FAILURES_ALLOWED
 from services.auth.domain.tokens import EMAIL_CHANGE_LIFE, MAIL_WINDOWS, MAILS_ALLOWED, Template
 from services.auth.events import UserEmailChanged
 from services.auth.tests.conftest import PASSWORD, Person, Time
+from services.auth.tests.test_accounts import held_up
 from services.auth.tests.test_enumeration import observed
 
 NEW = "ada@new.example.org"
@@ -121,6 +122,16 @@ def test_links_mailed_to_the_address_before_are_worthless_after_the_change(perso
     for token in tokens:
         confirm(person, token)
     assert person.post("/auth/password/reset", {"token": reset, "password": PASSWORD[1:]}).status_code == 400
+
+
+def test_no_link_is_mailed_to_the_address_before_while_the_change_is_made(
+    harness: Harness, person: Person, tokens: tuple[str, str]
+) -> None:
+    assert confirm(person, tokens[0]).status_code == 200
+    person.post("/auth/password/forgot", {"email": person.email})
+    acts = lambda: confirm(person, tokens[1]).status_code, lambda: harness.run_job("mail_links")
+    assert held_up(harness, *acts) == [200, 1]
+    assert person.mails("RESET_PASSWORD") == []
 
 
 def test_an_address_that_has_an_account_is_answered_alike_and_its_owner_is_told(harness: Harness, person: Person) -> None:
