@@ -1,7 +1,6 @@
 """A client shows who it is by a signed statement (RFC 7523 section 3): short-lived, for this provider alone, and good once."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from services.auth.domain.authorization import Provider
 from services.auth.domain.clients import Client
@@ -49,7 +49,7 @@ def client_named_in(assertion: str) -> str | None:
     if len(assertion) > ASSERTION_LENGTH_MAXIMUM:
         return None
     try:
-        claims = json.loads(jws.extract_compact(assertion.encode("ascii")).payload)
+        claims = from_json(jws.extract_compact(assertion.encode("ascii")).payload)
     except (JoseError, ValueError, UnicodeError):
         return None
     named = claims.get("sub") if isinstance(claims, dict) else None

@@ -77,6 +77,10 @@ class AlreadyEnrolled(Conflict):
     """The account has this factor; remove it before another takes its place."""
 
 
+class OwnFactors(Forbidden):
+    """Another administrator, or the operator, resets an administrator's factors."""
+
+
 class LastFactor(Conflict):
     """An administrator keeps a second factor: enrol another before this one goes."""
 

@@ -54,6 +54,7 @@ _passwords_to_confirm = (
 )
 
 _administrators = select(func.count()).select_from(user_account).where(user_account.c.role == Role.ADMIN)
+_administers = _administrators.where(user_account.c.status == Status.ACTIVE, user_account.c.id == bindparam("user_id"))
 _other_administrators = _administrators.where(user_account.c.status == Status.ACTIVE, user_account.c.id != bindparam("user_id"))
 
 _accounts_page = (
@@ -115,6 +116,11 @@ def passwords_to_confirm(db: Reader, user_id: UUID, now: datetime) -> list[str]:
 def administrators(db: Reader) -> int:
     """How many administrators are there, suspended ones included?"""
     return int(db.scalar(_administrators))
+
+
+def administers(db: Reader, user_id: UUID) -> bool:
+    """Is this an active administrator?"""
+    return bool(db.scalar(_administers, {"user_id": user_id}))
 
 
 def other_administrators(db: Reader, user_id: UUID) -> int:

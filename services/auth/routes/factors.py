@@ -15,6 +15,7 @@ from services.auth.domain.factors import (
     ForeignSession,
     LastFactor,
     NotEnrolled,
+    OwnFactors,
     Required,
     StepUpRefused,
     WrongCode,
@@ -136,11 +137,11 @@ def renew_authentication(
     allow=Role.ADMIN,
     step_up=STEP_UP_SECONDS,
     step_up_acr=Assurance.SECOND_FACTOR,
-    refuses=(NotEnrolled,),
+    refuses=(NotEnrolled, OwnFactors),
 )
-def reset_factors(user_id: UUID, database: Database) -> NoContent:
-    """Take every second factor away from somebody who lost them all. Their sessions end, and they are told by mail."""
+def reset_factors(user_id: UUID, subject: Subject, database: Database) -> NoContent:
+    """Take every second factor away from somebody else who lost them all. Their sessions end, and they are told by mail."""
     with database.transaction() as tx:
-        refusal = factors.reset(tx, user_id)
+        refusal = factors.reset(tx, user_id, subject.id)
     held(refusal)
     return NoContent()

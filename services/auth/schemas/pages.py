@@ -1,10 +1,10 @@
 """What people's browsers send from pages."""
 
-import json
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import from_json
 
 from libs.common.auth.policy import Role
 from libs.common.http import Input
@@ -21,8 +21,8 @@ Parameter = Annotated[str, Field(max_length=TEXT_MAXIMUM)]
 
 
 def _from_json(text: Any) -> Any:
-    """What a script put into a hidden box as JSON; raises ValueError."""
-    return json.loads(text) if isinstance(text, str) else text
+    """What a script put into a hidden box as JSON; raises ValueError, for what is nested too deeply too."""
+    return from_json(text) if isinstance(text, str) else text
 
 
 MadePasskeyText = Annotated[MadeCredential, BeforeValidator(_from_json)]

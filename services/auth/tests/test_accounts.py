@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,8 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from libs.common.auth.policy import Access, Role
+from libs.common.db import Reader
+from libs.common.events.tests.live import eventually
 from libs.common.testing import Harness
 from services.auth.adapters.command_line import DONE, REFUSED, USAGE, admin_create
 from services.auth.domain.lockout import FAILURES_ALLOWED
@@ -28,6 +31,23 @@ def records(harness: Harness) -> list[Any]:
     with harness.transaction() as tx:
         found = tx.all(text("SELECT * FROM auth.audit_record WHERE entity <> 'signing_key' ORDER BY id"))
     return [each for each in found if not each.action.startswith(("session.", "notice.", "user.register", "user.verify"))]
+
+
+def _waits(db: Reader, acts: int) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(db.scalar(text(waiting)) == acts)
+
+
+def held_up(harness: Harness, *acts: Callable[[], int]) -> list[int]:
+    """What acts on the one account come to that all began, each after the one before, while somebody else held it."""
+    with ThreadPoolExecutor(len(acts)) as pool, harness.database.reader() as db:
+        with harness.transaction() as tx:
+            tx.execute(text("SELECT id FROM auth.user_account FOR NO KEY UPDATE"))
+            begun = []
+            for number, act in enumerate(acts, start=1):
+                begun.append(pool.submit(act))
+                eventually(partial(_waits, db, number), "the act waits")
+        return [each.result() for each in begun]
 
 
 class TestForgottenPassword:
@@ -105,6 +125,26 @@ class TestForgottenPassword:
         with ThreadPoolExecutor(PARALLEL) as pool:
             statuses = sorted(pool.map(lambda number: self.reset(person, token, f"password number {number}"), range(PARALLEL)))
         assert statuses == [204] + [400] * (PARALLEL - 1)
+
+    def test_of_two_links_used_at_once_one_counts_and_nobody_is_told_to_come_again(
+        self, harness: Harness, person: Person
+    ) -> None:
+        links = self.forgot(person), self.forgot(person)
+        acts = [partial(self.reset, person, token, f"{NEW_PASSWORD} {token}") for token in links]
+        assert held_up(harness, *acts) == [204, 400]
+
+    def test_a_confirmation_beside_a_reset_waits_for_it(self, harness: Harness, newcomer: Person) -> None:
+        newcomer.register()
+        token = self.forgot(newcomer)
+        acts = partial(self.reset, newcomer, token), lambda: newcomer.verify().status_code
+        assert held_up(harness, *acts) == [204, 400]
+
+    def test_a_sign_in_during_a_reset_waits_for_it(self, harness: Harness, person: Person) -> None:
+        person.login("a wrong password")
+        token = self.forgot(person)
+        person.take_time()
+        acts = partial(self.reset, person, token), lambda: person.login_at_once().status_code
+        assert held_up(harness, *acts) == [204, 401]
 
     def test_a_reset_link_holds_for_an_hour_and_no_longer(self, person: Person, time: Time) -> None:
         token = self.forgot(person)
@@ -272,6 +312,21 @@ class TestAdministration:
         with ThreadPoolExecutor(2) as pool:
             statuses = sorted(pool.map(dismiss, acts))
         assert statuses == [200, 409]
+
+    def test_the_word_of_a_dismissed_administrator_counts_no_longer_though_their_token_is_not_refused_yet(
+        self, harness: Harness, administrator: Person
+    ) -> None:
+        second, third = make_administrator(harness, "second@example.org"), Person(harness, "third@example.org")
+        third.register()
+        third.verify()
+        with harness.transaction() as tx:
+            tx.execute(text("UPDATE auth.user_account SET role = 'ADMIN'"))
+        token, of_third = second.signed_in()["access_token"], third.id
+        assert self.patch(administrator, second.id, {"role": "VIEWER"}).status_code == 200
+        answer = second.call("PATCH", f"/admin/users/{of_third}", {"role": "VIEWER"}, token)
+        assert answer.status_code == 409
+        assert answer.get_json()["type"].endswith("/administrator-dismissed")
+        assert [each.outcome for each in records(harness) if each.action == "user.change_standing"] == ["done", "refused"]
 
     def test_a_stale_tag_and_an_unknown_account_are_refused(self, administrator: Person, person: Person) -> None:
         assert self.patch(administrator, person.id, {"role": "VIEWER"}, **{"If-Match": '"99"'}).status_code == 412

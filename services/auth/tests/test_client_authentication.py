@@ -209,6 +209,15 @@ def test_a_statement_signed_with_another_key_or_algorithm_is_refused(by_key: App
         assert error_of(answer) == (400, "invalid_client")
 
 
+@pytest.mark.parametrize("payload", [b"[" * 2_500, b"NaN", b'{"sub": 1}', b"\xff"])
+def test_a_statement_that_nobody_can_read_shows_nobody(payload: bytes, harness: Harness) -> None:
+    parts = (b'{"alg":"ES256"}', payload, b"a signature")
+    statement = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+    form = {**ITSELF, "client_assertion_type": ASSERTION_TYPE, "client_assertion": statement}
+    answer = harness.client().post("/oauth/token", data=form)
+    assert error_of(answer)[1] == "invalid_client"
+
+
 def test_an_old_secret_counts_for_a_day_beside_the_new_one(harness: Harness, time: Time) -> None:
     app = an_app(harness)
     administrator = harness.client(Role.ADMIN)

@@ -13,6 +13,8 @@ from services.auth.domain.lockout import FAILURES_ALLOWED
 from services.auth.domain.tokens import EMAIL_CHANGE_LIFE, MAIL_WINDOWS, MAILS_ALLOWED, Template
 from services.auth.events import UserEmailChanged
 from services.auth.tests.conftest import PASSWORD, Person, Time
+from services.auth.tests.test_accounts import held_up
+from services.auth.tests.test_enumeration import observed
 
 NEW = "ada@new.example.org"
 BETTER = f"{PASSWORD}, and better"
@@ -122,6 +124,16 @@ def test_links_mailed_to_the_address_before_are_worthless_after_the_change(perso
     assert person.post("/auth/password/reset", {"token": reset, "password": PASSWORD[1:]}).status_code == 400
 
 
+def test_no_link_is_mailed_to_the_address_before_while_the_change_is_made(
+    harness: Harness, person: Person, tokens: tuple[str, str]
+) -> None:
+    assert confirm(person, tokens[0]).status_code == 200
+    person.post("/auth/password/forgot", {"email": person.email})
+    acts = lambda: confirm(person, tokens[1]).status_code, lambda: harness.run_job("mail_links")
+    assert held_up(harness, *acts) == [200, 1]
+    assert person.mails("RESET_PASSWORD") == []
+
+
 def test_an_address_that_has_an_account_is_answered_alike_and_its_owner_is_told(harness: Harness, person: Person) -> None:
     grace = Person(harness, "grace@example.org")
     grace.register(display_name="Grace Hopper")
@@ -177,6 +189,27 @@ def test_nobody_is_flooded(person: Person, new: Person, time: Time) -> None:
     assert len(person.mails("CHANGE_EMAIL")) == len(new.mails("CONFIRM_NEW_EMAIL")) == MAILS_ALLOWED
     time.passes(MAIL_WINDOWS[Template.CHANGE_EMAIL])
     assert change(person, person.signed_in()["access_token"]).status_code == 202
+
+
+def test_whose_address_is_in_use_is_not_flooded_by_several_accounts_and_the_work_tells_nothing(
+    harness: Harness, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grace, others = Person(harness, "grace@example.org"), [Person(harness, f"other{number}@example.org") for number in range(2)]
+    for each in (grace, *others):
+        each.register()
+        each.verify()
+    for each in (person, others[0]):
+        token = each.signed_in()["access_token"]
+        for _ in range(MAILS_ALLOWED - 1):
+            assert change(each, token, grace.email).status_code == 202
+    assert len(grace.mails("ADDRESS_IN_USE")) == MAILS_ALLOWED
+    work = []
+    token = others[1].signed_in()["access_token"]
+    for new in ("nobody@example.org", person.email):
+        with observed(monkeypatch) as seen:
+            assert change(others[1], token, new).status_code == 202
+        work.append(seen.statements)
+    assert work[0] == work[1]
 
 
 @pytest.mark.parametrize("purpose", ["verify", "reset"])

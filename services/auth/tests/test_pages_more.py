@@ -54,6 +54,12 @@ def password_given(surfer: Surfer, person: Person, callback: str = "") -> None:
     surfer.submit("/login", email=person.email, password=PASSWORD)
 
 
+@pytest.mark.parametrize("text", ["[" * 10_000, '{"id":' * 1_500, "9" * 10_000, "NaN", "{"])
+def test_what_no_script_of_ours_puts_into_a_box_is_a_fault_of_the_form(harness: Harness, text: str) -> None:
+    surfer = Surfer(harness)
+    assert surfer.send("/login/passkey", {"passkey": text}).status_code == 422
+
+
 def test_an_authenticator_app_is_set_up_and_then_asked_for(at_home: Surfer, person: Person, time: Time) -> None:
     at_home.open(f"/security{ENGLISH}")
     at_home.submit("/security/totp")

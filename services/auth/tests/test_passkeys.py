@@ -22,6 +22,7 @@ from services.auth.tests.authenticator import (
 )
 from services.auth.tests.conftest import Person, Time
 from services.auth.tests.factors import Guarded, guarded
+from services.auth.tests.test_accounts import held_up
 from services.auth.tests.test_second_factor import acts, claims, kept, problem
 
 CHEATS: dict[str, dict[str, Any]] = {
@@ -101,6 +102,18 @@ class TestRegistration:
         late = {"label": "x", "passkey": Authenticator().make(found.creation_options())}
         time.passes(CHALLENGE_LIFE)
         assert found.call("POST", "/auth/passkeys", late).status_code == 400
+
+    def test_a_session_from_before_the_first_factor_adds_none_beside_it(self, harness: Harness, person: Person) -> None:
+        owner, thief = guarded(person), guarded(person)
+        made = {"label": "x", "passkey": Authenticator().make(thief.creation_options())}
+        owner.secret = owner.call("POST", "/auth/mfa/totp").get_json()["secret"]
+        code = {"otp": owner.code()}
+        statuses = held_up(
+            harness,
+            lambda: owner.call("POST", "/auth/mfa/totp/confirm", code).status_code,
+            lambda: thief.call("POST", "/auth/passkeys", made).status_code,
+        )
+        assert statuses == [200, 401]
 
     def test_a_challenge_to_sign_in_registers_nothing(self, person: Person) -> None:
         found = guarded(person)

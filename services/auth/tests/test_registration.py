@@ -80,6 +80,20 @@ def test_only_the_password_chosen_with_the_answered_mail_counts(harness: Harness
     assert len(harness.published("auth.user.registered")) == 1
 
 
+def test_who_registers_after_a_stranger_used_up_the_mails_never_confirms_the_strangers_password(
+    harness: Harness, newcomer: Person
+) -> None:
+    attacker = Person(harness, newcomer.email, "laid by an attacker")
+    for _ in range(MAILS_ALLOWED):
+        attacker.register()
+    newcomer.register()
+    links = [each["token"] for each in newcomer.mails("VERIFY_EMAIL")]
+    assert [newcomer.post("/auth/verify-email", {"token": token}).status_code for token in links] == [400] * MAILS_ALLOWED
+    body = {"token": newcomer.mails("RESET_PASSWORD")[-1]["token"], "password": "a better password"}
+    assert newcomer.post("/auth/password/reset", body).status_code == 204
+    assert [newcomer.login(each).status_code for each in (attacker.password, "a better password")] == [401, 200]
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [

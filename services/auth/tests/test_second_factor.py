@@ -334,6 +334,14 @@ class TestReset:
         assert acts(harness, "second_factor.reset") == [("second_factor.reset", "done"), ("second_factor.reset", "refused")]
         assert harness.client(Role.VIEWER).delete(f"/api/v1{path}").status_code == 403
 
+    def test_nobody_takes_their_own_factors_away_as_an_administrator(self, harness: Harness, administrator: Person) -> None:
+        admin = guarded(administrator)
+        admin.add_app()
+        answer = admin.call("DELETE", f"/admin/users/{claims(admin.token).sub}/second-factor")
+        assert (answer.status_code, problem(answer)) == (403, "own-factors")
+        assert admin.call("GET", "/auth/mfa").get_json()["totp"]
+        assert acts(harness, "second_factor.reset") == [("second_factor.reset", "refused")]
+
     def test_the_operator_does_it_for_the_last_administrator(
         self, harness: Harness, ada: Guarded, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -14,6 +14,7 @@ from libs.common.events import Personal
 from services.auth import queries
 from services.auth.domain.accounts import AccountChanged, Status, refuse_change
 from services.auth.domain.notices import Notice
+from services.auth.domain.proposals import AdministratorDismissed
 from services.auth.domain.sessions import EndReason
 from services.auth.events import UserRoleChanged, UserStatusChanged, UserUpdated
 from services.auth.models import user_account
@@ -94,7 +95,11 @@ def change_standing(tx: Transaction, user_id: UUID, actor_id: UUID, change: Stan
     _require_version(before, change.expected_version)
     new_role, new_status = change.role or Role(before.role), change.status or Status(before.status)
     details = {"old_role": before.role, "new_role": new_role, "old_status": before.status, "new_status": new_status}
-    refusal = refuse_change(Role(before.role), new_role, new_status, queries.other_administrators(tx, user_id))
+    refusal: Conflict | None = None
+    if not queries.administers(tx, actor_id):
+        # Under the lock: two who dismiss each other, or somebody third, at once do not both succeed.
+        refusal = AdministratorDismissed("You are no active administrator any more. Nothing was changed.")
+    refusal = refusal or refuse_change(Role(before.role), new_role, new_status, queries.other_administrators(tx, user_id))
     if refusal:
         tx.audit(
             "user.change_standing", "user", user_id, outcome="refused", details={**details, "reason": type(refusal).__name__}

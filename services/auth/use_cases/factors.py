@@ -17,6 +17,7 @@ from services.auth.domain.factors import (
     ForeignSession,
     LastFactor,
     NotEnrolled,
+    OwnFactors,
     Required,
     WrongCode,
     with_code,
@@ -165,20 +166,30 @@ def first_recovery_codes(tx: Transaction, user_id: UUID) -> tuple[str, ...]:
     return () if queries.enrolled(tx, user_id).recovery_codes else _new_recovery_codes(tx, user_id)
 
 
-def reset(tx: Transaction, user_id: UUID) -> Problem | None:
+def reset(tx: Transaction, user_id: UUID, actor_id: UUID | None = None) -> Problem | None:
     """Take every second factor of an account away and end its sessions, for somebody who lost them all; or return the refusal.
 
-    Raises UnknownAccount.
+    `actor_id` is the administrator who does it, None the operator. Administrators keep their last factor: nobody gets around
+    that by resetting themselves. Raises UnknownAccount.
     """
     queries.account_to_change(tx, user_id)
-    if not queries.enrolled(tx, user_id).any:
-        tx.audit("second_factor.reset", "user", user_id, outcome="refused", details={"reason": NotEnrolled.__name__})
-        return NotEnrolled("This account has no second factor.")
+    refusal = _refuse_reset(tx, user_id, actor_id)
+    if refusal is not None:
+        tx.audit("second_factor.reset", "user", user_id, outcome="refused", details={"reason": type(refusal).__name__})
+        return refusal
     for statement in (_drop_totp, _drop_passkeys, _drop_codes):
         tx.execute(statement, {"owner": user_id})
     end_all_sessions(tx, user_id, EndReason.SECOND_FACTOR_RESET)
     tx.audit("second_factor.reset", "user", user_id)
     tell(tx, user_id, Notice.SECOND_FACTOR_REMOVED)
+    return None
+
+
+def _refuse_reset(tx: Transaction, user_id: UUID, actor_id: UUID | None) -> Problem | None:
+    if user_id == actor_id:
+        return OwnFactors("These are your own: remove them one by one, or ask another administrator.")
+    if not queries.enrolled(tx, user_id).any:
+        return NotEnrolled("This account has no second factor.")
     return None
 
 

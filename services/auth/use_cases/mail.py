@@ -11,6 +11,7 @@ from libs.common import ids
 from libs.common.db import Transaction
 from libs.common.events import Personal
 from libs.common.telemetry import logger
+from services.auth import queries
 from services.auth.domain.accounts import Address, Links
 from services.auth.domain.sessions import token_hash
 from services.auth.domain.tokens import (
@@ -54,15 +55,23 @@ _void_tokens = (
     .where(one_time_token.c.user_id == bindparam("owner"), one_time_token.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
+_void_verifications = _void_tokens.where(one_time_token.c.purpose == Purpose.VERIFY_EMAIL)
 _void_email_change = delete(email_change).where(email_change.c.user_id == bindparam("owner"))
 
 
-def request_verification(tx: Transaction, account: Any, links: Links, password_hash: str) -> None:
-    """Mail a link that confirms the address and, with it, the password chosen in this registration."""
+def request_verification(tx: Transaction, account: Any, links: Links, password_hash: str) -> bool:
+    """Mail a link that confirms the address and, with it, the password chosen in this registration; False when withheld."""
     if not allowed(tx, account.id, Template.VERIFY_EMAIL):
-        return
+        return False
     token = _issue(tx, account.id, Purpose.VERIFY_EMAIL, VERIFICATION_LIFE, password_hash)
     request(tx, account, Template.VERIFY_EMAIL, VERIFICATION_LIFE, {"link": links.verify_email(token), "token": token})
+    return True
+
+
+def choose_instead(tx: Transaction, account: Any, links: Links) -> None:
+    """Make links worthless that confirm a password with the address, and mail one with which its owner chooses the password."""
+    tx.execute(_void_verifications, {"owner": account.id, "now": tx.now})
+    request_reset(tx, account, links)
 
 
 def request_reset(tx: Transaction, account: Any, links: Links) -> None:
@@ -84,21 +93,27 @@ def request_email_change(
 ) -> None:
     """Ask the owners of the present and of the new address, by a token each, whether one may take the other's place.
 
-    Where the new one has an account already, its owner is told so instead; nothing else differs.
+    Where the new one has an account already, its owner is told so instead, as seldom as of anything else that strangers bring
+    about; what is counted for it is counted for a free one too, so that nothing else differs.
     """
     old_token, new_token = tokens
     pages = {"link": links.confirm_email(old_token), "cancel_link": links.cancel_email(old_token), "token": old_token}
     request(tx, account, Template.CHANGE_EMAIL, EMAIL_CHANGE_LIFE, {**pages, "new_address": new})
     if taken_by is not None:
-        request(tx, taken_by, Template.ADDRESS_IN_USE, EMAIL_CHANGE_LIFE, {"link": links.login()})
-        return
-    pages = {"link": links.confirm_email(new_token), "token": new_token}
-    request(tx, account, Template.CONFIRM_NEW_EMAIL, EMAIL_CHANGE_LIFE, pages, recipient=new)
+        tell_address_in_use(tx, taken_by, links)
+    elif allowed(tx, account.id, Template.CONFIRM_NEW_EMAIL):
+        pages = {"link": links.confirm_email(new_token), "token": new_token}
+        request(tx, account, Template.CONFIRM_NEW_EMAIL, EMAIL_CHANGE_LIFE, pages, recipient=new)
 
 
 def use_token(tx: Transaction, token: str, purpose: Purpose) -> Row[Any]:
     """Spend a one-time token: whom it was sent to, and the password bound to it. Raises TokenRefused."""
-    row = tx.first(_use_token, {"hash": token_hash(token), "for_purpose": purpose, "now": tx.now})
+    given = token_hash(token)
+    owner = queries.owner_of_token(tx, given, purpose, tx.now)
+    if owner is not None:
+        # The account first, as everywhere: who uses another link of it at this moment waits, and neither for the other.
+        queries.account_to_change(tx, owner.id)
+    row = tx.first(_use_token, {"hash": given, "for_purpose": purpose, "now": tx.now})
     if row is None:
         raise TokenRefused("The link was used already, was replaced, or is too old. Ask for a new one.")
     return row

@@ -48,13 +48,20 @@ def mail_links(tx: Transaction, links: Links) -> int:
     """Mail the links that were asked for to whoever has an account; returns how many requests were dealt with."""
     taken = tx.all(_take, {"batch": BATCH})
     for (address, purpose), row in sorted({(row.address, row.purpose): row for row in taken}.items()):
-        account = queries.account_by_address(tx, Address(address))
+        account = _holder(tx, Address(address))
         if account is not None:
             with caused_by(row):
                 _send(tx, account, Purpose(purpose), links)
     if len(taken) == BATCH:
         tx.notify(MAIL_CHANNEL)
     return len(taken)
+
+
+def _holder(tx: Transaction, address: Address) -> Row[Any] | None:
+    """Whose address this is, and stays until the link is kept: a change of address finds it then, and makes it worthless."""
+    found = queries.account_by_address(tx, address)
+    held = None if found is None else queries.account_to_enter(tx, found.id)
+    return held if held is not None and held.email == address else None
 
 
 def _send(tx: Transaction, account: Row[Any], purpose: Purpose, links: Links) -> None:

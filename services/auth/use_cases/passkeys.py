@@ -76,6 +76,8 @@ def finish_registration(
 
     Returns with it recovery codes, where the account had none. Raises StepUpRequired.
     """
+    # Before anything is looked at: who adds the first factor at this moment comes before, or after.
+    queries.account_to_change(tx, subject.id)
     require_shown(tx, subject)
     try:
         challenge = relying_party.challenge_of(credential)
@@ -84,7 +86,6 @@ def finish_registration(
         made = relying_party.registered(credential, challenge)
     except PasskeyRefused as refusal:
         return refusal
-    queries.account_to_change(tx, subject.id)
     if len(queries.passkeys(tx, subject.id)) >= PASSKEYS_MAXIMUM:
         return _too_many()
     added = tx.first(

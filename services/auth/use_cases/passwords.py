@@ -31,11 +31,11 @@ def reset_password(database: Database, token: str, password: str, keeping: Keepi
     keeping.rules.require(password, "/password", (owner.email, owner.display_name))
     password_hash = keeping.hasher.hash(password)
     with database.transaction() as tx:
+        # Before the account, as who signs in: else each would wait for the other. Another address would have voided the link.
+        clear_failures(tx, keeping.secret, owner.email)
         used = mail.use_token(tx, token, Purpose.RESET_PASSWORD)
-        account = queries.account_to_change(tx, used.user_id)
-        confirm_address(tx, account.id)
-        clear_failures(tx, keeping.secret, account.email)
-        _replace(tx, account.id, password_hash, EndReason.PASSWORD_RESET)
+        confirm_address(tx, used.user_id)
+        _replace(tx, used.user_id, password_hash, EndReason.PASSWORD_RESET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,8 +176,10 @@ def _open_account(tx: Transaction, newcomer: Newcomer, links: Links) -> None:
 def _register_again(tx: Transaction, newcomer: Newcomer, links: Links) -> None:
     known = queries.account_by_address(tx, newcomer.address)
     if known is not None and known.verified_at is None:
-        # Each mail confirms the password chosen with it: nobody can lay a password for a stranger's address.
-        mail.request_verification(tx, known, links, newcomer.password_hash)
+        # Each mail confirms the password chosen with it: nobody can lay a password for a stranger's address, also not by using
+        # up the mails first, so that whoever has the address finds none but theirs.
+        if not mail.request_verification(tx, known, links, newcomer.password_hash):
+            mail.choose_instead(tx, known, links)
     elif known is not None:
         mail.tell_address_in_use(tx, known, links)
 
