@@ -42,7 +42,7 @@ clean: $(LUMIERE)  ## Stop everything and remove its data
 test test-all: FOR_TESTS := --tests
 
 test: packages $(LUMIERE)  ## Run the tests with a short fault run; starts the servers it needs
-	@$(RUN) -m pytest -m "not long" --numprocesses $(TEST_PROCESSES) --dist loadgroup
+	@$(RUN) -m pytest -m "not long" --numprocesses $(TEST_PROCESSES) --dist loadscope
 
 test-all: packages $(LUMIERE)  ## Run every suite, the long ones too
 	@$(RUN) -m pytest

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from libs.common.ids import random_token
 from ops.span_receiver import SpanReceiver
-from ops.testing import TEST_FOLDER, LivePlatform, group_of, live_platform, needs_servers, servers_in_environment
+from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, servers_in_environment
 from tests.faults.report import told_by_tests
+from tests.groups import Groups
 from tests.other_haproxy import other_haproxy
 
 HAPROXY = pytest.StashKey[str | None]()
@@ -31,11 +33,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the names of groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
     """Where several processes share a run: what stands on one expensive thing stays together, and so does each file."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    return Groups(config, log)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

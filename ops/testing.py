@@ -46,12 +46,6 @@ def needs_servers(items: Iterable[pytest.Item]) -> bool:
     return any(_is_ours(item, name) for item in needy for name in getattr(item, "fixturenames", ()))
 
 
-def group_of(item: pytest.Item) -> str:
-    """What a test should share a process with: those of the one platform or of the fault servers, else those of its file."""
-    standing_on = (name for name, module in BRING_SERVERS.items() if _modules(item, name)[-1:] == [module])
-    return next(standing_on, item.nodeid.partition("::")[0])
-
-
 def _brings_servers(item: pytest.Item) -> bool:
     """Whether the test lives on servers of its own: those of the whole platform, or those of a fault run."""
     # The last definition is the one in force: a folder may call something of its own `platform`.
