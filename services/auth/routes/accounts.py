@@ -1,9 +1,10 @@
 """The doors of profiles and accounts."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from libs.common.auth.policy import SIGNED_IN, Role, Subject
+from libs.common.auth.policy import SIGNED_IN, Role, StepUpRequired, Subject
 from libs.common.db import Database, Reader, Transaction
 from libs.common.http import (
     IfMatch,
@@ -34,8 +35,10 @@ def profile(subject: Subject, db: Reader) -> Tagged[schemas.Profile]:
 def change_profile(
     body: schemas.ChangeProfile, subject: Subject, if_match: IfMatch, tx: Transaction
 ) -> Tagged[schemas.Profile]:
-    """Change one's own profile."""
+    """Change one's own profile. Where one is paid to changes with a recent sign-in only."""
     changes = body.model_dump(include=body.model_fields_set)
+    if "wallet_address" in changes and tx.now - subject.authenticated_at > timedelta(seconds=STEP_UP_SECONDS):
+        raise StepUpRequired(STEP_UP_SECONDS)
     return _account(accounts.update_profile(tx, subject.id, changes, if_match.version))
 
 

@@ -14,6 +14,7 @@ from libs.common.testing import Harness
 from services.auth.domain.kyc import DECIDED, KYC_LIFE_MAXIMUM, TRANSITIONS, Check, KycStatus, check_fault, refuse_check
 from services.auth.domain.profiles import LANGUAGES_MAXIMUM, Skill, language, wallet_address
 from services.auth.events import KycUpdated
+from services.auth.routes.accounts import STEP_UP_SECONDS
 from services.auth.tests.conftest import Person, Time
 
 # https://eips.ethereum.org/EIPS/eip-55, "Test Cases"
@@ -109,6 +110,17 @@ class TestProfile:
         with harness.transaction() as tx:
             kept = str(tx.all(text("SELECT * FROM auth.audit_record"))) + str([each.data for each in harness.published()])
         assert EIP_55[4] not in kept
+
+    def test_another_wallet_takes_a_recent_sign_in_and_nothing_else_does(self, person: Person, time: Time) -> None:
+        tokens = person.signed_in()
+        time.passes(timedelta(seconds=STEP_UP_SECONDS - 1))
+        tokens = person.refresh(tokens["refresh_token"]).get_json()
+        wallet = {"wallet_address": EIP_55[4]}
+        assert person.call("PATCH", "/profile", wallet, tokens["access_token"]).status_code == 200
+        time.passes(timedelta(seconds=2))
+        refused = person.call("PATCH", "/profile", {"wallet_address": None}, tokens["access_token"])
+        assert (refused.status_code, f'max_age="{STEP_UP_SECONDS}"' in refused.headers["WWW-Authenticate"]) == (401, True)
+        assert person.call("PATCH", "/profile", {"bio": "Foley"}, tokens["access_token"]).status_code == 200
 
     def test_a_wallet_with_a_wrong_checksum_is_refused_in_words(self, person: Person) -> None:
         token = person.signed_in()["access_token"]
