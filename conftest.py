@@ -8,7 +8,7 @@ import pytest
 
 from libs.common.ids import random_token
 from ops.span_receiver import SpanReceiver
-from ops.testing import TEST_FOLDER, LivePlatform, live_platform, needs_servers, servers_in_environment
+from ops.testing import TEST_FOLDER, WORKER, LivePlatform, live_platform, needs_servers, servers_in_environment
 from tests.faults.report import told_by_tests
 from tests.groups import Groups
 from tests.other_haproxy import other_haproxy
@@ -47,6 +47,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     # Registered before any harness registers its own clean-up, so it runs after all of them.
     session.config.add_cleanup(stack.close)
     stack.enter_context(servers_in_environment(TEST_FOLDER / "servers"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where several processes share a run, each stops its servers now: told to end, it is given five seconds."""
+    if WORKER:
+        getattr(session.config, "_cleanup_stack").close()  # noqa: B009 - private in pytest, and without a public equal
 
 
 @pytest.fixture(scope="session")
