@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from libs.common.ids import random_token
+from libs.common.telemetry import context
 from ops.span_receiver import SpanReceiver
 from ops.testing import TEST_FOLDER, WORKER, LivePlatform, live_platform, needs_servers, servers_in_environment
 from tests.faults.report import told_by_tests
@@ -54,6 +55,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where several processes share a run, each stops its servers now: told to end, it is given five seconds."""
     if WORKER:
         getattr(session.config, "_cleanup_stack").close()  # noqa: B009 - private in pytest, and without a public equal
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_hand() -> None:
+    """A test begins as a process does: a request that another test made in this thread has left what it knew of itself."""
+    context.set_current(context.Context())
 
 
 @pytest.fixture(scope="session")

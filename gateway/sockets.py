@@ -25,12 +25,17 @@ def short_path(path: Path) -> Iterator[str]:
 
 
 def listening(folder: Folder, name: str, backlog: int) -> socket.socket:
-    """A new socket of this name that its owner alone may connect to; whatever had the name before it is gone."""
+    """A new socket of this name that its owner alone may connect to; whatever had the name before it is gone.
+
+    Nobody finds it before it listens: until then it has another name.
+    """
     path = folder.run / name
-    path.unlink(missing_ok=True)
+    draft = path.with_name(f"{name}.draft")
+    draft.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    with short_path(path) as short:
+    with short_path(draft) as short:
         listener.bind(short)
-    path.chmod(0o600)
+    draft.chmod(0o600)
     listener.listen(backlog)
+    draft.replace(path)
     return listener

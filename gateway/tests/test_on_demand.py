@@ -104,17 +104,9 @@ def test_a_process_that_fails_is_not_started_again_at_once(folder: Folder, comma
     assert demanded.starts == 1
 
 
-def answers(folder: Folder) -> bool:
-    """Whether the control process takes questions: its socket stands a moment before that."""
-    try:
-        return bool(ask(folder, STATUS))
-    except ControlAway:
-        return False
-
-
 def test_status_and_metrics_are_told_on_a_socket_for_this_user_alone(folder: Folder) -> None:
     with running(Teller(folder, lambda: {"broadcast": True}, lambda: b"lumiere_gateway_keys 1\n")):
-        eventually(lambda: answers(folder))
+        eventually((folder.run / sockets.CONTROL).exists)
         assert json.loads(ask(folder, STATUS)) == {"broadcast": True}
         assert ask(folder, METRICS) == b"lumiere_gateway_keys 1\n"
         with pytest.raises(ControlAway, match="404"):
