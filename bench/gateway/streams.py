@@ -14,6 +14,7 @@ from bench.gateway.notify import Notify
 from bench.gateway.stage import Door
 from bench.timing import MILLISECONDS
 from libs.common import clock
+from libs.common.auth import Role
 from libs.common.ids import new_id
 from libs.common.testing import Harness, a_subject
 from ops.console import err
@@ -39,7 +40,7 @@ def measure(door: Door, real: Notify, seconds: float) -> list[Figure]:
     with ExitStack() as stack:
         hub = stack.enter_context(real.replica("stream"))
         door.send_to(door.with_notify("stream", [hub.address]))
-        people = [a_subject() for _ in range(STREAMS)]
+        people = [a_subject(Role.VIEWER) for _ in range(STREAMS)]
         tokens = [door.token(each) for each in people]
         straight = [(int(hub.address.rpartition(":")[2]), token) for token in tokens[:STRAIGHT]]
         before = door.haproxy.memory_mb(), hub.process.memory_mb()
