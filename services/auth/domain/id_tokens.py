@@ -11,7 +11,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from services.auth.domain.tokens import ALGORITHM, Grant
+from libs.common.auth.profile import ALGORITHM
+from services.auth.domain.tokens import Grant
 
 ID_TOKEN_LIFE: Final = timedelta(minutes=15)
 ID_TOKEN_TYPE: Final = "JWT"  # noqa: S105  a media type: an access token has another, and neither passes for the other

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from libs.common.auth.policy import Scope
+from libs.common.auth.profile import ALGORITHM
 from libs.common.errors import DPOP_ALGORITHM
 from services.auth.domain.assertions import ASSERTION_ALGORITHM
 from services.auth.domain.authorization import CHALLENGE_METHOD, Provider
 from services.auth.domain.clients import AuthMethod, GrantType
-from services.auth.domain.tokens import ALGORITHM
 
 
 def server_metadata(provider: Provider) -> dict[str, Any]:

@@ -13,18 +13,17 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from libs.common.auth.policy import OWN_CLIENT, Role
+from libs.common.auth.profile import ALGORITHM, LIFETIME_SECONDS, TOKEN_TYPE
 from libs.common.errors import BadRequest
 from services.auth.domain.secrets import MasterSecret, seal, unseal
 
-ACCESS_TOKEN_LIFE = timedelta(minutes=15)
+ACCESS_TOKEN_LIFE = timedelta(seconds=LIFETIME_SECONDS)
 VERIFICATION_LIFE = timedelta(hours=24)
 RESET_LIFE = timedelta(hours=1)
 EMAIL_CHANGE_LIFE = timedelta(hours=24)
 """Both addresses must have confirmed within this time."""
 MAILS_ALLOWED = 3
 """Mails of one kind to one account within its window: whoever has the address is not to be flooded by strangers."""
-ALGORITHM = "ES256"
-TOKEN_TYPE = "at+jwt"  # noqa: S105  the media type of RFC 9068, not a secret
 CLIENT_ID = OWN_CLIENT
 
 
