@@ -10,20 +10,21 @@ from services.auth.domain.password_rules import PasswordRules
 from services.auth.domain.tokens import Purpose
 from services.auth.routes.answers import caller
 from services.auth.routes.pages.cookies import RESET_COOKIE, signed_out
+from services.auth.routes.pages.mailed_links import LinkForm
 from services.auth.routes.pages.registration import keep_mailed
 from services.auth.routes.pages.rendering import Page, Visitor
-from services.auth.use_cases import mail_requests, passwords
+from services.auth.use_cases import passwords
 from services.auth.use_cases.keeping import Keeping
 
 routes = Routes("auth")
 
-FORGOT = Page("forgot.html", {})
+FORGOT = LinkForm(Page("forgot.html", {}), Purpose.RESET_PASSWORD, "reset_sent")
 
 
 @routes.get("/forgot-password", allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True)
 def forgot_page(query: schemas.EntranceQuery, request: RequestInfo) -> Html:
     """Show the form that asks for a link."""
-    return FORGOT.shown(Visitor.of(request, query.lang))
+    return FORGOT.page.shown(Visitor.of(request, query.lang))
 
 
 @routes.post("/forgot-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
@@ -35,13 +36,7 @@ def forgot_form(
     limits: ClientLimits,
 ) -> Html | Redirect:
     """Ask for a link by mail. The answer is the same whether or not the address is known."""
-    visitor = Visitor.of(request, query.lang)
-    if form.value is None:
-        return FORGOT.with_faults(visitor, form.faults, form.given)
-    limited = mail_requests.ask(database, form.value.email, Purpose.RESET_PASSWORD, caller(request, limits))
-    if limited is not None:
-        return FORGOT.refused(visitor, limited, form.given)
-    return Redirect(visitor.link("/login", notice="reset_sent"), 303)
+    return FORGOT.asked(form, Visitor.of(request, query.lang), database, caller(request, limits))
 
 
 @routes.get("/reset-password", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)

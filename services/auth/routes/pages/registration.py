@@ -10,14 +10,15 @@ from services.auth.domain.password_rules import PasswordRules
 from services.auth.domain.tokens import Purpose
 from services.auth.routes.answers import caller
 from services.auth.routes.pages.cookies import MAILED_SECONDS, VERIFY_COOKIE
+from services.auth.routes.pages.mailed_links import LinkForm
 from services.auth.routes.pages.rendering import Page, Visitor
 from services.auth.routes.pages.words import role_name
-from services.auth.use_cases import mail_requests, registration
+from services.auth.use_cases import registration
 from services.auth.use_cases.keeping import Keeping
 
 routes = Routes("auth")
 
-RESEND = Page("resend.html", {})
+RESEND = LinkForm(Page("resend.html", {}), Purpose.VERIFY_EMAIL, "verify_sent")
 
 
 @routes.get("/register", allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True)
@@ -84,7 +85,7 @@ def verify_form(
 @routes.get("/verify-email/resend", allow=PUBLIC, rate=Rate.PUBLIC, root=True, page=True)
 def resend_page(query: schemas.PageParameters, request: RequestInfo) -> Html:
     """Show the form that asks for the mail once more."""
-    return RESEND.shown(Visitor.of(request, query.lang))
+    return RESEND.page.shown(Visitor.of(request, query.lang))
 
 
 @routes.post("/verify-email/resend", allow=PUBLIC, rate=Rate.CREDENTIALS, root=True, page=True)
@@ -96,13 +97,7 @@ def resend_form(
     limits: ClientLimits,
 ) -> Html | Redirect:
     """Ask for the mail that confirms an address once more. The answer is the same whether or not one is owed."""
-    visitor = Visitor.of(request, query.lang)
-    if form.value is None:
-        return RESEND.with_faults(visitor, form.faults, form.given)
-    limited = mail_requests.ask(database, form.value.email, Purpose.VERIFY_EMAIL, caller(request, limits))
-    if limited is not None:
-        return RESEND.refused(visitor, limited, form.given)
-    return Redirect(visitor.link("/login", notice="verify_sent"), 303)
+    return RESEND.asked(form, Visitor.of(request, query.lang), database, caller(request, limits))
 
 
 def _register(visitor: Visitor, rules: PasswordRules) -> Page:
