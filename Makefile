@@ -13,7 +13,7 @@ TEST_PROCESSES ?= 2
 $(LUMIERE): requirements/dev.lock pyproject.toml ops/bootstrap.py
 	@$(PYTHON) ops/bootstrap.py environment
 
-.PHONY: help packages up demo status logs down clean test test-all test-gateway test-faults check format lock manifests bench
+.PHONY: help packages up demo status logs down clean test test-all test-gateway test-faults compose-test check format lock manifests bench
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,16 +42,19 @@ clean: $(LUMIERE)  ## Stop everything and remove its data
 test test-all: FOR_TESTS := --tests
 
 test: packages $(LUMIERE)  ## Run the tests with a short fault run; starts the servers it needs
-	@$(RUN) -m pytest -m "not long" --numprocesses $(TEST_PROCESSES) --dist loadscope
+	@$(RUN) -m pytest -m "not long and not containers" --numprocesses $(TEST_PROCESSES) --dist loadscope
 
 test-all: packages $(LUMIERE)  ## Run every suite, the long ones too
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -m "not containers"
 
 test-gateway: packages $(LUMIERE)  ## The gateway's suites, and its doors in front of the platform (HAPROXY=haproxy:3.0: on that image's HAProxy)
 	@$(if $(HAPROXY),LUMIERE_HAPROXY_IMAGE=$(HAPROXY)) $(RUN) -m pytest gateway tests/journeys/test_hostile_tokens.py tests/journeys/test_matrix.py
 
 test-faults: packages $(LUMIERE)  ## Kill processes and inject failures, the long run
 	@$(RUN) -m pytest -m faults
+
+compose-test: packages $(LUMIERE)  ## The platform in containers, on a real engine: start, demo, scaling, kills; skips loudly without one
+	@$(RUN) -m pytest -m containers -rs
 
 check: $(LUMIERE)  ## Lint, types, import contracts, secrets, locks, drift of generated files
 	@$(RUN) -m ops.checks
