@@ -148,9 +148,8 @@ class Layout:
 
         The operator's image holds the manifests without the code; a service that is just being written has code alone.
         """
-        folders = sorted(
-            {path.parent for name in ("app.py", "policy.json") for path in (self.root / "services").glob(f"*/{name}")}
-        )
+        services = self.root / "services"
+        folders = sorted({path.parent for name in ("app.py", "policy.json") for path in services.glob(f"*/{name}")})
         return {folder.name: _processes(folder / "policy.json") for folder in folders}
 
     def jobs(self, service: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""The locks fit pyproject.toml and requirements/peers.in, and each image's lock is the part of runtime.lock that its code imports.
+"""The locks fit pyproject.toml and requirements/peers.in, each image's lock is its part of runtime.lock.
 
 Every requirement is pinned to a version that it allows, with hashes, and no index is named. Works without any registry.
-`python -m ops.checks.locks --write` makes the locks anew, which needs one; `--images` those of the images alone, which needs none.
+`python -m ops.checks.locks --write` makes the locks anew, which needs one; `--images` those of the images, which needs none.
 """
 
 import re

@@ -78,7 +78,7 @@ def _of_service(root: Path, name: str) -> Image:
 
 
 def _modules(root: Path, folder: Path) -> list[str]:
-    """Every module of a folder but its tests. Revisions of a schema have names that no import can say; they bring nothing new."""
+    """Every module of a folder but its tests and the revisions of its schema, whose names no import can say."""
     files = [path for path in _below(folder) if path.suffix == ".py" and path.stem.isidentifier()]
     names = [".".join(path.relative_to(root).with_suffix("").parts) for path in files]
     return sorted(name.removesuffix(".__init__") for name in names)

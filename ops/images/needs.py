@@ -1,4 +1,4 @@
-"""Which distributions an image needs: those that its code imports and what these require, pinned as requirements/runtime.lock pins them.
+"""Which distributions an image needs: those that its code imports and what these require, pinned as in runtime.lock.
 
 Nothing is resolved anew and no registry is asked: what is installed here, in the locked versions, says who needs whom.
 """
@@ -21,7 +21,7 @@ PYTHON: Final = "3.12"
 """The Python of the images; deploy/Dockerfile names it too."""
 MACHINES: Final = ("x86_64", "aarch64")
 NAMED: Final = {"gateway": ("flask_swagger_ui",), "libs.common.service.hub": ("packaging",)}
-"""What no import of ours shows: packages read as data, and what a library needs and does not say. By image or module of ours."""
+"""What no import shows: packages read as data, and what a library needs and does not say. By image or module of ours."""
 NOTICE: Final = "# What the image {name} holds, of runtime.lock. `make lock` writes it from what the code imports."
 _BLOCK: Final = re.compile(r"^(?=[A-Za-z0-9])", re.MULTILINE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -59,11 +59,13 @@ def lock_text(image: Image, runtime: Path | None = None) -> str:
     lines = [NOTICE.format(name=image.name)]
     for name, each in needed(image).items():
         if name not in blocks:
-            raise Unmet(
-                f"{image.name}: {name} is needed by {', '.join(sorted(each.by))} and not in runtime.lock; run `make lock`"
-            )
-        lines += [blocks[name], f"    # via {', '.join(sorted(each.by))}"]
+            raise Unmet(f"{name} is needed by {_said(each.by)} and not in runtime.lock; run `make lock`")
+        lines += [blocks[name], f"    # via {_said(each.by)}"]
     return "\n".join(lines) + "\n"
+
+
+def _said(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _outside(image: Image) -> Iterable[str]:
@@ -76,9 +78,9 @@ def _blocks(lock: str) -> dict[str, str]:
     found = {}
     for block in _BLOCK.split(lock):
         if name := _NAME.match(block):
-            found[canonicalize_name(name[0])] = "\n".join(
-                line for line in block.splitlines() if not line.lstrip().startswith("#")
-            )
+            kept = [line for line in block.splitlines() if not line.lstrip().startswith("#")]
+            found[canonicalize_name(name[0])] = "
+".join(kept)
     return found
 
 
@@ -90,9 +92,7 @@ def _provider(module: str, image: Image) -> str:
         if place in owners:
             return owners[place]
         place = place.rpartition(".")[0]
-    raise Unmet(
-        f"{image.name} imports {module}, which nothing that is installed here provides: add it to pyproject.toml, then `make lock`"
-    )
+    raise Unmet(f"{image.name} imports {module}, which nothing installed here provides: add it to pyproject.toml, `make lock`")
 
 
 @cache

@@ -1,8 +1,8 @@
-"""`python -m ops.images.selection NAME INSTALLED FOLDER`: of all that is installed, what the image's lock names. Runs while images are built.
+"""`python -m ops.images.selection NAME INSTALLED FOLDER`: the part of all that is installed that the image's lock names.
 
-Everything is fetched, verified by hash and compiled once for all images; each then gets its own part, in two trees: `shared`, what
-every service needs, which comes out the same for all of them and so is one layer that all share; and `own`, the rest. Standard
-library only.
+Runs while images are built. Everything is fetched, verified by hash and compiled once for all images; each then gets its own
+part, in two trees: `shared`, what every service needs, which comes out the same for all of them and so is one layer that they
+share; and `own`, the rest. Standard library only.
 """
 
 import re
@@ -51,9 +51,8 @@ def select(name: str, installed: Path, target: Path, root: Path = ROOT) -> dict[
 def _copy(name: str, version: str, distributions: Mapping[str, metadata.Distribution], target: Path) -> None:
     found = distributions.get(name)
     if found is None or found.version != version:
-        raise Mismatch(
-            f"{name} is {found.version if found else 'not installed'}, the image's lock names {version}: `make lock`."
-        )
+        there = found.version if found else "absent"
+        raise Mismatch(f"{name} is {there}, the image's lock names {version}: run `make lock`.")
     for source, place in _files(found):
         copied = target / place
         copied.parent.mkdir(parents=True, exist_ok=True)
