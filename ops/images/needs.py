@@ -79,8 +79,7 @@ def _blocks(lock: str) -> dict[str, str]:
     for block in _BLOCK.split(lock):
         if name := _NAME.match(block):
             kept = [line for line in block.splitlines() if not line.lstrip().startswith("#")]
-            found[canonicalize_name(name[0])] = "
-".join(kept)
+            found[canonicalize_name(name[0])] = "\n".join(kept)
     return found
 
 
