@@ -18,8 +18,10 @@ from ops.console import literal, out
 from ops.demo import command as demos
 from ops.errors import OperationError
 from ops.gateway.group import group as gateway
+from ops.images.group import group as images
 from ops.layout import scale_of
 from ops.lifecycle import Started
+from ops.release.group import group as release
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -222,6 +224,8 @@ main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
 main.add_command(gateway)
+main.add_command(images)
+main.add_command(release)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)
 

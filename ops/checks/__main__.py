@@ -44,6 +44,7 @@ def _checks() -> dict[str, Check]:
         "imports": _tool("lint-imports", "--no-cache"),
         "secrets": secrets_scan.faults,
         "locks": locks.faults,
+        "dockerfile": _tool("hadolint", "deploy/Dockerfile"),
         "generated": manifests.drift,
         "policy": policy.faults,
         "evolution": evolution.faults,

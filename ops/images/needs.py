@@ -75,7 +75,7 @@ def _outside(image: Image) -> Iterable[str]:
 
 def _blocks(lock: str) -> dict[str, str]:
     """Each pin with its hashes, without comments, by canonical name."""
-    found = {}
+    found: dict[str, str] = {}
     for block in _BLOCK.split(lock):
         if name := _NAME.match(block):
             kept = [line for line in block.splitlines() if not line.lstrip().startswith("#")]
