@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 from rich.markup import escape
 
-from bench import log, logins, posting, refreshes, requests, story, tokens
+from bench import images, log, logins, posting, refreshes, requests, story, tokens
 from bench.bus import measuring as bus
 from bench.figures import Figure, NothingMeasured
 from bench.gateway import measuring as gateway
@@ -48,6 +48,7 @@ BENCHMARKS = {
     "gateway": Benchmark("The gateway", gateway.measure, missed=missed),
     "posting": Benchmark("Booking Lumens", posting.measure),
     "log": Benchmark("The transparency log", log.measure),
+    "images": Benchmark("The container images", images.measure, servers=False, on_request=True),
     "story": Benchmark("Validated → Lumens, proof, notice, through the gateway", story.measure, servers=False),
 }
 
@@ -78,7 +79,7 @@ def run(name: str, seconds: float) -> bool:
 )
 @told
 def main(names: tuple[str, ...], seconds: float) -> None:
-    """Measure all, or what is named: tokens, requests, logins, refreshes, bus, gateway, posting, log, story; or bus-growth."""
+    """Measure all, or what is named: tokens, requests, logins, refreshes, bus, gateway, posting, log, story, bus-growth, images."""
     wanted = names or tuple(name for name, each in BENCHMARKS.items() if not each.on_request)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ops.images import gather, needs, sbom, scan, selection
 from ops.images.contents import Image, images
@@ -49,10 +52,8 @@ def test_a_library_is_in_the_images_that_use_it_and_in_no_other(distribution: st
 
 
 def test_every_dependency_is_in_some_image() -> None:
-    import tomllib
-
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    names = {needs.canonicalize_name(needs.Requirement(text).name) for text in wanted}
+    names = {canonicalize_name(Requirement(text).name) for text in wanted}
     held = {name for each in KNOWN for name in _pins(each)}
     assert names - held <= AWAITED | {"setuptools"}  # supervisor needs setuptools for plugins that nobody here has
 
