@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from libs.common.addresses import broker_addresses, require_primary
+
 SECRET_LENGTH_MIN = 32
 DOOR_SECRET_LENGTH_MIN: Final = 16
 """Characters that the secret of a door for machines (cron, webhooks) has at least; with a shorter one the door stays shut."""
@@ -46,6 +48,20 @@ def door_secret(given: SecretStr | None) -> str | None:
     return text if len(text) >= DOOR_SECRET_LENGTH_MIN else None
 
 
+def _broker(value: SecretStr) -> SecretStr:
+    broker_addresses(value.get_secret_value())
+    return value
+
+
+def _database(value: SecretStr) -> SecretStr:
+    require_primary(value.get_secret_value())
+    return value
+
+
+BrokerUrl = Annotated[SecretStr, AfterValidator(_broker)]
+"""RabbitMQ: one address, or with `;` between them those of a cluster's nodes."""
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+"""Postgres: one server, or with `,` between the hosts a primary and its standbys."""
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -64,9 +80,9 @@ class ServiceSettings(Settings):
         default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer"
     )
     audience: str = "lumiere"
-    database_url: SecretStr = Field(description="Postgres, as the service's runtime role")
-    migration_database_url: SecretStr | None = Field(default=None, description="Postgres, as the service's migration role")
-    amqp_url: SecretStr = Field(description="RabbitMQ, as the service's own user")
+    database_url: DatabaseUrl = Field(description="Postgres, as the service's runtime role")
+    migration_database_url: DatabaseUrl | None = Field(default=None, description="Postgres, as the service's migration role")
+    amqp_url: BrokerUrl = Field(description="RabbitMQ, as the service's own user")
     host: str = "127.0.0.1"
     port: Port = 8000
     auth_url: str = Field(
