@@ -24,6 +24,7 @@ from tests.faults.schedule import NAMES
 PER_SECOND: Final = 100.0
 """Commands a second: each publishes one event."""
 FLOWING_SECONDS: Final = 60.0
+HANGING_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 1.5
 """How long events flow before something dies, and after all is well again."""
 
@@ -34,6 +35,15 @@ class TimedCommands(Commands):
     def __init__(self, platform: Platform, per_second: float = PER_SECOND) -> None:
         super().__init__(platform, secrets.randbits(32), commands=0, per_second=per_second)
         self.moments: list[datetime] = []
+        for thread in self._threads:  # a commit may wait for a standby that never comes
+            thread.daemon = True
+
+    def finish(self) -> None:
+        """End. Raises AssertionError when a command hangs."""
+        self._enough.set()
+        for thread in self._threads:
+            thread.join(HANGING_SECONDS)
+            assert not thread.is_alive(), "a command hangs"
 
     def _succeed(self, reel: UUID, number: int) -> None:
         super()._succeed(reel, number)
