@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -94,7 +95,7 @@ def pause_after(moments: Sequence[datetime], moment: datetime, *, within_seconds
     ordered = sorted(moments)
     gaps = [
         (later - earlier).total_seconds()
-        for earlier, later in zip(ordered, ordered[1:], strict=False)
+        for earlier, later in pairwise(ordered)
         if later > moment and (earlier - moment).total_seconds() < within_seconds
     ]
     assert gaps, "nothing happened after the moment"
