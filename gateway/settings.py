@@ -56,6 +56,7 @@ class GatewaySettings(FolderSettings):
         pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$",
         description="Public base address; the token issuer",
     )
+    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
     audience: str = Field(default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$")
     amqp_url: SecretStr = Field(description="RabbitMQ, as the gateway's own user")
     auth_url: str = Field(

@@ -63,6 +63,7 @@ class ServiceSettings(Settings):
     lumiere_origin: str = Field(
         default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer"
     )
+    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
     audience: str = "lumiere"
     database_url: SecretStr = Field(description="Postgres, as the service's runtime role")
     migration_database_url: SecretStr | None = Field(default=None, description="Postgres, as the service's migration role")
