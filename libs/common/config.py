@@ -117,6 +117,7 @@ class ServiceSettings(Settings):
         default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer"
     )
     audience: str = Field(default="lumiere", description="Whom access tokens are for; the same in every process")
+    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
     database_url: SecretStr = Field(description="Postgres, as the service's runtime role")
     migration_database_url: SecretStr | None = Field(
         default=None,
