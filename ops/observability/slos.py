@@ -65,7 +65,7 @@ class Objective:
 def _slower_than(metric: str, seconds: float, selector: str) -> str:
     labels = f"{{{selector}}}" if selector else ""
     # A bound is written `10` by one client and `10.0` by another.
-    bound = f'le=~"{seconds:g}|{seconds:.1f}"'
+    bound = f'le=~"{"|".join(dict.fromkeys((f"{seconds:g}", f"{seconds:.1f}")))}"'
     within = ",".join(each for each in (selector, bound) if each)
     return f"sum(rate({metric}_count{labels}[{{window}}])) - sum(rate({metric}_bucket{{{within}}}[{{window}}]))"
 
@@ -149,7 +149,7 @@ def _alert(objective: Objective, name: str, burns: tuple[Burn, ...], severity: s
             *(f"            or {each}" for each in conditions[1:]),
             f"        labels: {{severity: {severity}}}",
             "        annotations:",
-            f"          summary: '{{{{ $value | humanizePercentage }}}} bad: {objective.title} uses up its budget {when}'",
+            f"          summary: {_quoted(f'{{{{ $value | humanizePercentage }}}} bad: {objective.title} burns its budget {when}')}",
             f"          meaning: The objective is that in {objective.good:.1%} of cases {objective.promise}.",
             f"          runbook_url: docs/runbooks/{runbook(name)}.md",
             "",
