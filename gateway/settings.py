@@ -11,6 +11,7 @@ from gateway.door import AmqpsDoor, Door
 from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
 from gateway.site.operator import Operator
+from libs.common.addresses import broker_addresses
 from libs.common.config import (
     CRON_DOOR,
     CRON_DOOR_SHUT,
@@ -18,6 +19,7 @@ from libs.common.config import (
     RETENTION_DAYS_DEFAULT,
     RETENTION_DAYS_MAX,
     RETENTION_DAYS_MIN,
+    BrokerUrl,
     Environment,
     Port,
     Secret,
@@ -65,7 +67,7 @@ class GatewaySettings(FolderSettings):
         default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$", description="Whom access tokens are for; the same in every process"
     )
     lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
-    amqp_url: SecretStr = Field(description="RabbitMQ, as the gateway's own user")
+    amqp_url: BrokerUrl = Field(description="RabbitMQ, as the gateway's own user")
     auth_url: str = Field(
         default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
     )
@@ -160,7 +162,7 @@ class GatewaySettings(FolderSettings):
             raise ValueError("GATEWAY_AMQPS_PORT needs GATEWAY_AMQPS_CERTIFICATE, a PEM file of certificate and key")
         if self.gateway_amqps_port == self.lumiere_port:
             raise ValueError("GATEWAY_AMQPS_PORT must differ from LUMIERE_PORT")
-        if urlsplit(self.amqp_url.get_secret_value()).scheme != "amqp":
+        if urlsplit(broker_addresses(self.amqp_url.get_secret_value())[0]).scheme != "amqp":
             raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
         return self
 
@@ -216,7 +218,6 @@ class GatewaySettings(FolderSettings):
         certificate = self.gateway_amqps_certificate or self.gateway_certificate
         if self.gateway_amqps_port is None or certificate is None:
             return None
-        broker = urlsplit(self.amqp_url.get_secret_value())
-        return AmqpsDoor(
-            self.gateway_amqps_port, str(certificate.resolve()), broker.hostname or "127.0.0.1", broker.port or AMQP_PORT
-        )
+        nodes = [urlsplit(each) for each in broker_addresses(self.amqp_url.get_secret_value())]
+        brokers = tuple((node.hostname or "127.0.0.1", node.port or AMQP_PORT) for node in nodes)
+        return AmqpsDoor(self.gateway_amqps_port, str(certificate.resolve()), brokers)
