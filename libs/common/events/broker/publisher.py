@@ -10,6 +10,7 @@ import pika  # type: ignore[import-untyped]
 from pika.exceptions import AMQPError, StreamLostError  # type: ignore[import-untyped]
 
 from libs.common import clock
+from libs.common.events.broker.address import BrokerAddress
 from libs.common.events.broker.failure import (
     CONNECT_TIMEOUT_SECONDS,
     HEARTBEAT_SECONDS,
@@ -59,7 +60,10 @@ class PipelinedPublisher:
     """
 
     def __init__(self, url: str, service: str) -> None:
-        self._parameters = pika.URLParameters(url)
+        address = BrokerAddress.parse(url)
+        self._parameters = pika.URLParameters(address.url)
+        if (context := address.context()) is not None:
+            self._parameters.ssl_options = pika.SSLOptions(context, address.server_name)
         if self._parameters.heartbeat is None:  # an address may ask for another one: `?heartbeat=5`
             self._parameters.heartbeat = HEARTBEAT_SECONDS
         self._parameters.socket_timeout = CONNECT_TIMEOUT_SECONDS
