@@ -34,7 +34,7 @@ MANAGEMENT = f"https://{OPERATOR}:{{password}}@rabbitmq:15671/?cacertfile={MOUNT
 REDIS = "rediss://:{password}@redis:6379/0"
 # The folder is this user's alone; the files are read inside containers by another user.
 MOUNTED_FILE_MODE = 0o444
-NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD"})
+NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
 GIVEN = ("OIDC_PROVIDERS", "STRIPE_WEBHOOK_SECRET")
 """Empty, and what they open shut, until the operator writes what others gave."""
@@ -79,6 +79,23 @@ def leaves(services: Iterable[str]) -> list[Leaf]:
     return [*servers, *own, Leaf(GATEWAY, (GATEWAY,), serves=False, calls=True)]
 
 
+def _beside_compose(_context: click.Context, _option: click.Parameter, given: Path) -> Path:
+    """As `docker compose` reads LUMIERE_SECRETS: from the folder of compose.yml."""
+    return FOLDER.parent / given.expanduser()
+
+
+folder_option = click.option(
+    "--secrets",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=FOLDER.name,
+    envvar="LUMIERE_SECRETS",
+    show_envvar=True,
+    callback=_beside_compose,
+    help="Folder of the secrets; a relative one is below deploy/.",
+)
+
+
 @click.group()
 def command() -> None:
     """The platform in containers."""
@@ -86,20 +103,21 @@ def command() -> None:
 
 @command.command(name="prepare")
 @click.option("--renew", is_flag=True, help="Make every certificate anew; the authority and all secrets stay.")
+@folder_option
 @json_option
 @told
-def prepare_command(renew: bool, as_json: bool) -> None:
+def prepare_command(renew: bool, folder: Path, as_json: bool) -> None:
     """Generate the secrets and certificates that deploy/compose.yml mounts; those that are there stay.
 
     A certificate with less than 30 days left is made anew by itself. Containers take new ones when they start.
     """
-    done = prepare(renew=renew)
+    done = prepare(folder, renew=renew)
     first = done.certificates[0]
     if as_json:
         certificates = [{"file": each.file, "until": each.until.isoformat()} for each in done.certificates]
-        print_json({"folder": str(FOLDER), "secrets": done.secrets, "renewed": done.renewed, "certificates": certificates})
+        print_json({"folder": str(folder), "secrets": done.secrets, "renewed": done.renewed, "certificates": certificates})
         return
-    out.print(f"{len(done.secrets)} secrets in {FOLDER.relative_to(ROOT)}/, for this user only.")
+    out.print(f"{len(done.secrets)} secrets in {folder}, for this user only.")
     made = f"{len(done.renewed)} files made now; " if done.renewed else ""
     ends = f"{first.until:%Y-%m-%d}, in {first.days(clock.now())} days ({first.file})"
     out.print(f"{len(done.certificates)} certificates: {made}the first ends on {ends}.")
