@@ -11,10 +11,10 @@ import click
 from sqlalchemy import make_url
 
 from libs.common import clock
-from libs.common.addresses import AMQP, with_parameters
 from libs.common.config import load
-from libs.common.db.provision import owner_role, runtime_role
+from libs.common.db.provision import monitor_role, owner_role, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
+from libs.common.tls import AMQP, with_parameters
 from ops import authority
 from ops.authority import Authority, Leaf, Standing, standing
 from ops.command_line import json_option, told
@@ -63,6 +63,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
     for service in services:
         _database(vault, f"DATABASE_URL_{service.upper()}", runtime_role(service))
         _database(vault, f"MIGRATION_DATABASE_URL_{service.upper()}", owner_role(service))
+    _database(vault, "MONITORING_DATABASE_URL", monitor_role())
     _broker(vault, services)
     _redis(vault)
     renewed = Authority(vault).ensure(leaves(services), renew=renew)

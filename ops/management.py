@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from libs.common import tls
-from libs.common.addresses import without_parameters
+from libs.common.tls import without_parameters
 from ops.errors import OperationError
 
 TIMEOUT_SECONDS: Final = 20.0

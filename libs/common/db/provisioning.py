@@ -9,14 +9,15 @@ from typing import Final
 
 from sqlalchemy import make_url
 
-from libs.common.addresses import database_with
-from libs.common.db.provision import provision
+from libs.common.db.provision import provision, provision_monitor
+from libs.common.tls import database_with
 
 MOUNTED: Final = Path("/run/secrets")
 ADMINISTRATOR: Final = "POSTGRES_PASSWORD"
 AUTHORITY: Final = "TLS_AUTHORITY"
 OWNERS: Final = "MIGRATION_DATABASE_URL_"
 RUNTIME: Final = "DATABASE_URL_"
+MONITORING: Final = "MONITORING_DATABASE_URL"
 
 
 def provision_all(mounted: Path = MOUNTED) -> list[str]:
@@ -25,6 +26,10 @@ def provision_all(mounted: Path = MOUNTED) -> list[str]:
     Safe to repeat and to race. Returns the services.
     """
     services = sorted(path.name.removeprefix(OWNERS).lower() for path in mounted.glob(f"{OWNERS}*"))
+    # Before the schemas: each grants the monitoring role its figures.
+    if (watching := mounted / MONITORING).exists():
+        address = _read(watching)
+        provision_monitor(_administrator(address, mounted), _password(address))
     for service in services:
         owner = _read(mounted / f"{OWNERS}{service.upper()}")
         runtime = _read(mounted / f"{RUNTIME}{service.upper()}")

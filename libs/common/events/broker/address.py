@@ -6,7 +6,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from libs.common import tls
-from libs.common.addresses import AMQPS, BROKER_TLS, UNVERIFIED, without_parameters
+from libs.common.tls import AMQPS, BROKER_TLS, UNVERIFIED, without_parameters
 
 
 @dataclass(frozen=True)
