@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 SECRET_LENGTH_MIN = 32
 DOOR_SECRET_LENGTH_MIN: Final = 16
@@ -46,6 +46,12 @@ def door_secret(given: SecretStr | None) -> str | None:
     return text if len(text) >= DOOR_SECRET_LENGTH_MIN else None
 
 
+def _listed(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Mocks = Annotated[frozenset[Literal["mail", "payments"]], BeforeValidator(_listed)]
+"""Names of stand-ins for providers, with commas."""
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -78,6 +84,10 @@ class ServiceSettings(Settings):
     )
     notify_public_key: str = Field(
         description="X25519 public key of notify, base64: personal values in events are sealed to it"
+    )
+    mock_providers: Mocks = Field(
+        default=frozenset(),
+        description="Stand-ins that may take the place of a provider in production: mail, payments; unset: none",
     )
     sentry_dsn: SecretStr | None = None
     otel_exporter_otlp_endpoint: str | None = None
