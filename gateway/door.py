@@ -27,19 +27,22 @@ class AmqpsDoor:
 
     port: int
     certificate: str
-    broker_host: str
-    broker_port: int
+    brokers: tuple[tuple[str, int], ...]
+    """Host and port of the broker, or of each node of its cluster."""
 
     @property
-    def broker(self) -> str:
-        """`host:port`."""
-        host = f"[{self.broker_host}]" if ":" in self.broker_host else self.broker_host
-        return f"{host}:{self.broker_port}"
+    def servers(self) -> list[tuple[str, bool]]:
+        """`host:port` of each, and whether it is a name, to be looked up again and again since it may move."""
+        return [(_host_port(*each), not (":" in each[0] or re.fullmatch(r"[0-9.]+", each[0]))) for each in self.brokers]
 
     @property
     def by_name(self) -> bool:
-        """Whether the broker's address has to be looked up, again and again since it may move."""
-        return not (":" in self.broker_host or re.fullmatch(r"[0-9.]+", self.broker_host))
+        """Whether any has to be looked up."""
+        return any(named for _, named in self.servers)
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

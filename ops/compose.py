@@ -10,7 +10,7 @@ import click
 from sqlalchemy import make_url
 
 from libs.common.config import load
-from libs.common.db.provision import owner_role, provision, runtime_role
+from libs.common.db.provision import monitor_role, owner_role, provision, provision_monitor, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from ops.console import out
 from ops.environment import notify_public_key
@@ -47,6 +47,7 @@ def prepare(folder: Path = FOLDER) -> list[str]:
     for service in services:
         vault.ensure(f"DATABASE_URL_{service.upper()}", partial(_database_url, runtime_role(service)))
         vault.ensure(f"MIGRATION_DATABASE_URL_{service.upper()}", partial(_database_url, owner_role(service)))
+    vault.ensure("MONITORING_DATABASE_URL", partial(_database_url, monitor_role()))
     _broker(vault, services)
     names = sorted(path.name for path in folder.iterdir())
     for name in names:
@@ -87,6 +88,9 @@ def _broker_url(user: str) -> str:
 def provision_all(mounted: Path = MOUNTED) -> None:
     """Give every service its roles and schema, with the passwords of the mounted secrets. Safe to repeat and to race."""
     admin = DATABASE.format(user="postgres", password=(mounted / "POSTGRES_PASSWORD").read_text(encoding="utf-8"))
+    # Before the schemas: each grants the monitoring role its figures.
+    if (watching := mounted / "MONITORING_DATABASE_URL").exists():
+        provision_monitor(admin, _password_in(watching))
     for path in sorted(mounted.glob("MIGRATION_DATABASE_URL_*")):
         service = path.name.removeprefix("MIGRATION_DATABASE_URL_").lower()
         provision(admin, service, _password_in(path), _password_in(mounted / f"DATABASE_URL_{service.upper()}"))

@@ -5,7 +5,7 @@ from typing import Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from libs.common.config import Secret, ServiceSettings
+from libs.common.config import Secret, ServiceSettings, without
 
 ADDRESS: Final = r"^https?://[^/?#\s]+$"
 BUCKET_NAME: Final = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
@@ -24,17 +24,30 @@ class Settings(ServiceSettings):
     s3_bucket: str | None = Field(
         default=None,
         pattern=BUCKET_NAME,
-        description="Private bucket for new files, to and from which clients send them; without it they go to STORAGE_FOLDER",
+        description="Private bucket for new files, to which clients send them and from which they fetch them",
+        json_schema_extra=without("files go through media into STORAGE_FOLDER, behind the same checks"),
     )
     s3_region: str = Field(default=REGION_DEFAULT, pattern=r"^[a-z0-9-]{1,40}$", description="Region of the bucket")
     s3_endpoint: str | None = Field(
-        default=None, pattern=ADDRESS, description="Base address of a server that speaks S3; unset: Amazon's own"
+        default=None,
+        pattern=ADDRESS,
+        description="Base address of a server that speaks S3",
+        json_schema_extra=without("the bucket is Amazon's"),
     )
     s3_public_endpoint: str | None = Field(
-        default=None, pattern=ADDRESS, description="The same server as clients reach it, when that is another address"
+        default=None,
+        pattern=ADDRESS,
+        description="The same server as clients reach it, when that is another address",
+        json_schema_extra=without("clients are sent to S3_ENDPOINT"),
     )
-    s3_access_key_id: str | None = Field(default=None, description="Name of the key that may read, write and list the bucket")
-    s3_secret_access_key: SecretStr | None = Field(default=None, description="The secret of that key")
+    s3_access_key_id: str | None = Field(
+        default=None,
+        description="Name of the key that may read, write and list the bucket",
+        json_schema_extra=without("S3_BUCKET is refused"),
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None, description="The secret of that key", json_schema_extra=without("S3_BUCKET is refused")
+    )
 
     @model_validator(mode="after")
     def _bucket_can_be_entered(self) -> Self:

@@ -10,7 +10,7 @@ from typing import Final, Self, cast
 from nacl.public import PrivateKey
 from pydantic import Field, SecretStr, model_validator
 
-from libs.common.config import Secret, ServiceSettings
+from libs.common.config import Secret, ServiceSettings, without
 
 RESEND_ENDPOINT: Final = "https://api.resend.com"
 SMTP_ADDRESS: Final = re.compile(r"smtps?://(?:[^\s:@/]+:[^\s@/]+@)?[^\s:@/]+(?::\d{1,5})?/?")
@@ -24,20 +24,24 @@ class Settings(ServiceSettings):
     )
     resend_api_key: SecretStr | None = Field(
         default=None,
-        description="Key of Resend, which takes the e-mails; without it and without SMTP_URL none leaves",
+        description="Key of Resend, which takes the e-mails",
+        json_schema_extra=without("SMTP_URL takes them; without that too none leaves, and in production notify does not start"),
     )
     resend_endpoint: str = Field(
         default=RESEND_ENDPOINT, pattern=r"^https?://[^/?#\s]+$", description="Base address of Resend, for a proxy in between"
     )
     smtp_url: SecretStr | None = Field(
-        default=None, description="A mail server instead: smtps://user:password@host:465, or smtp:// with STARTTLS"
+        default=None,
+        description="A mail server instead of Resend: smtps://user:password@host:465, or smtp:// with STARTTLS",
+        json_schema_extra=without("RESEND_API_KEY takes e-mails; without that too none leaves"),
     )
     mail_from: str = Field(
         default="Lumière <no-reply@lumiere.film>", description="Whom e-mails come from; a provider must know its domain"
     )
     mail_folder: Path | None = Field(
         default=None,
-        description="Without a provider, where e-mails are written as .eml files; without it too, only the log tells",
+        description="Without a provider, where e-mails are written as .eml files",
+        json_schema_extra=without("without a provider too, the log alone tells of e-mails, recipients masked"),
     )
 
     @property

@@ -27,7 +27,7 @@ def require_address(recipient: str) -> None:
         raise DeliveryRefused("AddressInvalid", permanent=True)
 
 
-def message_of(mail: Mail, sender: Address = SENDER, policy: EmailPolicy[EmailMessage] = SMTPUTF8) -> EmailMessage:
+def message_of(mail: Mail, sender: Address = SENDER, policy: "EmailPolicy[EmailMessage]" = SMTPUTF8) -> EmailMessage:
     """The e-mail as a message (RFC 5322): plain text with an HTML alternative. Raises DeliveryRefused for a false address."""
     encoding = "8bit" if policy.utf8 else "quoted-printable"
     require_address(mail.recipient)

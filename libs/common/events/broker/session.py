@@ -11,6 +11,7 @@ from amqp.exceptions import AMQPError, MessageNacked, NotFound, ResourceLocked  
 from kombu.exceptions import KombuError
 
 from libs.common import clock
+from libs.common.addresses import broker_addresses_spread
 from libs.common.events.broker.failure import (
     CONFIRM_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
@@ -79,8 +80,9 @@ class Session:
     """One connection that consumes queues and publishes with confirms."""
 
     def __init__(self, url: str) -> None:
+        # Where there are several nodes, kombu goes on to the next when one does not answer.
         self._connection = kombu.Connection(
-            url,
+            broker_addresses_spread(url),
             heartbeat=HEARTBEAT_SECONDS,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             transport_options={
