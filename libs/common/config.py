@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from libs.common import tls
@@ -52,6 +52,14 @@ def door_secret(given: SecretStr | None) -> str | None:
     """The secret that opens a door for machines; None when the door stays shut, because it is unset or too short."""
     text = given.get_secret_value() if given else ""
     return text if len(text) >= DOOR_SECRET_LENGTH_MIN else None
+
+
+def _listed(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Mocks = Annotated[frozenset[Literal["mail", "payments"]], BeforeValidator(_listed)]
+"""Names of stand-ins for providers, with commas."""
 
 
 def _broker(value: SecretStr) -> SecretStr:
@@ -215,6 +223,11 @@ class ServiceSettings(InnerTls):
     cron_secret: SecretStr | None = Field(default=None, description=CRON_DOOR, json_schema_extra=without(CRON_DOOR_SHUT))
     notify_public_key: str = Field(
         description="X25519 public key of notify, base64: personal values in events are sealed to it"
+    )
+    mock_providers: Mocks = Field(
+        default=frozenset(),
+        description="Stand-ins that may take the place of a provider in production, with commas: mail, payments",
+        json_schema_extra=without("in production none may, and what has no provider does not start"),
     )
     sentry_dsn: SecretStr | None = Field(
         default=None,
