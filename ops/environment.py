@@ -10,7 +10,7 @@ from nacl.public import PrivateKey
 from pydantic import SecretStr
 
 from libs.common.db.database import psycopg2_url
-from libs.common.db.provision import owner_role, runtime_role
+from libs.common.db.provision import monitor_role, owner_role, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from ops.errors import OperationError
 from ops.layout import Layout, Replica
@@ -72,6 +72,10 @@ class Backing:
         """The services' database as `role`."""
         url = psycopg2_url(self.admin_url()).set(drivername="postgresql", username=role, password=self.database_password(role))
         return url.render_as_string(hide_password=False)
+
+    def monitoring_url(self) -> str:
+        """The services' database as the role that watches."""
+        return self.database_url(monitor_role())
 
     def definitions(self) -> dict[str, Any]:
         """What the private broker loads when it starts: shared exchanges, and a user with few rights for each service."""
