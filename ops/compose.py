@@ -10,7 +10,15 @@ import click
 from sqlalchemy import make_url
 
 from libs.common.config import load
-from libs.common.db.provision import monitor_role, owner_role, provision, provision_monitor, runtime_role
+from libs.common.db.provision import (
+    backup_role,
+    monitor_role,
+    owner_role,
+    provision,
+    provision_backup,
+    provision_monitor,
+    runtime_role,
+)
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from ops.console import out
 from ops.environment import notify_public_key
@@ -48,6 +56,7 @@ def prepare(folder: Path = FOLDER) -> list[str]:
         vault.ensure(f"DATABASE_URL_{service.upper()}", partial(_database_url, runtime_role(service)))
         vault.ensure(f"MIGRATION_DATABASE_URL_{service.upper()}", partial(_database_url, owner_role(service)))
     vault.ensure("MONITORING_DATABASE_URL", partial(_database_url, monitor_role()))
+    vault.ensure("DATABASE_URL_BACKUP", partial(_database_url, backup_role()))
     _broker(vault, services)
     names = sorted(path.name for path in folder.iterdir())
     for name in names:
@@ -94,6 +103,8 @@ def provision_all(mounted: Path = MOUNTED) -> None:
     for path in sorted(mounted.glob("MIGRATION_DATABASE_URL_*")):
         service = path.name.removeprefix("MIGRATION_DATABASE_URL_").lower()
         provision(admin, service, _password_in(path), _password_in(mounted / f"DATABASE_URL_{service.upper()}"))
+    if (reading := mounted / "DATABASE_URL_BACKUP").exists():
+        provision_backup(admin, _password_in(reading))
 
 
 def _password_in(path: Path) -> str:
