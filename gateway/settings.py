@@ -114,6 +114,9 @@ class GatewaySettings(FolderSettings):
         default=None, description="Opens POST /cron/<job> to who knows it; unset or under 16 characters: shut"
     )
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1)
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://[^/]+/?$", description="Collector of traces, OTLP over HTTP; unset: no spans"
+    )
 
     @model_validator(mode="after")
     def _ports_are_what_they_are_for(self) -> Self:
@@ -168,6 +171,7 @@ class GatewaySettings(FolderSettings):
             port=self.lumiere_port,
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
+            spans=self.otel_exporter_otlp_endpoint is not None,
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             metrics_port=self.gateway_metrics_port,
             amqps=self._amqps_door(),

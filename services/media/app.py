@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from libs.common.db import Database
 from libs.common.service import Service
-from services.media import events, jobs, routes, subscriptions
+from services.media import events, jobs, measures, routes, subscriptions
 from services.media.adapters.local import LocalStorage
 from services.media.domain.addresses import Signer
 from services.media.domain.storage import ReceivingStorage, Storage
@@ -27,6 +27,7 @@ service = Service(
     routes=[routes],
     subscriptions=[subscriptions],
     jobs=[jobs],
+    measures=[measures],
     events=[events],
     resources=build,
 )
