@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import Gauge
 from werkzeug.wsgi import ClosingIterator
 
+from libs.common import tls
 from libs.common.config import ServiceSettings
 from libs.common.http.health import Health
 from libs.common.service.assembly import Assembled
@@ -102,6 +104,7 @@ class WebApplication(BaseApplication):
             "accesslog": None,
             "post_fork": end_with_the_master,
             "proc_name": "lumiere",
+            **_mutual_tls(settings),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -132,6 +135,21 @@ def counted(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
         return ClosingIterator(answer, IN_PROGRESS.dec)
 
     return call
+
+
+def _mutual_tls(settings: ServiceSettings) -> dict[str, Any]:
+    """A process that has a certificate answers only whoever shows one of the same authority."""
+    if settings.tls_certificate is None or settings.tls_authority is None:
+        return {}
+    own, authority = settings.tls_certificate, settings.tls_authority
+    context = tls.serving(own, authority)  # once: gunicorn would make one for every connection
+    return {
+        "certfile": str(own),
+        "keyfile": str(own),
+        "ca_certs": str(authority),
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_context": lambda _config, _default: context,
+    }
 
 
 def end_with_the_master(arbiter: Any, _worker: Any) -> None:
