@@ -2,7 +2,7 @@
 
 from libs.common.db import Database
 from libs.common.service import Resources, Service
-from services.tasks import events, jobs, routes, subscriptions
+from services.tasks import events, jobs, measures, routes, subscriptions
 from services.tasks.adapters.reviewer import MockReviewer
 from services.tasks.domain.review import Reviewer
 from services.tasks.domain.rules import Rules
@@ -22,6 +22,7 @@ service = Service(
     routes=[routes],
     subscriptions=[subscriptions],
     jobs=[jobs],
+    measures=[measures],
     events=[events],
     resources=build,
 )
