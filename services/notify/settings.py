@@ -8,7 +8,7 @@ from typing import Self
 from nacl.public import PrivateKey
 from pydantic import Field, model_validator
 
-from libs.common.config import Secret, ServiceSettings
+from libs.common.config import Secret, ServiceSettings, without
 
 
 class Settings(ServiceSettings):
@@ -18,7 +18,9 @@ class Settings(ServiceSettings):
         description="X25519 private key, base64, that opens personal values; older ones may follow after a space"
     )
     mail_folder: Path | None = Field(
-        default=None, description="Where e-mails are written as .eml files; without it, only the log tells"
+        default=None,
+        description="Where e-mails are written as .eml files",
+        json_schema_extra=without("e-mails are told by the log alone, recipients masked; in production notify does not start"),
     )
 
     @property
