@@ -2,10 +2,12 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from ops.doctor.box import Target
+from ops.doctor.engine import Engine
 from ops.doctor.examined import Addresses, Examined
 from ops.doctor.processes import Address
 from ops.doctor.settings import DoctorSettings
@@ -35,6 +37,8 @@ def local(*, production: bool, layout: Layout | None = None) -> Examined:
         addresses=Addresses(
             origin=chosen.origin,
             gateway=chosen.origin,
+            gateway_plain=None,
+            gateway_metrics=f"http://127.0.0.1:{chosen.metrics_port}/metrics",
             database=backing.monitoring_url(),
             management=backing.management_url(),
             redis=_text(chosen.settings.redis_url),
@@ -42,6 +46,8 @@ def local(*, production: bool, layout: Layout | None = None) -> Examined:
         ),
         root=chosen.root,
         secrets=chosen.secrets,
+        state=chosen.state,
+        backups=chosen.backups,
         folders=(chosen.state, plan.postgres.home) if backing.private_database else (chosen.state,),
         operations=operations,
     )
@@ -66,12 +72,42 @@ def beside(settings: DoctorSettings, *, production: bool, resolve: Callable[[str
         addresses=Addresses(
             origin=settings.lumiere_origin,
             gateway=settings.gateway_url,
+            gateway_plain=settings.gateway_plain_url,
+            gateway_metrics=settings.gateway_metrics_url,
             database=_text(settings.monitoring_database_url),
             management=_text(settings.amqp_management_url),
             redis=_text(settings.redis_url),
             processes=lambda: _named_processes(services, settings.gateway_metrics_url, resolve or addresses_of),
         ),
         root=ROOT,
+        folders=(Path("/"),),
+    )
+
+
+def outside(engine: Engine, settings: DoctorSettings, *, production: bool) -> Examined:
+    """The containers of a compose project, from the machine that runs its engine. Raises OperationError."""
+    configuration = engine.configuration["services"].get("gateway", {}).get("environment", {})
+    environment = str(configuration.get("LUMIERE_ENV", settings.lumiere_env))
+    origin = str(configuration.get("LUMIERE_ORIGIN", settings.lumiere_origin))
+    layout = Layout(platform_settings())
+    return Examined(
+        target=Target.ENGINE,
+        production=production or environment == "production",
+        services=layout.services,
+        addresses=Addresses(
+            origin=origin,
+            gateway=origin,
+            gateway_plain=None,
+            gateway_metrics="",
+            database=None,
+            management=None,
+            redis=None,
+            processes=list,
+        ),
+        root=ROOT,
+        secrets=engine.secrets(),
+        backups=layout.backups,
+        engine=engine,
     )
 
 

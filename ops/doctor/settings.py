@@ -21,6 +21,9 @@ class DoctorSettings(Settings):
     gateway_url: str = Field(
         default="http://gateway:8080", pattern=r"^https?://[^/]+$", description="The gateway, inside the network"
     )
+    gateway_plain_url: str = Field(
+        default="http://gateway:8081", pattern=r"^https?://[^/]+$", description="Where it leads plain HTTP to HTTPS"
+    )
     gateway_metrics_url: str = Field(
         default="http://gateway-control:9101/metrics", description="What the gateway says of itself, inside the network"
     )
