@@ -1,5 +1,6 @@
 """What the boxes look at: one platform, with connections that are made when a box first asks for them."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ class Examined:
     addresses: Addresses
     root: Path
     """The code: a repository, or what of it is in this container."""
+    trust: ssl.SSLContext | None = None
+    """What the processes show and ask for, where they speak TLS to each other."""
     secrets: Path | None = None
     """The folder of secret files, where this user has one."""
     backups: Path | None = None
@@ -179,7 +182,7 @@ class Examined:
         return [each.name for each in self._told() if isinstance(each, Unread)]
 
     def _told(self) -> list[Process | Unread]:
-        return self.once("processes", lambda: read(self.addresses.processes()))
+        return self.once("processes", lambda: read(self.addresses.processes(), self.trust))
 
     def around(self) -> Engine:
         """The container engine that runs the platform. Raises NotExamined where the doctor does not stand outside of it."""

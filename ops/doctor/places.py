@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from libs.common.tls import calling, database_with, redis_with
 from ops.doctor.box import Target
 from ops.doctor.engine import Engine
 from ops.doctor.examined import Addresses, Examined
@@ -74,11 +75,12 @@ def beside(settings: DoctorSettings, *, production: bool, resolve: Callable[[str
             gateway=settings.gateway_url,
             gateway_plain=settings.gateway_plain_url,
             gateway_metrics=settings.gateway_metrics_url,
-            database=_text(settings.monitoring_database_url),
+            database=_completed(settings.monitoring_database_url, lambda url: database_with(url, settings.tls_authority)),
             management=_text(settings.amqp_management_url),
-            redis=_text(settings.redis_url),
-            processes=lambda: _named_processes(services, settings.gateway_metrics_url, resolve or addresses_of),
+            redis=_completed(settings.redis_url, lambda url: redis_with(url, settings.tls_authority, settings.tls_certificate)),
+            processes=lambda: _named_processes(services, settings, resolve or addresses_of),
         ),
+        trust=None if settings.tls_certificate is None else calling(settings.tls_authority, settings.tls_certificate),
         root=ROOT,
         folders=(Path("/"),),
     )
@@ -111,15 +113,18 @@ def outside(engine: Engine, settings: DoctorSettings, *, production: bool) -> Ex
     )
 
 
-def _named_processes(services: dict[str, tuple[str, ...]], gateway: str, resolve: Callable[[str], list[str]]) -> list[Address]:
+def _named_processes(
+    services: dict[str, tuple[str, ...]], settings: DoctorSettings, resolve: Callable[[str], list[str]]
+) -> list[Address]:
     """Every address behind the names of compose.yml; a name without one is a process that is missing."""
+    scheme = "http" if settings.tls_certificate is None else "https"
     found = []
     for service, kinds in services.items():
         for kind in kinds:
             name = service if kind == "web" else f"{service}-{kind}"
             for number, host in enumerate(resolve(name) or [name], 1):
-                found.append(Address(f"{name}-{number}", f"http://{host}:{CONTAINER_PORT}/metrics", service, kind))
-    return [*found, Address("gateway-control", gateway, "gateway", "control")]
+                found.append(Address(f"{name}-{number}", f"{scheme}://{host}:{CONTAINER_PORT}/metrics", service, kind, name))
+    return [*found, Address("gateway-control", settings.gateway_metrics_url, "gateway", "control")]
 
 
 def addresses_of(name: str) -> list[str]:
@@ -129,6 +134,10 @@ def addresses_of(name: str) -> list[str]:
     except socket.gaierror:
         return []
     return sorted({str(answer[4][0]) for answer in answers})
+
+
+def _completed(secret: SecretStr | None, complete: Callable[[str], str]) -> str | None:
+    return None if (text := _text(secret)) is None else complete(text)
 
 
 def _text(secret: SecretStr | None) -> str | None:

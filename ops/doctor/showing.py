@@ -5,6 +5,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from ops import console
+from ops.bus.members import print_table
 from ops.console import err, literal, out
 from ops.doctor.box import Box, State, Weight
 from ops.doctor.examination import Answer
@@ -40,10 +41,10 @@ def show(answers: list[Answer]) -> None:
             group = each.box.group
             table.add_row(f"[bold]{group}[/]")
         mark, colour = _mark(each)
-        table.add_row(f"[{colour}]{mark}[/]", each.box.name, literal(each.evidence))
+        table.add_row(f"[{colour}]{mark}[/]", each.box.name, literal(each.finding.evidence))
         if each.fix:
             table.add_row("", "", f"[dim]→[/] {literal(each.fix)}")
-    out.print(table, soft_wrap=False)
+    _print(table)
     _sum_up(answers)
 
 
@@ -75,7 +76,14 @@ def show_list(chosen: list[Box], as_json: bool) -> None:
     for each in chosen:
         asked = f"{each.weight.value}{' in production' if each.production else ''}"
         table.add_row(each.name, each.group, asked, ", ".join(sorted(each.targets)), literal(each.asks))
-    out.print(table, soft_wrap=False)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    if out.is_terminal:
+        out.print(table, soft_wrap=False)
+    else:
+        print_table(table)
 
 
 def _described(each: Box) -> dict[str, Any]:

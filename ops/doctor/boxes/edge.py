@@ -53,7 +53,7 @@ def https(examined: Examined) -> Finding:
 def certificate(examined: Examined) -> Finding:
     """Does the certificate that visitors see hold for 14 days more?"""
     if not examined.addresses.origin.startswith("https://"):
-        raise NotExamined(f"there is none: LUMIERE_ORIGIN is {examined.addresses.origin}")
+        return bad(f"there is none: LUMIERE_ORIGIN is {examined.addresses.origin}", "See the box https.")
     ends = examined.peer().ends
     evidence = f"it ends in {(ends - clock.now()).days} days, on {ends:%Y-%m-%d}"
     return judged([evidence] if (ends - clock.now()).days < CERTIFICATE_DAYS_MIN else [], evidence)

@@ -13,8 +13,8 @@ NAMED_MAX: Final = 5
 REDIS_SECONDS: Final = 3
 SENDERS: Final = ("resend_api_key", "smtp_url")
 """Settings of notify, any of which lets mail leave the platform."""
-TEACHERS: Final = {"payments": "stripe_secret_key", "tasks": "anthropic_api_key"}
-"""Service → the setting without which a mock stands in for its provider."""
+STAND_INS: Final = "mock_providers"
+"""The setting that names what may stand in for a provider in production."""
 
 
 @box(
@@ -31,7 +31,7 @@ def stripe(examined: Examined) -> Finding:
 @box(
     "cron-secret",
     "Schedulers prove who they are",
-    fix=f"Set CRON_SECRET, {DOOR_SECRET_LENGTH_MIN} characters or more; without it the cron door is shut, and jobs run all the same.",
+    fix=f"Set CRON_SECRET, {DOOR_SECRET_LENGTH_MIN} characters or more. Without it the cron door is shut; jobs run all the same.",
     production=True,
 )
 def cron(examined: Examined) -> Finding:
@@ -54,7 +54,7 @@ def sentry(examined: Examined) -> Finding:
 @box(
     "mail-provider",
     "Mail leaves the platform",
-    fix="Give notify a sender (docs/settings.md, Notify); a folder of mails is for development.",
+    fix="Set RESEND_API_KEY or SMTP_URL for notify (docs/settings.md); a folder of mails is for development.",
     production=True,
 )
 def mail(examined: Examined) -> Finding:
@@ -73,25 +73,20 @@ def mail(examined: Examined) -> Finding:
 @box(
     "mock-providers",
     "No mock stands in for a provider",
-    fix="Give the service its provider's key (docs/settings.md), and start without the demo overlay.",
+    fix="Set LUMIERE_ENV=production for every process, take MOCK_PROVIDERS away, give each provider's key (docs/settings.md).",
     production=True,
 )
 def mocks(examined: Examined) -> Finding:
-    """Does every service run as production does, and none answer in the place of a provider that it has no key for?"""
-    faults, seen = [], []
-    for service, setting in TEACHERS.items():
-        known = [each for each in examined.processes() if each.service == service and setting in each.settings]
-        if not known:
-            continue
-        seen.append(setting.upper())
-        if not all(each.settings[setting] for each in known):
-            faults.append(f"{service} has no {setting.upper()}: a mock answers")
-    rehearsing = [
-        each.name for each in examined.processes() if each.service in examined.services and each.environment != "production"
-    ]
+    """Does every service run as production does, with MOCK_PROVIDERS naming nobody who stands in for a provider?"""
+    asked = [each for each in examined.processes() if each.service in examined.services]
+    if not asked:
+        raise NotExamined("no service answers")
+    standing_in = [each.name for each in asked if each.settings.get(STAND_INS)]
+    rehearsing = [each.name for each in asked if each.environment != "production"]
+    faults = [f"MOCK_PROVIDERS is set for {', '.join(standing_in[:NAMED_MAX])}"] if standing_in else []
     if rehearsing:
-        faults.append(f"{len(rehearsing)} processes do not run as production, and take mocks for providers")
-    return judged(faults, f"every service process runs as production{'; set: ' + ', '.join(seen) if seen else ''}")
+        faults.append(f"{len(rehearsing)} of {len(asked)} processes do not run as production, and take mocks for providers")
+    return judged(faults, f"{len(asked)} processes run as production, none with MOCK_PROVIDERS")
 
 
 @box(
