@@ -9,7 +9,7 @@ import click
 from libs.common.config import ConfigurationError, load
 from ops import console
 from ops.command_line import json_option
-from ops.console import err, literal
+from ops.console import err, literal, step
 from ops.doctor.box import Box, Finding, State, Target, boxes
 from ops.doctor.engine import Engine
 from ops.doctor.examination import Answer, Told, examine
@@ -70,7 +70,11 @@ def doctor(*, compose: bool, files: tuple[Path, ...], project: str | None, as_js
 def _answers(chosen: list[Box], engine: Engine | None, *, production: bool, progress: Told) -> list[Answer]:
     settings = load(DoctorSettings)
     if engine is None:
-        return examine(chosen, here(settings, production=production), progress)
+        examined = here(settings, production=production)
+        with step("The code's own declarations", quiet_below=2):
+            # Not on a box's time: on a busy machine that is most of it.
+            examined.code()
+        return examine(chosen, examined, progress)
     around = outside(engine, settings, production=production)
     from_outside = [each for each in chosen if Target.ENGINE in each.targets]
     answers = examine(from_outside, around, progress)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from libs.common.db import Reader
 from libs.common.db.figures import FIGURES_VIEW
 from libs.common.db.provision import monitor_engine
+from libs.common.service import Service
 from ops.doctor.box import NotExamined, Target
 from ops.doctor.engine import Engine
 from ops.doctor.processes import Address, Process, Unread, read
@@ -77,6 +79,12 @@ class Examined:
     """The container engine that runs the platform, where the doctor stands outside of it."""
     _kept: dict[str, "_Once"] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    # ---- the code
+
+    def code(self) -> list[Service]:
+        """What every service declares: tables, subscriptions, revisions."""
+        return self.once("code", lambda: [import_module(f"services.{name}.app").service for name in self.services])
 
     # ---- Postgres
 

@@ -1,7 +1,6 @@
 """RabbitMQ: users, rights, queues as the code declares them, and nothing that waits for a person."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import import_module
 from typing import Final
 
 from libs.common.events.subscriptions import Subscription
@@ -147,11 +146,7 @@ def consumers(examined: Examined) -> Finding:
 
 
 def _subscriptions(examined: Examined) -> list[Subscription]:
-    def collected() -> list[Subscription]:
-        services = [import_module(f"services.{name}.app").service for name in examined.services]
-        return [each for service in services for each in service.declared_subscriptions.queues]
-
-    return examined.once("subscriptions", collected)
+    return [each for service in examined.code() for each in service.declared_subscriptions.queues]
 
 
 def _declared(examined: Examined) -> list[Queue]:

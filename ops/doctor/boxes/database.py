@@ -1,10 +1,8 @@
 """Postgres: encryption on the way, rights, room for everybody, schemas that fit the code."""
 
-from collections.abc import Iterator
-from importlib import import_module
 from typing import Final
 
-from sqlalchemy import MetaData, text
+from sqlalchemy import text
 
 from libs.common.db import monitor_role, owner_role, runtime_role
 from libs.common.db.database import POOL_SIZE
@@ -111,8 +109,9 @@ def roles(examined: Examined) -> Finding:
 def append_only(examined: Examined) -> Finding:
     """Can no runtime role update, delete or truncate rows of the tables that are declared append-only?"""
     faults, counted = [], 0
-    for service in examined.services:
-        declared = set(_append_only(_metadata(service)))
+    for each in examined.code():
+        service = each.name
+        declared = {table.name for table in each.metadata.sorted_tables if table.info.get("append_only")}
         with examined.database() as db:
             rows = db.all(_TABLES, {"role": runtime_role(service), "schema": service})
         found = {row.name: row.changes for row in rows}
@@ -155,12 +154,3 @@ def migrations(examined: Examined) -> Finding:
         if revision != wanted:
             faults.append(f"{service} is at {revision or 'nothing'}, the code needs {wanted}")
     return judged(faults, ", ".join(found))
-
-
-def _metadata(service: str) -> MetaData:
-    metadata: MetaData = import_module(f"services.{service}.models").metadata
-    return metadata
-
-
-def _append_only(metadata: MetaData) -> Iterator[str]:
-    yield from (table.name for table in metadata.sorted_tables if table.info.get("append_only"))

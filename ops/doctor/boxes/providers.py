@@ -31,7 +31,7 @@ def stripe(examined: Examined) -> Finding:
 @box(
     "cron-secret",
     "Schedulers prove who they are",
-    fix=f"Set CRON_SECRET, {DOOR_SECRET_LENGTH_MIN} characters or more. Without it the cron door is shut; jobs run all the same.",
+    fix=f"Set CRON_SECRET, {DOOR_SECRET_LENGTH_MIN} characters or more. Without it that door is shut; jobs run all the same.",
     production=True,
 )
 def cron(examined: Examined) -> Finding:
