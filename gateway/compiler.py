@@ -88,7 +88,7 @@ def compile_configuration(
         for route in manifest.routes
         if route.exposed and (route.allow is not Access.CRON or door.cron_secret is not None)
     ]
-    for broker, _ in door.amqps.servers if door.amqps else ():
+    for broker, *_ in door.amqps.servers if door.amqps else ():
         if not ADDRESS.match(broker):
             raise TargetError(f"the broker must be host:port, which {broker!r} is not")
     backends = _backends(manifests, targets)

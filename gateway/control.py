@@ -53,7 +53,13 @@ class Control:
     def __init__(self, settings: GatewaySettings) -> None:
         self.gateway = DelegatingGateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
-        self._auth = AuthClient(settings.auth_url, settings.revocation_list_token.get_secret_value(), FETCH_TIMEOUT_SECONDS)
+        self._auth = AuthClient(
+            settings.auth_url,
+            settings.revocation_list_token.get_secret_value(),
+            FETCH_TIMEOUT_SECONDS,
+            authority=settings.tls_authority,
+            certificate=settings.tls_certificate,
+        )
         self._compiling = Compiling(self.gateway)
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)

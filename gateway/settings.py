@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
-from gateway.door import AmqpsDoor, Door
+from gateway.door import AmqpsDoor, Door, InnerSide
 from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
 from gateway.site.operator import Operator
@@ -21,14 +21,17 @@ from libs.common.config import (
     RETENTION_DAYS_MIN,
     BrokerUrl,
     Environment,
+    InnerTls,
     Port,
     Secret,
     Settings,
     door_secret,
     without,
 )
+from libs.common.tls import AMQPS
 
 AMQP_PORT = 5672
+AMQPS_PORT = 5671
 STATEMENT_MAX = 300
 DEVELOPMENT_SECURITY_CONTACT = "mailto:security@lumiere.film"
 """As SECURITY.md says; an installation in production names its own."""
@@ -54,7 +57,7 @@ def _origins(given: str | tuple[str, ...]) -> tuple[str, ...]:
     return exact_origins(given) if isinstance(given, str) else given
 
 
-class GatewaySettings(FolderSettings):
+class GatewaySettings(FolderSettings, InnerTls):
     """What both processes of the gateway read."""
 
     lumiere_env: Environment = Field(default="development", description=ENVIRONMENT_PURPOSE)
@@ -162,8 +165,8 @@ class GatewaySettings(FolderSettings):
             raise ValueError("GATEWAY_AMQPS_PORT needs GATEWAY_AMQPS_CERTIFICATE, a PEM file of certificate and key")
         if self.gateway_amqps_port == self.lumiere_port:
             raise ValueError("GATEWAY_AMQPS_PORT must differ from LUMIERE_PORT")
-        if urlsplit(broker_addresses(self.amqp_url.get_secret_value())[0]).scheme != "amqp":
-            raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
+        if self.amqp_url.get_secret_value().startswith("amqps:") and self.tls_authority is None:
+            raise ValueError("GATEWAY_AMQPS_PORT needs TLS_AUTHORITY where AMQP_URL begins with amqps://")
         return self
 
     @model_validator(mode="after")
@@ -206,6 +209,7 @@ class GatewaySettings(FolderSettings):
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
+            mutual=self._mutual(),
             metrics_port=self.gateway_metrics_port,
             amqps=self._amqps_door(),
             origins=self.gateway_cors_origins,
@@ -219,5 +223,18 @@ class GatewaySettings(FolderSettings):
         if self.gateway_amqps_port is None or certificate is None:
             return None
         nodes = [urlsplit(each) for each in broker_addresses(self.amqp_url.get_secret_value())]
-        brokers = tuple((node.hostname or "127.0.0.1", node.port or AMQP_PORT) for node in nodes)
-        return AmqpsDoor(self.gateway_amqps_port, str(certificate.resolve()), brokers)
+        encrypted = nodes[0].scheme == AMQPS
+        port = AMQPS_PORT if encrypted else AMQP_PORT
+        brokers = tuple((node.hostname or "127.0.0.1", node.port or port) for node in nodes)
+        inner = self._inner() if encrypted else None
+        return AmqpsDoor(self.gateway_amqps_port, str(certificate.resolve()), brokers, inner)
+
+    def _mutual(self) -> InnerSide | None:
+        """How services are spoken to; None: without TLS."""
+        return self._inner() if self.tls_certificate is not None else None
+
+    def _inner(self) -> InnerSide | None:
+        if self.tls_authority is None:
+            return None
+        own = self.tls_certificate
+        return InnerSide(str(self.tls_authority.resolve()), str(own.resolve()) if own else None)

@@ -281,8 +281,8 @@ ENVIRONMENT = {
     [
         ({}, "needs GATEWAY_AMQPS_CERTIFICATE"),
         ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "LUMIERE_PORT": "5671"}, "must differ from LUMIERE_PORT"),
-        ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "AMQP_URL": "amqps://b/"}, "must begin with amqp://"),
-        ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "AMQP_URL": "amqps://a/;amqps://b/"}, "must begin with amqp://"),
+        ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "AMQP_URL": "amqps://b/"}, "needs TLS_AUTHORITY"),
+        ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "AMQP_URL": "amqps://a/;amqps://b/"}, "needs TLS_AUTHORITY"),
         ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "GATEWAY_AMQPS_PORT": "65536"}, "GATEWAY_AMQPS_PORT"),
     ],
 )

@@ -5,7 +5,7 @@ The only reader of the process environment. A variable `NAME` may be given as `N
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from libs.common import tls
 from libs.common.addresses import broker_addresses, require_primary
 
 SECRET_LENGTH_MIN = 32
@@ -133,7 +134,71 @@ def _variable(name: str, field: FieldInfo) -> Variable:
     )
 
 
-class ServiceSettings(Settings):
+class InnerTls(Settings):
+    """How this process speaks with the platform's other processes and servers."""
+
+    tls_authority: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signs the certificates of servers inside",
+        json_schema_extra=without("servers inside are verified by what the system trusts"),
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of this process's own certificate and key: it serves and shows it, and asks every caller for one",
+        json_schema_extra=without("the platform's processes speak plain HTTP to each other, inside its networks"),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _addresses_know_the_authority(cls, given: Any) -> Any:
+        """Tell addresses that ask for TLS which files it takes, so that nobody who is handed one needs to know more."""
+        if not isinstance(given, Mapping):
+            return given
+        completed = dict(given)
+        files = [Path(given[name]) if given.get(name) else None for name in ("tls_authority", "tls_certificate")]
+        for name, complete in _COMPLETED.items():
+            if name in cls.model_fields and completed.get(name):
+                completed[name] = complete(_plain(completed[name]), *files)
+        return completed
+
+    @model_validator(mode="after")
+    def _production_is_verified(self) -> Self:
+        """In production nothing passes a network unless TLS verified who is at its other end."""
+        if getattr(self, "lumiere_env", None) != "production":
+            return self
+        for name, fault_of in _JUDGED.items():
+            address = getattr(self, name, None)
+            if address is not None and (fault := fault_of(_plain(address))):
+                raise ValueError(f"{name.upper()} {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _mutual_needs_an_authority(self) -> Self:
+        if self.tls_certificate is not None and self.tls_authority is None:
+            raise ValueError("TLS_CERTIFICATE needs TLS_AUTHORITY, the PEM file of the authority that callers are verified by")
+        return self
+
+
+def _plain(value: str | SecretStr) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+Files = Path | None
+_COMPLETED: Final[dict[str, Callable[[str, Files, Files], str]]] = {
+    "database_url": lambda url, authority, _: tls.database_with(url, authority),
+    "migration_database_url": lambda url, authority, _: tls.database_with(url, authority),
+    "amqp_url": tls.broker_with,
+    "redis_url": tls.redis_with,
+}
+_JUDGED: Final[dict[str, Callable[[str], str | None]]] = {
+    "database_url": tls.database_fault,
+    "migration_database_url": tls.database_fault,
+    "amqp_url": tls.broker_fault,
+    "redis_url": tls.redis_fault,
+}
+
+
+class ServiceSettings(InnerTls):
     """What every service reads from its environment."""
 
     lumiere_env: Environment = Field(default="development", description=ENVIRONMENT_PURPOSE)

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from ssl import SSLContext
 from types import ModuleType
 from typing import Any, Protocol, cast
 
 import httpx
 from sqlalchemy import MetaData, text
 
+from libs.common import tls
 from libs.common.audit import Auditor
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import KeySource, PublishedKeys, TokenVerifier
@@ -168,12 +170,22 @@ class Assembled:
         token = self.settings.revocation_list_token.get_secret_value()
         return self._fetch("/internal/revocations", {"Authorization": f"Bearer {token}"})
 
+    @cached_property
+    def _trust(self) -> SSLContext | bool:
+        """How auth is recognised, and what it is shown, where it speaks TLS."""
+        settings = self.settings
+        return tls.calling(settings.tls_authority, settings.tls_certificate) if settings.auth_url.startswith("https:") else True
+
     def _fetch_keys(self) -> Mapping[str, Any]:
         return self._fetch("/.well-known/jwks.json", {})
 
     def _fetch(self, path: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
         response = httpx.get(
-            self.settings.auth_url + path, headers=dict(headers), timeout=FETCH_TIMEOUT_SECONDS, trust_env=False
+            self.settings.auth_url + path,
+            headers=dict(headers),
+            timeout=FETCH_TIMEOUT_SECONDS,
+            trust_env=False,
+            verify=self._trust,
         )
         response.raise_for_status()
         document: Mapping[str, Any] = response.json()

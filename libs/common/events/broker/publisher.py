@@ -10,7 +10,8 @@ import pika  # type: ignore[import-untyped]
 from pika.exceptions import AMQPError, StreamLostError  # type: ignore[import-untyped]
 
 from libs.common import clock
-from libs.common.addresses import broker_addresses, broker_addresses_spread
+from libs.common.addresses import broker_addresses
+from libs.common.events.broker.address import BrokerAddress, at_any_node
 from libs.common.events.broker.failure import (
     CONNECT_TIMEOUT_SECONDS,
     HEARTBEAT_SECONDS,
@@ -83,13 +84,9 @@ class PipelinedPublisher:
 
     def open(self) -> None:
         """Connect to any node and switch to publisher confirms. Raises BrokerUnavailable when none takes us."""
-        *others, last = broker_addresses_spread(self._url)
-        for address in others:
-            with suppress(BrokerUnavailable):
-                return self._open(address)
-        return self._open(last)
+        at_any_node(self._url, self._open)
 
-    def _open(self, address: str) -> None:
+    def _open(self, address: BrokerAddress) -> None:
         self._reset()
         try:
             self._connection = pika.SelectConnection(
@@ -107,8 +104,10 @@ class PipelinedPublisher:
             self.sever()
             raise BrokerUnavailable(f"connect: {reason}")
 
-    def _parameters(self, address: str) -> Any:
-        parameters = pika.URLParameters(address)
+    def _parameters(self, address: BrokerAddress) -> Any:
+        parameters = pika.URLParameters(address.url)
+        if (context := address.context()) is not None:
+            parameters.ssl_options = pika.SSLOptions(context, address.server_name)
         if parameters.heartbeat is None:  # an address may ask for another one: `?heartbeat=5`
             parameters.heartbeat = HEARTBEAT_SECONDS
         parameters.socket_timeout = CONNECT_TIMEOUT_SECONDS
