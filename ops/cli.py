@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ops import compose, console, cron, keys, logs, signing_in
 from ops import proof as proofs
+from ops.audit import command as audits
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
@@ -212,6 +213,7 @@ def reset_factors(email: str, as_json: bool) -> None:
 
 main.add_command(proofs.command, "proof")
 main.add_command(keys.group)
+main.add_command(audits.command, "audit")
 for command in (signing_in.login, signing_in.logout, signing_in.whoami):
     main.add_command(command)
 main.add_command(compose.command, "compose")
