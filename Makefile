@@ -24,8 +24,13 @@ packages:
 up: packages $(LUMIERE)  ## Start the platform, or verify that it is well (SCALE="tasks=2 tasks-worker=2")
 	@$(LUMIERE) up $(if $(SCALE),--scale "$(SCALE)")
 
-demo: packages $(LUMIERE)  ## Run the whole story through the gateway; starts the platform if it is down
+ifeq ($(TARGET),compose)
+demo: $(LUMIERE)
+	@$(LUMIERE) demo --compose
+else
+demo: packages $(LUMIERE)  ## Run the whole story through the gateway; starts the platform if it is down (TARGET=compose: in containers)
 	@$(LUMIERE) demo
+endif
 
 status: $(LUMIERE)  ## Name every process, its health and port
 	@$(LUMIERE) status

@@ -30,6 +30,7 @@ from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
 from libs.common.telemetry import logger
+from libs.common.telemetry.introduction import introduce
 
 SESSION_REVOKED, KEY_CHANGED, MAINTENANCE_CHANGED = "auth.session.revoked", "auth.key.changed", "auth.maintenance.changed"
 WATCH_SECONDS = 0.3
@@ -52,7 +53,13 @@ class Control:
     def __init__(self, settings: GatewaySettings) -> None:
         self.gateway = DelegatingGateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
-        self._auth = AuthClient(settings.auth_url, settings.revocation_list_token.get_secret_value(), FETCH_TIMEOUT_SECONDS)
+        self._auth = AuthClient(
+            settings.auth_url,
+            settings.revocation_list_token.get_secret_value(),
+            FETCH_TIMEOUT_SECONDS,
+            authority=settings.tls_authority,
+            certificate=settings.tls_certificate,
+        )
         self._compiling = Compiling(self.gateway)
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
@@ -66,6 +73,7 @@ class Control:
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
         self._unstated = settings.operator().unstated
         self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
+        introduce(GATEWAY, "control", settings, self._measures.registry)
         self._teller = Teller(self.gateway.folder, self.status, self.exposition)
         self._pages = OnDemand(self.gateway.folder)
 

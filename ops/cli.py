@@ -17,6 +17,7 @@ from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
 from ops.demo import command as demos
+from ops.doctor import command as doctors
 from ops.errors import OperationError
 from ops.gateway.group import group as gateway
 from ops.layout import scale_of
@@ -218,6 +219,7 @@ for command in (signing_in.login, signing_in.logout, signing_in.whoami):
     main.add_command(command)
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
+main.add_command(doctors.doctor)
 main.add_command(cron.cron)
 main.add_command(events.group, "events")
 main.add_command(queues.queues)

@@ -75,6 +75,12 @@ class Layout:
         """Generated secrets, a file each, for this user only."""
         return self.state / "secrets"
 
+    @property
+    def backups(self) -> Path:
+        """Backups and their record."""
+        given = self.settings.lumiere_backup_folder
+        return self.state / "backups" if given is None else Path(os.path.abspath(given.expanduser()))  # noqa: PTH100 - as above
+
     @cached_property
     def sockets(self) -> Path:
         """A folder whose path is short enough for Unix sockets: in the state folder, else below the temporary folder."""

@@ -237,6 +237,11 @@ class Platform:
         guardian = supervisors.guardian(self.layout)
         return self._doctor(plan).examine([*self._programs(plan), guardian])
 
+    def running_plan(self) -> Plan:
+        """What runs, as planned with the kept scale. Raises OperationError when the platform does not run."""
+        self._require_running()
+        return self._plan(self._kept_scale())
+
     def restarts(self) -> dict[str, int]:
         """How often each process ended by itself since `up`."""
         counts: dict[str, int] = {}

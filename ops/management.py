@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
+from libs.common import tls
+from libs.common.tls import without_parameters
 from ops.errors import OperationError
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -16,7 +18,9 @@ class Management:
     """One connection to the management API of a broker. Every failure is an OperationError that says what to do."""
 
     def __init__(self, url: str, vhost: str = "/") -> None:
-        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        address, given = without_parameters(url, "cacertfile")
+        trust = tls.calling(given.get("cacertfile")) if address.startswith("https:") else True
+        self._client = httpx.Client(base_url=address, timeout=TIMEOUT_SECONDS, trust_env=False, verify=trust)
         self._vhost = quote(vhost, safe="")
 
     def __enter__(self) -> Self:

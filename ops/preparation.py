@@ -6,7 +6,7 @@ from typing import cast
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.common.db import migrate, owner_role, provision, runtime_role
+from libs.common.db import migrate, monitor_role, owner_role, provision, provision_monitor, runtime_role
 from libs.common.events.broker import BrokerUnavailable, subscribe
 from libs.common.service import Service
 from ops.errors import OperationError
@@ -31,6 +31,7 @@ class Preparation:
         backing = self.plan.backing
         try:
             create_database(backing.maintenance_url(), backing.database_name)
+            provision_monitor(backing.admin_url(), backing.database_password(monitor_role()))
             for name in self.services:
                 passwords = [backing.database_password(role(name)) for role in (owner_role, runtime_role)]
                 provision(backing.admin_url(), name, *passwords)

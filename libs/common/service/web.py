@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
+from libs.common import tls
 from libs.common.config import ServiceSettings
 from libs.common.http.health import Health
 from libs.common.service.assembly import Assembled
@@ -89,6 +91,7 @@ class WebApplication(BaseApplication):
             "accesslog": None,
             "post_fork": end_with_the_master,
             "proc_name": "lumiere",
+            **_mutual_tls(settings),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -102,6 +105,21 @@ class WebApplication(BaseApplication):
         synchroniser.start()
         log.info("web.started", port=self.settings.port)
         return application
+
+
+def _mutual_tls(settings: ServiceSettings) -> dict[str, Any]:
+    """A process that has a certificate answers only whoever shows one of the same authority."""
+    if settings.tls_certificate is None or settings.tls_authority is None:
+        return {}
+    own, authority = settings.tls_certificate, settings.tls_authority
+    context = tls.serving(own, authority)  # once: gunicorn would make one for every connection
+    return {
+        "certfile": str(own),
+        "keyfile": str(own),
+        "ca_certs": str(authority),
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_context": lambda _config, _default: context,
+    }
 
 
 def end_with_the_master(arbiter: Any, _worker: Any) -> None:

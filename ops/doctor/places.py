@@ -1,0 +1,99 @@
+"""The platforms that can be examined: the one on this machine, and the one in whose network this container is."""
+
+import socket
+from collections.abc import Callable
+
+from pydantic import SecretStr
+
+from ops.doctor.box import Target
+from ops.doctor.examined import Addresses, Examined
+from ops.doctor.processes import Address
+from ops.doctor.settings import DoctorSettings
+from ops.layout import Layout
+from ops.lifecycle import Platform
+from ops.plan import Plan
+from ops.settings import ROOT, platform_settings
+
+CONTAINER_PORT = 8000
+
+
+def here(settings: DoctorSettings, *, production: bool) -> Examined:
+    """What is to be examined from here. Raises OperationError when no platform runs."""
+    return beside(settings, production=production) if settings.monitoring_database_url else local(production=production)
+
+
+def local(*, production: bool, layout: Layout | None = None) -> Examined:
+    """The platform on this machine. Raises OperationError when it does not run."""
+    chosen = layout or Layout(platform_settings())
+    operations = Platform(chosen)
+    plan = operations.running_plan()
+    backing = plan.backing
+    return Examined(
+        target=Target.LOCAL,
+        production=production or chosen.settings.lumiere_env == "production",
+        services=chosen.services,
+        addresses=Addresses(
+            origin=chosen.origin,
+            gateway=chosen.origin,
+            database=backing.monitoring_url(),
+            management=backing.management_url(),
+            redis=_text(chosen.settings.redis_url),
+            processes=lambda: _local_processes(plan),
+        ),
+        root=chosen.root,
+        secrets=chosen.secrets,
+        folders=(chosen.state, plan.postgres.home) if backing.private_database else (chosen.state,),
+        operations=operations,
+    )
+
+
+def _local_processes(plan: Plan) -> list[Address]:
+    layout = plan.layout
+    services = [
+        Address(each.name, f"http://127.0.0.1:{layout.replica_port(each)}/metrics", each.service, each.kind)
+        for each in plan.replicas
+    ]
+    return [*services, Address("gateway-control", f"http://127.0.0.1:{layout.metrics_port}/metrics", "gateway", "control")]
+
+
+def beside(settings: DoctorSettings, *, production: bool, resolve: Callable[[str], list[str]] | None = None) -> Examined:
+    """The platform in whose network this container is."""
+    services = Layout(platform_settings(), ROOT).services
+    return Examined(
+        target=Target.COMPOSE,
+        production=production or settings.lumiere_env == "production",
+        services=services,
+        addresses=Addresses(
+            origin=settings.lumiere_origin,
+            gateway=settings.gateway_url,
+            database=_text(settings.monitoring_database_url),
+            management=_text(settings.amqp_management_url),
+            redis=_text(settings.redis_url),
+            processes=lambda: _named_processes(services, settings.gateway_metrics_url, resolve or addresses_of),
+        ),
+        root=ROOT,
+    )
+
+
+def _named_processes(services: dict[str, tuple[str, ...]], gateway: str, resolve: Callable[[str], list[str]]) -> list[Address]:
+    """Every address behind the names of compose.yml; a name without one is a process that is missing."""
+    found = []
+    for service, kinds in services.items():
+        for kind in kinds:
+            name = service if kind == "web" else f"{service}-{kind}"
+            for number, host in enumerate(resolve(name) or [name], 1):
+                found.append(Address(f"{name}-{number}", f"http://{host}:{CONTAINER_PORT}/metrics", service, kind))
+    return [*found, Address("gateway-control", gateway, "gateway", "control")]
+
+
+def addresses_of(name: str) -> list[str]:
+    """The IPv4 addresses of a name, sorted; none when nobody knows it."""
+    try:
+        answers = socket.getaddrinfo(name, CONTAINER_PORT, socket.AF_INET, socket.SOCK_STREAM)
+    except socket.gaierror:
+        return []
+    return sorted({str(answer[4][0]) for answer in answers})
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret and secret.get_secret_value() else None
