@@ -20,6 +20,7 @@ from ops.demo import command as demos
 from ops.doctor import command as doctors
 from ops.errors import OperationError
 from ops.gateway.group import group as gateway
+from ops.incident import command as incidents
 from ops.layout import scale_of
 from ops.lifecycle import Started
 
@@ -215,6 +216,7 @@ def reset_factors(email: str, as_json: bool) -> None:
 main.add_command(proofs.command, "proof")
 main.add_command(keys.group)
 main.add_command(audits.command, "audit")
+main.add_command(incidents.group)
 for command in (signing_in.login, signing_in.logout, signing_in.whoami):
     main.add_command(command)
 main.add_command(compose.command, "compose")
