@@ -75,7 +75,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
 
 def leaves(services: Iterable[str]) -> list[Leaf]:
     """Who has a certificate: the servers, each service under the names of its processes, and the gateway, which only calls."""
-    servers = [Leaf(name, (name, "localhost")) for name in ("postgres", "rabbitmq", "redis")]
+    servers = [Leaf(name, (name, "localhost"), calls=name == "redis") for name in ("postgres", "rabbitmq", "redis")]
     own = [Leaf(name, (name, f"{name}-worker", f"{name}-stream", "localhost"), calls=True) for name in services]
     return [*servers, *own, Leaf(GATEWAY, (GATEWAY,), serves=False, calls=True)]
 
