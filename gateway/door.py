@@ -41,21 +41,28 @@ class AmqpsDoor:
 
     port: int
     certificate: str
-    broker_host: str
-    broker_port: int
+    brokers: tuple[tuple[str, int], ...]
+    """Host and port of the broker, or of each node of its cluster."""
     inner: InnerSide | None = None
-    """How the broker is spoken to; None: without TLS."""
+    """How they are spoken to; None: without TLS."""
 
     @property
-    def broker(self) -> str:
-        """`host:port`."""
-        host = f"[{self.broker_host}]" if ":" in self.broker_host else self.broker_host
-        return f"{host}:{self.broker_port}"
+    def servers(self) -> list[tuple[str, str, bool]]:
+        """`host:port` of each, what a server line needs for TLS, and whether it is a name: that may move, so it is looked up."""
+        return [(_host_port(*each), self.inner.server(each[0]) if self.inner else "", _named(each[0])) for each in self.brokers]
 
     @property
     def by_name(self) -> bool:
-        """Whether the broker's address has to be looked up, again and again since it may move."""
-        return not (":" in self.broker_host or re.fullmatch(r"[0-9.]+", self.broker_host))
+        """Whether any has to be looked up."""
+        return any(_named(host) for host, _ in self.brokers)
+
+
+def _named(host: str) -> bool:
+    return not (":" in host or re.fullmatch(r"[0-9.]+", host))
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

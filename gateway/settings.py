@@ -11,6 +11,7 @@ from gateway.door import AmqpsDoor, Door, InnerSide
 from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
 from gateway.site.operator import Operator
+from libs.common.addresses import broker_addresses
 from libs.common.config import (
     CRON_DOOR,
     CRON_DOOR_SHUT,
@@ -18,6 +19,7 @@ from libs.common.config import (
     RETENTION_DAYS_DEFAULT,
     RETENTION_DAYS_MAX,
     RETENTION_DAYS_MIN,
+    BrokerUrl,
     Environment,
     InnerTls,
     Port,
@@ -68,7 +70,7 @@ class GatewaySettings(FolderSettings, InnerTls):
         default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$", description="Whom access tokens are for; the same in every process"
     )
     lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
-    amqp_url: SecretStr = Field(description="RabbitMQ, as the gateway's own user")
+    amqp_url: BrokerUrl = Field(description="RabbitMQ, as the gateway's own user")
     auth_url: str = Field(
         default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
     )
@@ -220,15 +222,12 @@ class GatewaySettings(FolderSettings, InnerTls):
         certificate = self.gateway_amqps_certificate or self.gateway_certificate
         if self.gateway_amqps_port is None or certificate is None:
             return None
-        broker = urlsplit(self.amqp_url.get_secret_value())
-        encrypted = broker.scheme == AMQPS
-        return AmqpsDoor(
-            self.gateway_amqps_port,
-            str(certificate.resolve()),
-            broker.hostname or "127.0.0.1",
-            broker.port or (AMQPS_PORT if encrypted else AMQP_PORT),
-            self._inner() if encrypted else None,
-        )
+        nodes = [urlsplit(each) for each in broker_addresses(self.amqp_url.get_secret_value())]
+        encrypted = nodes[0].scheme == AMQPS
+        port = AMQPS_PORT if encrypted else AMQP_PORT
+        brokers = tuple((node.hostname or "127.0.0.1", node.port or port) for node in nodes)
+        inner = self._inner() if encrypted else None
+        return AmqpsDoor(self.gateway_amqps_port, str(certificate.resolve()), brokers, inner)
 
     def _mutual(self) -> InnerSide | None:
         """How services are spoken to; None: without TLS."""

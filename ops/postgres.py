@@ -8,14 +8,14 @@ import os
 import pwd
 import shutil
 import subprocess
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg2
-import psycopg2.sql
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
+from libs.common.db.database import single_connection_engine
 from ops.errors import OperationError
 from ops.layout import Layout
 from ops.programs import SERVERS, Program
@@ -26,6 +26,7 @@ DATABASE = "lumiere"
 DROPPED_USER = "postgres"
 OUTSIDE_HOME = Path("/var/lib/lumiere")
 LIBRARIES = Path("/usr/lib/postgresql")
+PROBE_SECONDS = 2
 
 # One laptop: little memory, many short connections; durable, because kill -9 is part of the tests.
 TUNING = {
@@ -201,19 +202,16 @@ def _environment(home: Path) -> dict[str, str]:
 
 def answers(url: str) -> bool:
     """Whether the server at `url` takes a statement."""
+    engine = single_connection_engine(url, connect_seconds=PROBE_SECONDS)
     try:
-        with closing(psycopg2.connect(url, connect_timeout=2)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            return cursor.fetchone() == (1,)
-    except psycopg2.Error:
+        with engine.connect() as connection:
+            return bool(connection.scalar(text("SELECT 1")) == 1)
+    except SQLAlchemyError:
         return False
 
 
 def create_database(url: str, name: str) -> None:
     """Create a database through an administrative address unless it is there."""
-    with closing(psycopg2.connect(url, connect_timeout=5)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
-            if cursor.fetchone() is None:
-                cursor.execute(psycopg2.sql.SQL("CREATE DATABASE {}").format(psycopg2.sql.Identifier(name)))
+    with single_connection_engine(url).connect() as connection:
+        if connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}) is None:
+            connection.execute(text(f"CREATE DATABASE {connection.dialect.identifier_preparer.quote(name)}"))

@@ -19,7 +19,8 @@ TEMPLATE_HEAD = """\
 # Every variable of the platform: what it is for, who reads it, and what is degraded without it.
 # {notice}
 #
-# Copy this file, fill in what says {mark}, uncomment what you want otherwise, and never commit the copy: wherever NAME stands, NAME_FILE may name a file that holds the value.
+# Copy this file, fill in what says {mark}, uncomment what you want otherwise, and never commit the copy: values are shared
+# sealed (docs/secrets.md). Wherever NAME stands, NAME_FILE may name a file that holds the value, NAME_VAULT a place in Vault.
 # Nothing starts while a value still says {mark}.
 """
 PAGE_HEAD = """\
@@ -27,7 +28,8 @@ PAGE_HEAD = """\
 
 {notice} The same as a file to fill in: [deploy/env.template](../deploy/env.template).
 
-A setting is an environment variable. `NAME_FILE` may name a file that holds the value. Each is checked when a process starts: all faults are named at once, and no value is
+A setting is an environment variable. `NAME_FILE` may name a file that holds the value, `NAME_VAULT` a place in Vault
+([secrets.md](secrets.md#from-vault)). Each is checked when a process starts: all faults are named at once, and no value is
 ever shown. What is **bold** is required; `make up` and `lumiere compose prepare` generate those that are *secret* too.
 """
 

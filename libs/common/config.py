@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from libs.common import tls
+from libs.common.addresses import broker_addresses, require_primary
 
 SECRET_LENGTH_MIN = 32
 DOOR_SECRET_LENGTH_MIN: Final = 16
@@ -53,6 +54,28 @@ def door_secret(given: SecretStr | None) -> str | None:
     return text if len(text) >= DOOR_SECRET_LENGTH_MIN else None
 
 
+def _listed(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Mocks = Annotated[frozenset[Literal["mail", "payments"]], BeforeValidator(_listed)]
+"""Names of stand-ins for providers, with commas."""
+
+
+def _broker(value: SecretStr) -> SecretStr:
+    broker_addresses(value.get_secret_value())
+    return value
+
+
+def _database(value: SecretStr) -> SecretStr:
+    require_primary(value.get_secret_value())
+    return value
+
+
+BrokerUrl = Annotated[SecretStr, AfterValidator(_broker)]
+"""RabbitMQ: one address, or with `;` between them those of a cluster's nodes."""
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+"""Postgres: one server, or with `,` between the hosts a primary and its standbys."""
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -184,13 +207,13 @@ class ServiceSettings(InnerTls):
     )
     audience: str = Field(default="lumiere", description="Whom access tokens are for; the same in every process")
     lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
-    database_url: SecretStr = Field(description="Postgres, as the service's runtime role")
-    migration_database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl = Field(description="Postgres, as the service's runtime role")
+    migration_database_url: DatabaseUrl | None = Field(
         default=None,
         description="Postgres, as the service's migration role; for `migrate` alone",
         json_schema_extra=without("`migrate` takes DATABASE_URL, whose role may not change the schema, and is refused"),
     )
-    amqp_url: SecretStr = Field(description="RabbitMQ, as the service's own user")
+    amqp_url: BrokerUrl = Field(description="RabbitMQ, as the service's own user")
     host: str = Field(default="127.0.0.1", description="Address that the process listens on")
     port: Port = Field(default=8000, description="Port that the process listens on")
     auth_url: str = Field(
@@ -200,6 +223,11 @@ class ServiceSettings(InnerTls):
     cron_secret: SecretStr | None = Field(default=None, description=CRON_DOOR, json_schema_extra=without(CRON_DOOR_SHUT))
     notify_public_key: str = Field(
         description="X25519 public key of notify, base64: personal values in events are sealed to it"
+    )
+    mock_providers: Mocks = Field(
+        default=frozenset(),
+        description="Stand-ins that may take the place of a provider in production, with commas: mail, payments",
+        json_schema_extra=without("in production none may, and what has no provider does not start"),
     )
     sentry_dsn: SecretStr | None = Field(
         default=None,

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
+from libs.common.addresses import BROKER_SEPARATOR, one_address
+
 File = Path | str
 
 AMQP, AMQPS, REDIS, REDISS = "amqp", "amqps", "redis", "rediss"
@@ -22,9 +24,14 @@ _NAMES: Final = frozenset({"", "localhost"})
 
 
 def leaves_machine(url: str) -> bool:
-    """Whether what is sent there passes a network: neither a Unix socket nor a loopback address."""
-    parts = urlsplit(url)
-    host = unquote(parts.hostname or dict(parse_qsl(parts.query)).get("host", ""))
+    """Whether what is sent to any of the servers there passes a network: neither a Unix socket nor a loopback address."""
+    parts = urlsplit(one_address(url))
+    named = [value.rpartition(":")[0] or value for name, value in parse_qsl(parts.query) if name == "host"]
+    return any(_leaves(host) for host in named or [unquote(parts.hostname or "")])
+
+
+def _leaves(host: str) -> bool:
+    host = host.strip("[]")
     if host in _NAMES or host.startswith("/"):
         return False
     try:
@@ -64,7 +71,8 @@ def broker_with(url: str, authority: Path | None, certificate: Path | None) -> s
     """A RabbitMQ address over TLS, told which authority to believe and which certificate (with its key) to show."""
     if urlsplit(url).scheme != AMQPS:
         return url
-    return with_parameters(url, cacertfile=authority, certfile=certificate, keyfile=certificate)
+    files = {"cacertfile": authority, "certfile": certificate, "keyfile": certificate}
+    return BROKER_SEPARATOR.join(with_parameters(each.strip(), **files) for each in url.split(BROKER_SEPARATOR))
 
 
 def redis_with(url: str, authority: Path | None, certificate: Path | None) -> str:
@@ -83,9 +91,13 @@ def database_fault(url: str) -> str | None:
 
 def broker_fault(url: str) -> str | None:
     """Why this RabbitMQ address must not be used in production; None when it may."""
-    if not leaves_machine(url) or (urlsplit(url).scheme == AMQPS and _parameter(url, "verify") != UNVERIFIED):
+    if all(_broker_is_verified(each.strip()) for each in url.split(BROKER_SEPARATOR)):
         return None
     return "leaves this machine without verified TLS: begin it with amqps://, and set TLS_AUTHORITY to the authority's file"
+
+
+def _broker_is_verified(url: str) -> bool:
+    return not leaves_machine(url) or (urlsplit(url).scheme == AMQPS and _parameter(url, "verify") != UNVERIFIED)
 
 
 def redis_fault(url: str) -> str | None:

@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, L
 
 from libs.common.db import APPEND_ONLY, id_column, new_metadata, timestamp
 from services.ledger.domain.merkle import HASH_BYTES
+from services.ledger.domain.restoring import STATEMENT_MAX, STATEMENT_MIN
 from services.ledger.domain.tiles import ENTRY_BYTES_MAX, LEVEL_MAX
 
 metadata = new_metadata("ledger")
@@ -56,6 +57,40 @@ node = Table(
     Column("hash", LargeBinary, nullable=False),
     CheckConstraint(f"level BETWEEN 0 AND {LEVEL_MAX} AND number >= 0", name="lies_in_a_tree"),
     CheckConstraint(f"octet_length(hash) = {HASH_BYTES}", name="hash_has_its_length"),
+    info=APPEND_ONLY,
+)
+
+# The database came from a backup: what it knows of the log may be less than what the log has signed. See ADR 0039.
+restoration = Table(
+    "restoration",
+    metadata,
+    id_column(),
+    timestamp("restored_at"),
+    Column("source", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root_hash", LargeBinary, nullable=False),
+    # The newest checkpoint that anybody is known to hold; null when nobody knows of one.
+    Column("published_origin", Text),
+    Column("published_size", BigInteger),
+    Column("published_root_hash", LargeBinary),
+    CheckConstraint("size >= 0 AND published_size >= 0", name="sizes_are_counts"),
+    CheckConstraint(
+        "(published_origin IS NULL) = (published_size IS NULL) AND (published_size IS NULL) = (published_root_hash IS NULL)",
+        name="published_is_whole",
+    ),
+    info=APPEND_ONLY,
+)
+
+# An operator's word on how the log goes on after a restoration. Until then it signs nothing.
+resumption = Table(
+    "resumption",
+    metadata,
+    Column("restoration_id", restoration.c.id.type, ForeignKey(restoration.c.id), primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("statement", Text, nullable=False),
+    timestamp("resumed_at"),
+    CheckConstraint(f"char_length(statement) BETWEEN {STATEMENT_MIN} AND {STATEMENT_MAX}", name="statement_says_something"),
     info=APPEND_ONLY,
 )
 

@@ -28,6 +28,7 @@ from services.notify.domain import (
     NoticeId,
     NoticeKind,
     NoticeNotFound,
+    ProviderAway,
     Vault,
     locale_of,
     next_attempt,
@@ -203,7 +204,7 @@ def deliver_due_emails(database: Database, sender: MailSender, templates: MailTe
     """Send what is due; returns how many e-mails were tried.
 
     An attempt is counted, and its successor set, before anything leaves: a crash in between costs an attempt and repeats
-    the e-mail under the same id, by which the sender knows it.
+    the e-mail under the same id, by which the sender knows it. While the provider is away, one e-mail a run finds that out.
     """
     for done in range(EMAILS_PER_RUN_MAX):
         with database.transaction() as tx:
@@ -213,6 +214,8 @@ def deliver_due_emails(database: Database, sender: MailSender, templates: MailTe
         refusal = _attempt(database, claimed, sender, templates, vault)
         with database.transaction() as tx:
             _settle(tx, claimed, refusal)
+        if isinstance(refusal, ProviderAway):
+            return done + 1
     return EMAILS_PER_RUN_MAX
 
 

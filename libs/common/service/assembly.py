@@ -14,6 +14,7 @@ from libs.common import tls
 from libs.common.audit import Auditor
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import KeySource, PublishedKeys, TokenVerifier
+from libs.common.companions import Companions
 from libs.common.config import ServiceSettings, door_secret
 from libs.common.db import Database, KernelTables, kernel_tables
 from libs.common.events import Event, Recipient
@@ -118,6 +119,7 @@ class Assembled:
             KernelTables: tables,
             Retention: Retention(settings.event_retention_days),
             Revocations: self.revocations,
+            Companions: Companions(),
             **service.resources(settings, self.database),
         }
         self.own_keys = cast(KeySource, self.resources.get(KeySource) or PublishedKeys(self._fetch_keys))
@@ -143,8 +145,12 @@ class Assembled:
         return [route for route in self.service.declared_routes if route.process == self.process]
 
     def checks(self) -> dict[str, Check]:
-        """What a web process needs to be ready."""
-        return {"database": self._database_answers, "revocations": self._revocations_known}
+        """What a web process needs to be ready, and what stands beside it."""
+        return {"database": self._database_answers, "revocations": self._revocations_known, **self.beside()}
+
+    def beside(self) -> dict[str, Check]:
+        """What may be away without making a process unready."""
+        return {name: each.check for name, each in cast(Companions, self.resources[Companions]).items()}
 
     def _database_answers(self) -> str:
         with self.database.reader() as db:

@@ -35,7 +35,7 @@ def run_worker(assemble: Callable[[], Assembled], settings: ServiceSettings) -> 
         jobs=assembled.service.declared_jobs,
         resources=assembled.resources,
     )
-    health = Health({"worker": lambda: _describe(worker)})
+    health = Health({"worker": lambda: _describe(worker), **assembled.beside()})
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -1,11 +1,15 @@
 """A broker's address as both client libraries take it: each has words of its own for TLS, we use RabbitMQ's."""
 
 import ssl
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from libs.common import tls
+from libs.common.addresses import broker_addresses_spread
+from libs.common.events.broker.failure import BrokerUnavailable
 from libs.common.tls import AMQPS, BROKER_TLS, UNVERIFIED, without_parameters
 
 
@@ -59,3 +63,12 @@ class BrokerAddress:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def at_any_node(url: str, connect: Callable[[BrokerAddress], None]) -> None:
+    """Connect to the first node that takes us, in a random order. Raises BrokerUnavailable when none does."""
+    *others, last = map(BrokerAddress.parse, broker_addresses_spread(url))
+    for address in others:
+        with suppress(BrokerUnavailable):
+            return connect(address)
+    return connect(last)

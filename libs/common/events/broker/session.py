@@ -12,7 +12,7 @@ from amqp.exceptions import AMQPError, MessageNacked, NotFound, ResourceLocked  
 from kombu.exceptions import KombuError
 
 from libs.common import clock
-from libs.common.events.broker.address import BrokerAddress
+from libs.common.events.broker.address import BrokerAddress, at_any_node
 from libs.common.events.broker.failure import (
     CONFIRM_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
@@ -81,7 +81,9 @@ class Session:
     """One connection that consumes queues and publishes with confirms."""
 
     def __init__(self, url: str) -> None:
-        address = BrokerAddress.parse(url)
+        at_any_node(url, self._open)
+
+    def _open(self, address: BrokerAddress) -> None:
         self._connection = kombu.Connection(
             address.url,
             ssl=address.for_kombu(),
