@@ -1,4 +1,6 @@
-"""Whether a process answers over mutual TLS, for a container's health check: python -m libs.common.probe PORT AUTHORITY CERTIFICATE
+"""Whether a process answers over mutual TLS, for a container's health check.
+
+    python -m libs.common.probe PORT AUTHORITY CERTIFICATE
 
 Standard library only and small: it is started again and again beside every process.
 """
