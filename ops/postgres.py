@@ -198,6 +198,12 @@ def binaries(data: Path | None = None) -> Path:
     return installed[max(installed, key=float)]
 
 
+def server_program(name: str) -> Path | None:
+    """A program of the newest server that is installed, such as pg_dump; None when there is no server."""
+    found = sorted(LIBRARIES.glob(f"*/bin/{name}"), key=lambda path: float(path.parent.parent.name))
+    return found[-1] if found else None
+
+
 def _environment(home: Path) -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8"}
 
