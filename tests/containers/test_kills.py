@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from libs.common.events.tests.live import eventually
 from libs.common.ids import new_id
