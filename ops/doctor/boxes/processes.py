@@ -19,7 +19,7 @@ _HAPROXY: Final = re.compile(r'haproxy_process_build_info\{version="([^"]+)"')
 
 
 @box(
-    "processes",
+    "processes-answer",
     "Every process answers",
     fix="`make status` names the state of each, its log says why: `make logs SERVICE=…`, `docker compose logs SERVICE`.",
 )

@@ -126,7 +126,7 @@ def a_broker_without_memory(stage: Stage) -> Iterator[None]:
 # ---- processes
 
 
-@fault("processes", "tasks-web-2 does not answer")
+@fault("processes-answer", "tasks-web-2 does not answer")
 def a_replica_that_is_silent(stage: Stage) -> Iterator[None]:
     with changed(stage, "told", [*stage.told, Unread("tasks-web-2", "ConnectError")]):
         yield
