@@ -158,6 +158,12 @@ class GatewaySettings(FolderSettings, InnerTls):
     trace_sample_ratio: float = Field(
         default=0.1, ge=0, le=1, description="Share of requests that are traced when the caller does not say"
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+/?$",
+        description="Collector of traces, OTLP over HTTP",
+        json_schema_extra=without("the gateway has no spans; the services' traces begin at their own"),
+    )
 
     @model_validator(mode="after")
     def _ports_are_what_they_are_for(self) -> Self:
@@ -212,6 +218,7 @@ class GatewaySettings(FolderSettings, InnerTls):
             port=self.lumiere_port,
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
+            spans=self.otel_exporter_otlp_endpoint is not None,
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             mutual=self._mutual(),
             metrics_port=self.gateway_metrics_port,
