@@ -23,6 +23,7 @@ from ops.gateway.group import group as gateway
 from ops.incident import command as incidents
 from ops.layout import scale_of
 from ops.lifecycle import Started
+from ops.observability.watchman import watchman
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -222,6 +223,7 @@ main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
 main.add_command(doctors.doctor)
 main.add_command(cron.cron)
+main.add_command(watchman)
 main.add_command(events.group, "events")
 main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
