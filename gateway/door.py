@@ -84,6 +84,8 @@ class Door:
     port: int
     secret: bytes
     trace_sample_percent: int = 10
+    spans: bool = False
+    """Whether the gateway has a span of its own in each trace."""
     certificate: str | None = None
     metrics_port: int | None = None
     """Where an operator's Prometheus asks; shut when unset."""

@@ -81,6 +81,11 @@ class Layout:
         given = self.settings.lumiere_backup_folder
         return self.state / "backups" if given is None else Path(os.path.abspath(given.expanduser()))  # noqa: PTH100 - as above
 
+    @property
+    def incidents(self) -> Path:
+        """The timelines of incidents, a folder each."""
+        return self.settings.lumiere_incidents or self.state / "incidents"
+
     @cached_property
     def sockets(self) -> Path:
         """A folder whose path is short enough for Unix sockets: in the state folder, else below the temporary folder."""

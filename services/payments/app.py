@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from libs.common.config import door_secret
 from libs.common.db import Database
 from libs.common.service import Service
-from services.payments import events, routes, subscriptions
+from services.payments import events, measures, routes, subscriptions
 from services.payments.adapters.stripe_events import StripeEvents
 from services.payments.domain import Payer, ProviderEvents
 from services.payments.models import metadata
@@ -24,6 +24,7 @@ service = Service(
     metadata=metadata,
     routes=[routes],
     subscriptions=[subscriptions],
+    measures=[measures],
     events=[events],
     resources=build,
 )

@@ -3,7 +3,7 @@
 from libs.common.companions import Companion, Companions
 from libs.common.db import Database
 from libs.common.service import Resources, Service
-from services.tasks import events, jobs, routes, subscriptions
+from services.tasks import events, jobs, measures, routes, subscriptions
 from services.tasks.adapters.anthropic import AnthropicReviewer
 from services.tasks.adapters.reviewer import MockReviewer
 from services.tasks.domain.review import Reviewer
@@ -29,6 +29,7 @@ service = Service(
     routes=[routes],
     subscriptions=[subscriptions],
     jobs=[jobs],
+    measures=[measures],
     events=[events],
     resources=build,
 )
