@@ -10,9 +10,13 @@ import click
 import structlog
 from rich.table import Table
 
-from ops import compose, console, cron, keys, logs, signing_in
+from ops import compose, console, cron, keys, ledger, logs, signing_in
 from ops import proof as proofs
+<<<<<<< HEAD
 from ops.audit import command as audits
+=======
+from ops.backup import commands as backups
+>>>>>>> main
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
@@ -228,6 +232,8 @@ main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
 main.add_command(gateway)
+main.add_command(backups.group)
+main.add_command(ledger.group)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)
 

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from libs.common import clock
 from libs.common.config import load
-from libs.common.db.provision import monitor_role, owner_role, runtime_role
+from libs.common.db.provision import backup_role, monitor_role, owner_role, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from libs.common.tls import AMQP, with_parameters
 from ops import authority
@@ -64,6 +64,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
         _database(vault, f"DATABASE_URL_{service.upper()}", runtime_role(service))
         _database(vault, f"MIGRATION_DATABASE_URL_{service.upper()}", owner_role(service))
     _database(vault, "MONITORING_DATABASE_URL", monitor_role())
+    _database(vault, "DATABASE_URL_BACKUP", backup_role())
     _broker(vault, services)
     _redis(vault)
     renewed = Authority(vault).ensure(leaves(services), renew=renew)

@@ -200,6 +200,21 @@ class Platform:
             self._keep_scale(after.scale)
         return Started(self.layout.origin, monotonic() - begun, len(after.everything()), bool(leaving or coming))
 
+    def restart(self, kinds: Sequence[str]) -> list[str]:
+        """Start every process of these kinds (`tasks-web`, `gateway`) anew, one after the other, each well before the next
+        stops: where there are several replicas, somebody always answers. Returns their names. Raises OperationError.
+        """
+        self._require_running()
+        with self._alone():
+            plan = self._plan(self._kept_scale())
+            doctor = self._doctor(plan)
+            wanted = [each for each in self._programs(plan) if each.name in kinds or each.name.rpartition("-")[0] in kinds]
+            for program in wanted:
+                self.supervisor.stop([program.name])
+                self.supervisor.revive()
+                doctor.wait([program], READY_SECONDS)
+        return [program.name for program in wanted]
+
     # ---- down
 
     def down(self) -> int:
