@@ -12,11 +12,8 @@ from rich.table import Table
 
 from ops import compose, console, cron, keys, ledger, logs, signing_in
 from ops import proof as proofs
-<<<<<<< HEAD
 from ops.audit import command as audits
-=======
 from ops.backup import commands as backups
->>>>>>> main
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
