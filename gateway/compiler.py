@@ -206,7 +206,7 @@ def _template(
         fallback_key=_address_key(door.secret, "undated"),
         sockets=sockets,
         spare=SPARE,
-        formats=formats(candidate=tried is not None),
+        formats=formats(candidate=tried is not None, spans=door.spans),
         candidate=tried is not None,
         stream_timeout=STREAM_TIMEOUT_SECONDS,
         stream_class=Rate.STREAM,

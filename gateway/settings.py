@@ -69,7 +69,11 @@ class GatewaySettings(FolderSettings, InnerTls):
     audience: str = Field(
         default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$", description="Whom access tokens are for; the same in every process"
     )
-    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
+    lumiere_revision: str = Field(
+        default="",
+        description="The code that runs: all replicas have the same",
+        json_schema_extra=without("`lumiere doctor` cannot tell whether all replicas run the same code"),
+    )
     amqp_url: BrokerUrl = Field(description="RabbitMQ, as the gateway's own user")
     auth_url: str = Field(
         default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
@@ -154,6 +158,12 @@ class GatewaySettings(FolderSettings, InnerTls):
     trace_sample_ratio: float = Field(
         default=0.1, ge=0, le=1, description="Share of requests that are traced when the caller does not say"
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+/?$",
+        description="Collector of traces, OTLP over HTTP",
+        json_schema_extra=without("the gateway has no spans; the services' traces begin at their own"),
+    )
 
     @model_validator(mode="after")
     def _ports_are_what_they_are_for(self) -> Self:
@@ -208,6 +218,7 @@ class GatewaySettings(FolderSettings, InnerTls):
             port=self.lumiere_port,
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
+            spans=self.otel_exporter_otlp_endpoint is not None,
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
             mutual=self._mutual(),
             metrics_port=self.gateway_metrics_port,

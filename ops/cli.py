@@ -12,7 +12,6 @@ from rich.table import Table
 
 from ops import compose, console, cron, keys, ledger, logs, signing_in
 from ops import proof as proofs
-from ops.audit import command as audits
 from ops.backup import commands as backups
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
@@ -216,7 +215,6 @@ def reset_factors(email: str, as_json: bool) -> None:
 
 main.add_command(proofs.command, "proof")
 main.add_command(keys.group)
-main.add_command(audits.command, "audit")
 main.add_command(incidents.group)
 for command in (signing_in.login, signing_in.logout, signing_in.whoami):
     main.add_command(command)

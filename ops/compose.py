@@ -36,7 +36,7 @@ REDIS = "rediss://:{password}@redis:6379/0"
 MOUNTED_FILE_MODE = 0o444
 NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
-GIVEN = ("OIDC_PROVIDERS", "STRIPE_WEBHOOK_SECRET")
+GIVEN = ("OIDC_PROVIDERS", "STRIPE_WEBHOOK_SECRET", "RESEND_API_KEY", "SMTP_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 """Empty, and what they open shut, until the operator writes what others gave."""
 
 
@@ -76,7 +76,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
 
 def leaves(services: Iterable[str]) -> list[Leaf]:
     """Who has a certificate: the servers, each service under the names of its processes, and the gateway, which only calls."""
-    servers = [Leaf(name, (name, "localhost")) for name in ("postgres", "rabbitmq", "redis")]
+    servers = [Leaf(name, (name, "localhost"), calls=name == "redis") for name in ("postgres", "rabbitmq", "redis")]
     own = [Leaf(name, (name, f"{name}-worker", f"{name}-stream", "localhost"), calls=True) for name in services]
     return [*servers, *own, Leaf(GATEWAY, (GATEWAY,), serves=False, calls=True)]
 

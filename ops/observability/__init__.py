@@ -1,1 +1,1 @@
-"""What operators see of the platform: objectives, dashboards, the watchman that measures what no service can, and `lumiere top`."""
+"""What operators see: objectives, dashboards, `lumiere top`, and the watchman, who measures what no service can."""

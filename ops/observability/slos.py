@@ -1,7 +1,7 @@
 """Objectives: what share of the work must be good over thirty days, and how fast the rest may be used up.
 
-Alerts follow chapter 5 of Google's Site Reliability Workbook: several burn rates, each over a long and a short window, so that a page comes
-early, means something, and ends soon after its cause.
+Alerts follow chapter 5 of Google's Site Reliability Workbook: several burn rates, each over a long and a short
+window, so that a page comes early, means something, and ends soon after its cause.
 """
 
 from collections.abc import Iterator
@@ -137,10 +137,12 @@ def _group(objective: Objective) -> Iterator[str]:
 
 
 def _alert(objective: Objective, name: str, burns: tuple[Burn, ...], severity: str, when: str) -> str:
+    limits = {each: f"{each.factor * objective.budget:.6g}" for each in burns}
     conditions = [
-        f"({objective.ratio(each.long)} > {_limit(objective, each)} and {objective.ratio(each.short)} > {_limit(objective, each)})"
-        for each in burns
+        f"({objective.ratio(each.long)} > {limit} and {objective.ratio(each.short)} > {limit})"
+        for each, limit in limits.items()
     ]
+    summary = f"{{{{ $value | humanizePercentage }}}} bad: {objective.title} burns its budget {when}"
     return "\n".join(
         [
             f"      - alert: {name}",
@@ -149,16 +151,12 @@ def _alert(objective: Objective, name: str, burns: tuple[Burn, ...], severity: s
             *(f"            or {each}" for each in conditions[1:]),
             f"        labels: {{severity: {severity}}}",
             "        annotations:",
-            f"          summary: {_quoted(f'{{{{ $value | humanizePercentage }}}} bad: {objective.title} burns its budget {when}')}",
+            f"          summary: {_quoted(summary)}",
             f"          meaning: The objective is that in {objective.good:.1%} of cases {objective.promise}.",
             f"          runbook_url: docs/runbooks/{runbook(name)}.md",
             "",
         ]
     )
-
-
-def _limit(objective: Objective, burn: Burn) -> str:
-    return f"{burn.factor * objective.budget:.6g}"
 
 
 def _quoted(text: str) -> str:

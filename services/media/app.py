@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from libs.common.companions import Companions
 from libs.common.db import Database
 from libs.common.service import Service
-from services.media import events, jobs, routes, subscriptions
+from services.media import events, jobs, measures, routes, subscriptions
 from services.media.adapters.both import BucketBeforeFolder
 from services.media.adapters.bucket import Bucket, BucketAccess
 from services.media.adapters.local import LocalStorage
@@ -51,6 +51,7 @@ service = Service(
     routes=[routes],
     subscriptions=[subscriptions],
     jobs=[jobs],
+    measures=[measures],
     events=[events],
     resources=build,
 )

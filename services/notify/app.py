@@ -4,7 +4,7 @@ from libs.common.companions import Companion, Companions
 from libs.common.db import Database
 from libs.common.events import Keyring, Recipient
 from libs.common.service import Resources, Service
-from services.notify import events, jobs, routes, subscriptions
+from services.notify import events, jobs, measures, routes, subscriptions
 from services.notify.adapters.hub import Hub
 from services.notify.adapters.mail import LogSender, MailFolder
 from services.notify.adapters.resend import ResendSender
@@ -50,6 +50,7 @@ service = Service(
     routes=[routes],
     subscriptions=[subscriptions],
     jobs=[jobs],
+    measures=[measures],
     events=[events],
     resources=resources,
     processes=("web", "worker", "stream"),

@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Counter
 from sqlalchemy import Row, bindparam, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -39,6 +40,7 @@ from services.notify.events import DeliveryFailed
 from services.notify.models import email, notice, notice_sequence, person
 
 EMAILS_PER_RUN_MAX = 200
+MAIL_ATTEMPTS = Counter("lumiere_mail_attempts", "Attempts to send by outcome; queued is tried again", ["outcome"])
 
 log = logger(__name__)
 
@@ -274,6 +276,7 @@ def _compose(row: Row[Any], known: Row[Any] | None, templates: MailTemplates, va
 
 def _settle(tx: Transaction, claimed: _Claimed, refusal: DeliveryRefused | None) -> None:
     outcome = outcome_of(claimed.attempt, refusal)
+    tx.after_commit(MAIL_ATTEMPTS.labels(outcome.lower()).inc)
     about = {"email_id": str(claimed.row.id), "template": claimed.row.template, "attempt": claimed.attempt}
     if outcome is EmailStatus.QUEUED:
         log.warning("email.refused", **about, error_class=refusal and refusal.error_class)

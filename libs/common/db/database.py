@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from libs.common import clock
 from libs.common.addresses import one_address
+from libs.common.db.pools import POOLS
 
 POOL_SIZE = 8
 POOL_WAIT_SECONDS = 5
@@ -137,8 +138,9 @@ class Database:
         self._audit_trail = audit_trail
         self._engine = _engine(self.url, self.schema, application_name, "READ COMMITTED")
         self._autocommit = _engine(self.url, self.schema, application_name, "AUTOCOMMIT")
-        for engine in (self._engine, self._autocommit):
+        for name, engine in {"transactions": self._engine, "reads": self._autocommit}.items():
             event.listen(engine, "handle_error", self._forget_broken_pools)
+            POOLS.watch(engine, self.schema, name)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

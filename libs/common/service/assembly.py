@@ -26,6 +26,7 @@ from libs.common.http.application import Runtime, create_application
 from libs.common.http.health import Check, Health
 from libs.common.http.routes import Route, Routes
 from libs.common.jobs import Job, collect_jobs
+from libs.common.measures import Measure, collect_measures
 from libs.common.service import upkeep
 from libs.common.service.cron import cron_routes
 
@@ -57,6 +58,7 @@ class Service:
     routes: Sequence[ModuleType] = ()
     subscriptions: Sequence[ModuleType] = ()
     jobs: Sequence[ModuleType] = ()
+    measures: Sequence[ModuleType] = ()
     events: Sequence[ModuleType] = ()
     resources: Callable[[Any, Database], Resources] = no_resources
     processes: Sequence[str] = ("web", "worker")
@@ -78,6 +80,11 @@ class Service:
     def declared_jobs(self) -> tuple[Job, ...]:
         """The service's due work, and the kernel's own."""
         return collect_jobs([*self.jobs, upkeep])
+
+    @cached_property
+    def declared_measures(self) -> tuple[Measure, ...]:
+        """What the service measures of its own tables."""
+        return collect_measures(self.measures)
 
     @cached_property
     def declared_events(self) -> list[type[Event]]:

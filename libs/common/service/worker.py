@@ -33,6 +33,7 @@ def run_worker(assemble: Callable[[], Assembled], settings: ServiceSettings) -> 
         settings.amqp_url.get_secret_value(),
         subscriptions=assembled.service.declared_subscriptions,
         jobs=assembled.service.declared_jobs,
+        measures=assembled.service.declared_measures,
         resources=assembled.resources,
     )
     health = Health({"worker": lambda: _describe(worker), **assembled.beside()})
