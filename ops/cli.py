@@ -20,10 +20,12 @@ from ops.demo import command as demos
 from ops.doctor import command as doctors
 from ops.errors import OperationError
 from ops.gateway.group import group as gateway
+from ops.images.group import group as images
 from ops.incident import command as incidents
 from ops.layout import scale_of
 from ops.lifecycle import Started
 from ops.observability.watchman import watchman
+from ops.release.group import group as release
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -231,6 +233,8 @@ main.add_command(replay.replay)
 main.add_command(gateway)
 main.add_command(backups.group)
 main.add_command(ledger.group)
+main.add_command(images)
+main.add_command(release)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)
 

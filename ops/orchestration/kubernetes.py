@@ -285,7 +285,13 @@ def _by_queue(name: str) -> list[Document]:
     triggers = [
         {
             "type": "rabbitmq",
-            "metadata": {"protocol": "amqp", "queueName": queue, "mode": "QueueLength", "value": str(QUEUE_A_WORKER), "tls": "enable"},
+            "metadata": {
+                "protocol": "amqp",
+                "queueName": queue,
+                "mode": "QueueLength",
+                "value": str(QUEUE_A_WORKER),
+                "tls": "enable",
+            },
             "authenticationRef": {"name": name},
         }
         for queue in queues
