@@ -41,6 +41,8 @@ BUCKET_KEYS = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 """Of deploy/s3.yml's own server; whoever has a bucket elsewhere writes the keys that its owner gave."""
 GIVEN = (
     "OIDC_PROVIDERS",
+    "STRIPE_SECRET_KEY",
+    "ANTHROPIC_API_KEY",
     "STRIPE_WEBHOOK_SECRET",
     "RESEND_API_KEY",
     "SMTP_URL",
