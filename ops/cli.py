@@ -22,6 +22,7 @@ from ops.errors import OperationError
 from ops.gateway.group import group as gateway
 from ops.layout import scale_of
 from ops.lifecycle import Started
+from ops.secrets import commands as secret_commands
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -226,6 +227,7 @@ main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
 main.add_command(gateway)
 main.add_command(backups.group)
+main.add_command(secret_commands.group)
 main.add_command(ledger.group)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)

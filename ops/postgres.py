@@ -103,6 +103,14 @@ class Postgres:
             raise OperationError(f"Postgres could not create its data folder {self.data}.", details=done.stderr.strip())
         return True
 
+    def set_password(self, password: str) -> None:
+        """Give the superuser of the running server another password."""
+        with closing(psycopg2.connect(self.admin_url("postgres"), connect_timeout=5)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                statement = psycopg2.sql.SQL("ALTER ROLE {} PASSWORD %s").format(psycopg2.sql.Identifier(ADMIN))
+                cursor.execute(statement, (password,))
+
     def program(self) -> Program:
         """How the supervisor runs it. INT is Postgres's fast shutdown: it does not wait for clients to leave."""
         settings = TUNING | {
