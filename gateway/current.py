@@ -47,7 +47,7 @@ class KeptCurrent(Containment):
 
     def fingerprint(self) -> object:
         """Changes when an input on disk or the day does."""
-        paths = [*self._manifests(), *map(Path, self._door.certificates)]
+        paths = [*self._manifests(), *map(Path, self._door.watched)]
         return (
             clock.now().date(),
             self._targets.fingerprint(),

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from gateway.discovery import FileTargets, NamedTargets, TargetSource
-from gateway.door import AmqpsDoor, Door
+from gateway.door import AmqpsDoor, Door, InnerSide
 from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
 from gateway.site.operator import Operator
+from libs.common.addresses import broker_addresses
 from libs.common.config import (
     CRON_DOOR,
     CRON_DOOR_SHUT,
@@ -18,15 +19,19 @@ from libs.common.config import (
     RETENTION_DAYS_DEFAULT,
     RETENTION_DAYS_MAX,
     RETENTION_DAYS_MIN,
+    BrokerUrl,
     Environment,
+    InnerTls,
     Port,
     Secret,
     Settings,
     door_secret,
     without,
 )
+from libs.common.tls import AMQPS
 
 AMQP_PORT = 5672
+AMQPS_PORT = 5671
 STATEMENT_MAX = 300
 DEVELOPMENT_SECURITY_CONTACT = "mailto:security@lumiere.film"
 """As SECURITY.md says; an installation in production names its own."""
@@ -52,7 +57,7 @@ def _origins(given: str | tuple[str, ...]) -> tuple[str, ...]:
     return exact_origins(given) if isinstance(given, str) else given
 
 
-class GatewaySettings(FolderSettings):
+class GatewaySettings(FolderSettings, InnerTls):
     """What both processes of the gateway read."""
 
     lumiere_env: Environment = Field(default="development", description=ENVIRONMENT_PURPOSE)
@@ -64,8 +69,12 @@ class GatewaySettings(FolderSettings):
     audience: str = Field(
         default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$", description="Whom access tokens are for; the same in every process"
     )
-    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
-    amqp_url: SecretStr = Field(description="RabbitMQ, as the gateway's own user")
+    lumiere_revision: str = Field(
+        default="",
+        description="The code that runs: all replicas have the same",
+        json_schema_extra=without("`lumiere doctor` cannot tell whether all replicas run the same code"),
+    )
+    amqp_url: BrokerUrl = Field(description="RabbitMQ, as the gateway's own user")
     auth_url: str = Field(
         default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"
     )
@@ -149,6 +158,12 @@ class GatewaySettings(FolderSettings):
     trace_sample_ratio: float = Field(
         default=0.1, ge=0, le=1, description="Share of requests that are traced when the caller does not say"
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+/?$",
+        description="Collector of traces, OTLP over HTTP",
+        json_schema_extra=without("the gateway has no spans; the services' traces begin at their own"),
+    )
 
     @model_validator(mode="after")
     def _ports_are_what_they_are_for(self) -> Self:
@@ -160,8 +175,8 @@ class GatewaySettings(FolderSettings):
             raise ValueError("GATEWAY_AMQPS_PORT needs GATEWAY_AMQPS_CERTIFICATE, a PEM file of certificate and key")
         if self.gateway_amqps_port == self.lumiere_port:
             raise ValueError("GATEWAY_AMQPS_PORT must differ from LUMIERE_PORT")
-        if urlsplit(self.amqp_url.get_secret_value()).scheme != "amqp":
-            raise ValueError("GATEWAY_AMQPS_PORT needs a broker inside the network: AMQP_URL must begin with amqp://")
+        if self.amqp_url.get_secret_value().startswith("amqps:") and self.tls_authority is None:
+            raise ValueError("GATEWAY_AMQPS_PORT needs TLS_AUTHORITY where AMQP_URL begins with amqps://")
         return self
 
     @model_validator(mode="after")
@@ -203,7 +218,9 @@ class GatewaySettings(FolderSettings):
             port=self.lumiere_port,
             secret=self.gateway_secret.get_secret_value().encode(),
             trace_sample_percent=round(self.trace_sample_ratio * 100),
+            spans=self.otel_exporter_otlp_endpoint is not None,
             certificate=str(self.gateway_certificate.resolve()) if self.gateway_certificate else None,
+            mutual=self._mutual(),
             metrics_port=self.gateway_metrics_port,
             amqps=self._amqps_door(),
             origins=self.gateway_cors_origins,
@@ -216,7 +233,19 @@ class GatewaySettings(FolderSettings):
         certificate = self.gateway_amqps_certificate or self.gateway_certificate
         if self.gateway_amqps_port is None or certificate is None:
             return None
-        broker = urlsplit(self.amqp_url.get_secret_value())
-        return AmqpsDoor(
-            self.gateway_amqps_port, str(certificate.resolve()), broker.hostname or "127.0.0.1", broker.port or AMQP_PORT
-        )
+        nodes = [urlsplit(each) for each in broker_addresses(self.amqp_url.get_secret_value())]
+        encrypted = nodes[0].scheme == AMQPS
+        port = AMQPS_PORT if encrypted else AMQP_PORT
+        brokers = tuple((node.hostname or "127.0.0.1", node.port or port) for node in nodes)
+        inner = self._inner() if encrypted else None
+        return AmqpsDoor(self.gateway_amqps_port, str(certificate.resolve()), brokers, inner)
+
+    def _mutual(self) -> InnerSide | None:
+        """How services are spoken to; None: without TLS."""
+        return self._inner() if self.tls_certificate is not None else None
+
+    def _inner(self) -> InnerSide | None:
+        if self.tls_authority is None:
+            return None
+        own = self.tls_certificate
+        return InnerSide(str(self.tls_authority.resolve()), str(own.resolve()) if own else None)

@@ -68,7 +68,7 @@ class Gateway(KeptCurrent):
 
     def _certificates_digest(self) -> str:
         """Empty when there are none; a file that is missing is HAProxy's to complain about."""
-        contents = [path.read_bytes() for path in map(Path, self._door.certificates) if path.exists()]
+        contents = [path.read_bytes() for path in map(Path, self._door.watched) if path.exists()]
         return sha256(b"\0".join(contents)).hexdigest() if contents else ""
 
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from nacl.public import PrivateKey
 from pydantic import SecretStr
-from sqlalchemy import make_url
 
+from libs.common.db.database import psycopg2_url
 from libs.common.db.provision import monitor_role, owner_role, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from ops.errors import OperationError
@@ -49,7 +49,7 @@ class Backing:
         given = self.layout.settings.database_url
         if given is None:
             return self.postgres.admin_url(DATABASE)
-        url = make_url(given.get_secret_value()).set(drivername="postgresql")
+        url = psycopg2_url(given.get_secret_value()).set(drivername="postgresql")
         # The maintenance database is for administration, not for schemas of ours.
         chosen = url.set(database=DATABASE) if url.database in (None, "", "postgres") else url
         return chosen.render_as_string(hide_password=False)
@@ -57,7 +57,7 @@ class Backing:
     @property
     def database_name(self) -> str:
         """The database that holds the services' schemas."""
-        return str(make_url(self.admin_url()).database)
+        return str(psycopg2_url(self.admin_url()).database)
 
     def maintenance_url(self) -> str:
         """An administrative address of a database that exists on a new server."""
@@ -70,7 +70,7 @@ class Backing:
 
     def database_url(self, role: str) -> str:
         """The services' database as `role`."""
-        url = make_url(self.admin_url()).set(username=role, password=self.database_password(role))
+        url = psycopg2_url(self.admin_url()).set(drivername="postgresql", username=role, password=self.database_password(role))
         return url.render_as_string(hide_password=False)
 
     def monitoring_url(self) -> str:

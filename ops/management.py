@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
+from libs.common import tls
+from libs.common.tls import without_parameters
 from ops.errors import OperationError
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -16,7 +18,9 @@ class Management:
     """One connection to the management API of a broker. Every failure is an OperationError that says what to do."""
 
     def __init__(self, url: str, vhost: str = "/") -> None:
-        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        address, given = without_parameters(url, "cacertfile")
+        trust = tls.calling(given.get("cacertfile")) if address.startswith("https:") else True
+        self._client = httpx.Client(base_url=address, timeout=TIMEOUT_SECONDS, trust_env=False, verify=trust)
         self._vhost = quote(vhost, safe="")
 
     def __enter__(self) -> Self:
@@ -33,6 +37,26 @@ class Management:
     def users(self) -> list[dict[str, Any]]:
         """Every user: `name`, `tags`."""
         found: list[dict[str, Any]] = self._ask("GET", "/api/users").json()
+        return found
+
+    def permissions(self) -> list[dict[str, str]]:
+        """Every user's rights on the virtual host: `user`, and the expressions `configure`, `write`, `read`."""
+        found: list[dict[str, str]] = self._ask("GET", f"/api/vhosts/{self._vhost}/permissions").json()
+        return found
+
+    def topic_permissions(self) -> list[dict[str, str]]:
+        """Every user's rights on routing keys: `user`, `exchange`, and the expressions `write`, `read`."""
+        found: list[dict[str, str]] = self._ask("GET", f"/api/vhosts/{self._vhost}/topic-permissions").json()
+        return found
+
+    def overview(self) -> dict[str, Any]:
+        """The cluster: `rabbitmq_version`, `erlang_version`, totals."""
+        found: dict[str, Any] = self._ask("GET", "/api/overview").json()
+        return found
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Every node: memory, disk, alarms."""
+        found: list[dict[str, Any]] = self._ask("GET", "/api/nodes").json()
         return found
 
     def put_user(self, name: str, password_hash: str, *, tags: str = "") -> None:

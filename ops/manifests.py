@@ -54,12 +54,13 @@ def documents(root: Path = ROOT) -> Iterator[tuple[Path, bytes]]:
 def settings_classes(found: list[Service]) -> dict[str, type[Settings]]:
     """Reader → what it reads: every service, the gateway, and the `lumiere` command."""
     readers: dict[str, type[Settings]] = {service.name: service.settings for service in found}
-    return readers | {
+    own: dict[str, type[Settings]] = {
         variables.GATEWAY: GatewaySettings,
         variables.OPERATOR: PlatformSettings,
         variables.BACKUP: BackupSettings,
         variables.VAULT: VaultSettings,
     }
+    return readers | own
 
 
 def asyncapi_of(service: Service, root: Path = ROOT) -> Mapping[str, Any]:

@@ -6,14 +6,16 @@ as `NAME_VAULT`, where it stands in Vault.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from libs.common import tls
+from libs.common.addresses import broker_addresses, require_primary
 from libs.common.vault import Access, VaultReader, VaultRefused
 
 SECRET_LENGTH_MIN = 32
@@ -54,6 +56,28 @@ def door_secret(given: SecretStr | None) -> str | None:
     return text if len(text) >= DOOR_SECRET_LENGTH_MIN else None
 
 
+def _listed(value: object) -> object:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Mocks = Annotated[frozenset[Literal["mail", "payments"]], BeforeValidator(_listed)]
+"""Names of stand-ins for providers, with commas."""
+
+
+def _broker(value: SecretStr) -> SecretStr:
+    broker_addresses(value.get_secret_value())
+    return value
+
+
+def _database(value: SecretStr) -> SecretStr:
+    require_primary(value.get_secret_value())
+    return value
+
+
+BrokerUrl = Annotated[SecretStr, AfterValidator(_broker)]
+"""RabbitMQ: one address, or with `;` between them those of a cluster's nodes."""
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+"""Postgres: one server, or with `,` between the hosts a primary and its standbys."""
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -156,7 +180,71 @@ class VaultSettings(Settings):
         )
 
 
-class ServiceSettings(Settings):
+class InnerTls(Settings):
+    """How this process speaks with the platform's other processes and servers."""
+
+    tls_authority: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signs the certificates of servers inside",
+        json_schema_extra=without("servers inside are verified by what the system trusts"),
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of this process's own certificate and key: it serves and shows it, and asks every caller for one",
+        json_schema_extra=without("the platform's processes speak plain HTTP to each other, inside its networks"),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _addresses_know_the_authority(cls, given: Any) -> Any:
+        """Tell addresses that ask for TLS which files it takes, so that nobody who is handed one needs to know more."""
+        if not isinstance(given, Mapping):
+            return given
+        completed = dict(given)
+        files = [Path(given[name]) if given.get(name) else None for name in ("tls_authority", "tls_certificate")]
+        for name, complete in _COMPLETED.items():
+            if name in cls.model_fields and completed.get(name):
+                completed[name] = complete(_plain(completed[name]), *files)
+        return completed
+
+    @model_validator(mode="after")
+    def _production_is_verified(self) -> Self:
+        """In production nothing passes a network unless TLS verified who is at its other end."""
+        if getattr(self, "lumiere_env", None) != "production":
+            return self
+        for name, fault_of in _JUDGED.items():
+            address = getattr(self, name, None)
+            if address is not None and (fault := fault_of(_plain(address))):
+                raise ValueError(f"{name.upper()} {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _mutual_needs_an_authority(self) -> Self:
+        if self.tls_certificate is not None and self.tls_authority is None:
+            raise ValueError("TLS_CERTIFICATE needs TLS_AUTHORITY, the PEM file of the authority that callers are verified by")
+        return self
+
+
+def _plain(value: str | SecretStr) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+Files = Path | None
+_COMPLETED: Final[dict[str, Callable[[str, Files, Files], str]]] = {
+    "database_url": lambda url, authority, _: tls.database_with(url, authority),
+    "migration_database_url": lambda url, authority, _: tls.database_with(url, authority),
+    "amqp_url": tls.broker_with,
+    "redis_url": tls.redis_with,
+}
+_JUDGED: Final[dict[str, Callable[[str], str | None]]] = {
+    "database_url": tls.database_fault,
+    "migration_database_url": tls.database_fault,
+    "amqp_url": tls.broker_fault,
+    "redis_url": tls.redis_fault,
+}
+
+
+class ServiceSettings(InnerTls):
     """What every service reads from its environment."""
 
     lumiere_env: Environment = Field(default="development", description=ENVIRONMENT_PURPOSE)
@@ -164,14 +252,18 @@ class ServiceSettings(Settings):
         default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer"
     )
     audience: str = Field(default="lumiere", description="Whom access tokens are for; the same in every process")
-    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
-    database_url: SecretStr = Field(description="Postgres, as the service's runtime role")
-    migration_database_url: SecretStr | None = Field(
+    lumiere_revision: str = Field(
+        default="",
+        description="The code that runs: all replicas have the same",
+        json_schema_extra=without("`lumiere doctor` cannot tell whether all replicas run the same code"),
+    )
+    database_url: DatabaseUrl = Field(description="Postgres, as the service's runtime role")
+    migration_database_url: DatabaseUrl | None = Field(
         default=None,
         description="Postgres, as the service's migration role; for `migrate` alone",
         json_schema_extra=without("`migrate` takes DATABASE_URL, whose role may not change the schema, and is refused"),
     )
-    amqp_url: SecretStr = Field(description="RabbitMQ, as the service's own user")
+    amqp_url: BrokerUrl = Field(description="RabbitMQ, as the service's own user")
     host: str = Field(default="127.0.0.1", description="Address that the process listens on")
     port: Port = Field(default=8000, description="Port that the process listens on")
     auth_url: str = Field(
@@ -181,6 +273,11 @@ class ServiceSettings(Settings):
     cron_secret: SecretStr | None = Field(default=None, description=CRON_DOOR, json_schema_extra=without(CRON_DOOR_SHUT))
     notify_public_key: str = Field(
         description="X25519 public key of notify, base64: personal values in events are sealed to it"
+    )
+    mock_providers: Mocks = Field(
+        default=frozenset(),
+        description="Stand-ins that may take the place of a provider in production, with commas: mail, payments",
+        json_schema_extra=without("in production none may, and what has no provider does not start"),
     )
     sentry_dsn: SecretStr | None = Field(
         default=None,

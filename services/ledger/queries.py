@@ -9,9 +9,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from libs.common.db import Reader
 from services.ledger.domain.merkle import Node
-from services.ledger.models import checkpoint, leaf, node, restoration, resumption, sequenced
+from services.ledger.models import checkpoint, leaf, node, pending_leaf, restoration, resumption, sequenced
 
 _LATEST_CHECKPOINT = select(checkpoint.c.size, checkpoint.c.note).order_by(checkpoint.c.size.desc()).limit(1)
+
+_NEWEST_CHECKPOINT = select(checkpoint.c.size, checkpoint.c.signed_at).order_by(checkpoint.c.size.desc()).limit(1)
+_PENDING = select(func.count().label("leaves"), func.min(leaf.c.recorded_at).label("oldest")).join_from(
+    pending_leaf, leaf, leaf.c.event_id == pending_leaf.c.event_id
+)
 
 _WANTED = (
     func.unnest(
@@ -90,6 +95,16 @@ def restorations(db: Reader) -> list[Row[Any]]:
 def may_sign(db: Reader, origin: str) -> bool:
     """Whether a log of this name may sign: no restoration waits for an operator's word, and the last word named this log."""
     return all(row.resumed_as == origin for row in db.all(_WITHHELD))
+
+
+def newest_checkpoint(db: Reader) -> Row[Any] | None:
+    """`size` and `signed_at` of the newest checkpoint; None before the first."""
+    return db.first(_NEWEST_CHECKPOINT)
+
+
+def pending(db: Reader) -> Row[Any]:
+    """`leaves` without an index, and when the `oldest` of them was recorded."""
+    return db.one(_PENDING)
 
 
 def latest_checkpoint(db: Reader) -> Row[Any] | None:
