@@ -26,6 +26,7 @@ from ops.layout import scale_of
 from ops.lifecycle import Started
 from ops.observability.watchman import watchman
 from ops.release.group import group as release
+from ops.secrets import commands as secret_commands
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -232,6 +233,7 @@ main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
 main.add_command(gateway)
 main.add_command(backups.group)
+main.add_command(secret_commands.group)
 main.add_command(ledger.group)
 main.add_command(images)
 main.add_command(release)

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from gateway.settings import GatewaySettings
-from libs.common.config import Settings
+from libs.common.config import Settings, VaultSettings
 from libs.common.events.asyncapi import Examples, asyncapi
 from libs.common.service import Service
 from libs.common.service.commands import API_VERSION, document_bytes, manifest_of, openapi_of
@@ -60,6 +60,7 @@ def settings_classes(found: list[Service]) -> dict[str, type[Settings]]:
         variables.GATEWAY: GatewaySettings,
         variables.OPERATOR: PlatformSettings,
         variables.BACKUP: BackupSettings,
+        variables.VAULT: VaultSettings,
     }
     return readers | own
 
