@@ -1,6 +1,7 @@
 """`lumiere doctor`: the checklist, asked of a running platform."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,11 +63,11 @@ def doctor(*, compose: bool, overlays: tuple[Path, ...], project: str | None, as
 def _answers(chosen: list[Box], engine: Engine | None, *, production: bool, progress: Told) -> list[Answer]:
     settings = load(DoctorSettings)
     if engine is None:
-        examined = here(settings, production=production)
-        with step("The code's own declarations", quiet_below=2):
-            # Not on a box's time: on a busy machine that is most of it.
-            examined.code()
-        return examine(chosen, examined, progress)
+        with closing(here(settings, production=production)) as examined:
+            with step("The code's own declarations", quiet_below=2):
+                # Not on a box's time: on a busy machine that is most of it.
+                examined.code()
+            return examine(chosen, examined, progress)
     around = outside(engine, settings, production=production)
     from_outside = [each for each in chosen if Target.ENGINE in each.targets]
     answers = examine(from_outside, around, progress)

@@ -1,10 +1,10 @@
 """The doctor tells the truth about a running platform: before a fault is planted, while it is there, and after it is mended."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from libs.common.db import monitor_role
@@ -44,8 +44,16 @@ def broker(platform: LivePlatform) -> Iterator[Management]:
         yield management
 
 
-def examined(platform: LivePlatform, *, production: bool = False) -> Examined:
-    return local(production=production, layout=platform.layout)
+@contextmanager
+def examined(platform: LivePlatform, *, production: bool = False) -> Iterator[Examined]:
+    """What a command that starts now would look at."""
+    with closing(local(production=production, layout=platform.layout)) as found:
+        yield found
+
+
+def found(name: str, platform: LivePlatform, *, production: bool = False) -> Finding:
+    with examined(platform, production=production) as now:
+        return ask(BOXES[name], now)
 
 
 def test_a_platform_that_is_well_has_every_box_ticked(lumiere: Lumiere) -> None:
@@ -156,36 +164,29 @@ def test_a_fault_of_the_running_platform_is_seen_and_its_mending_too(
 ) -> None:
     plant, words = FAULTS[name]
 
-    def asked() -> Finding:
-        return ask(BOXES[name], examined(platform))
-
-    assert asked().state is State.OK
+    assert found(name, platform).state is State.OK
     with plant(platform, inside, broker):
-        found = asked()
-        assert found.state is State.FAILED, found.evidence
-        assert words in found.evidence
-    assert asked().state is State.OK
+        finding = found(name, platform)
+        assert finding.state is State.FAILED, finding.evidence
+        assert words in finding.evidence
+    assert found(name, platform).state is State.OK
 
 
 def test_a_queue_that_nobody_declared_is_named(platform: LivePlatform, broker: Management) -> None:
-    def strangers() -> str:
-        return ask(BOXES["queues-unexpected"], examined(platform)).evidence
-
     broker.put_queue("left.over", {"x-queue-type": "quorum"})
     try:
-        assert "nobody declared left.over" in strangers()
+        assert "nobody declared left.over" in found("queues-unexpected", platform).evidence
     finally:
         broker.delete_queue("left.over")
-    assert "left.over" not in strangers()
+    assert "left.over" not in found("queues-unexpected", platform).evidence
 
 
 def test_what_production_asks_is_told_of_a_platform_for_development(platform: LivePlatform) -> None:
-    judged = examined(platform, production=True)
     for name in ("database-tls", "https", "hsts", "environment", "mock-providers", "sentry-dsn"):
-        assert ask(BOXES[name], judged).state is State.FAILED, name
+        assert found(name, platform, production=True).state is State.FAILED, name
     # The doors for machines are open on the platform of the tests.
     for name in ("cron-secret", "stripe-webhook-secret"):
-        assert ask(BOXES[name], judged).state is State.OK, name
+        assert found(name, platform, production=True).state is State.OK, name
 
 
 @pytest.mark.parametrize(
@@ -199,10 +200,9 @@ def test_what_production_asks_is_told_of_a_platform_for_development(platform: Li
     ],
 )
 def test_the_role_that_watches_sees_no_row_and_changes_nothing(platform: LivePlatform, statement: str) -> None:
-    url = str(examined(platform).addresses.database)
+    with examined(platform) as now:
+        url = str(now.addresses.database)
     assert f"//{monitor_role()}:" in url
-    from sqlalchemy import create_engine
-
     engine = create_engine(url)
     with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
         connection.execute(text("SET default_transaction_read_only = off"))
@@ -211,6 +211,6 @@ def test_the_role_that_watches_sees_no_row_and_changes_nothing(platform: LivePla
 
 
 def test_the_role_that_watches_does_not_read_what_others_ask(platform: LivePlatform) -> None:
-    with examined(platform).database() as db:
+    with examined(platform) as now, now.database() as db:
         seen = {row.query for row in db.all(text("SELECT query FROM pg_stat_activity WHERE usename <> current_user"))}
     assert seen <= {"<insufficient privilege>", None, ""}
