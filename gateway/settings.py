@@ -69,7 +69,11 @@ class GatewaySettings(FolderSettings, InnerTls):
     audience: str = Field(
         default="lumiere", pattern=r"^[A-Za-z0-9._:/-]+$", description="Whom access tokens are for; the same in every process"
     )
-    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
+    lumiere_revision: str = Field(
+        default="",
+        description="The code that runs: all replicas have the same",
+        json_schema_extra=without("`lumiere doctor` cannot tell whether all replicas run the same code"),
+    )
     amqp_url: BrokerUrl = Field(description="RabbitMQ, as the gateway's own user")
     auth_url: str = Field(
         default="http://auth:8000", pattern=r"^https?://[^/]+$", description="Base address of auth inside the network"

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from libs.common import clock
 from libs.common.config import load
-from libs.common.db.provision import monitor_role, owner_role, runtime_role
+from libs.common.db.provision import backup_role, monitor_role, owner_role, runtime_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from libs.common.tls import AMQP, with_parameters
 from ops import authority
@@ -37,7 +37,16 @@ MOUNTED_FILE_MODE = 0o444
 NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
 WATCHING = ("GRAFANA_ADMIN_PASSWORD",)
-GIVEN = ("OIDC_PROVIDERS", "STRIPE_WEBHOOK_SECRET", "INCIDENT_SLACK_WEBHOOK", "PAGERDUTY_ROUTING_KEY")
+GIVEN = (
+    "OIDC_PROVIDERS",
+    "STRIPE_WEBHOOK_SECRET",
+    "RESEND_API_KEY",
+    "SMTP_URL",
+    "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY",
+    "INCIDENT_SLACK_WEBHOOK",
+    "PAGERDUTY_ROUTING_KEY",
+)
 """Empty, and what they open shut, until the operator writes what others gave."""
 
 
@@ -65,6 +74,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
         _database(vault, f"DATABASE_URL_{service.upper()}", runtime_role(service))
         _database(vault, f"MIGRATION_DATABASE_URL_{service.upper()}", owner_role(service))
     _database(vault, "MONITORING_DATABASE_URL", monitor_role())
+    _database(vault, "DATABASE_URL_BACKUP", backup_role())
     _broker(vault, services)
     _redis(vault)
     renewed = Authority(vault).ensure(leaves(services), renew=renew)
@@ -76,7 +86,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
 
 def leaves(services: Iterable[str]) -> list[Leaf]:
     """Who has a certificate: the servers, each service under the names of its processes, and the gateway, which only calls."""
-    servers = [Leaf(name, (name, "localhost")) for name in ("postgres", "rabbitmq", "redis")]
+    servers = [Leaf(name, (name, "localhost"), calls=name == "redis") for name in ("postgres", "rabbitmq", "redis")]
     own = [Leaf(name, (name, f"{name}-worker", f"{name}-stream", "localhost"), calls=True) for name in services]
     return [*servers, *own, Leaf(GATEWAY, (GATEWAY,), serves=False, calls=True)]
 

@@ -81,6 +81,11 @@ class Layout:
         given = self.settings.lumiere_backup_folder
         return self.state / "backups" if given is None else Path(os.path.abspath(given.expanduser()))  # noqa: PTH100 - as above
 
+    @property
+    def incidents(self) -> Path:
+        """The timelines of incidents, a folder each."""
+        return self.settings.lumiere_incidents or self.state / "incidents"
+
     @cached_property
     def sockets(self) -> Path:
         """A folder whose path is short enough for Unix sockets: in the state folder, else below the temporary folder."""
@@ -150,8 +155,12 @@ class Layout:
 
     @cached_property
     def services(self) -> dict[str, tuple[str, ...]]:
-        """Every folder below `services/` with the kinds of process it runs, from its policy manifest."""
-        folders = sorted(path.parent for path in (self.root / "services").glob("*/app.py"))
+        """Every folder below `services/` with the kinds of process it runs, from its policy manifest.
+
+        The operator's image holds the manifests without the code; a service that is just being written has code alone.
+        """
+        services = self.root / "services"
+        folders = sorted({path.parent for name in ("app.py", "policy.json") for path in services.glob(f"*/{name}")})
         return {folder.name: _processes(folder / "policy.json") for folder in folders}
 
     def jobs(self, service: str) -> list[str]:

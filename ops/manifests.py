@@ -14,6 +14,7 @@ from libs.common.events.asyncapi import Examples, asyncapi
 from libs.common.service import Service
 from libs.common.service.commands import API_VERSION, document_bytes, manifest_of, openapi_of
 from ops import variables
+from ops.backup.settings import BackupSettings
 from ops.catalogue import event_catalogue
 from ops.limits import limits_page
 from ops.settings import ROOT, PlatformSettings
@@ -53,7 +54,11 @@ def documents(root: Path = ROOT) -> Iterator[tuple[Path, bytes]]:
 def settings_classes(found: list[Service]) -> dict[str, type[Settings]]:
     """Reader → what it reads: every service, the gateway, and the `lumiere` command."""
     readers: dict[str, type[Settings]] = {service.name: service.settings for service in found}
-    own: dict[str, type[Settings]] = {variables.GATEWAY: GatewaySettings, variables.OPERATOR: PlatformSettings}
+    own: dict[str, type[Settings]] = {
+        variables.GATEWAY: GatewaySettings,
+        variables.OPERATOR: PlatformSettings,
+        variables.BACKUP: BackupSettings,
+    }
     return readers | own
 
 

@@ -84,12 +84,12 @@ class Postgres:
         """Make the data directory unless it is there. Returns whether it was made. Raises OperationError."""
         if (self.data / "PG_VERSION").exists():
             return False
-        self._own(self.home)
+        self.own(self.home)
         password_file = self.home / "password"
         self._write_owned(password_file, self.vault.ensure("POSTGRES_PASSWORD"))
         command = [
-            *self._as_user(),
-            str(_binaries() / "initdb"),
+            *self.as_user(),
+            str(binaries() / "initdb"),
             *("--pgdata", str(self.data), "--username", ADMIN, "--pwfile", str(password_file)),
             *("--encoding", "UTF8", "--locale", "C.UTF-8", "--data-checksums"),
             *("--auth-local", "scram-sha-256", "--auth-host", "scram-sha-256"),
@@ -115,15 +115,15 @@ class Postgres:
             # Enough for a crash of Postgres, not of the machine. Commits stay synchronous: without, a kill takes the last ones.
             settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        binaries = _binaries(self.data)
+        programs = binaries(self.data)
         return Program(
             name="postgres",
             command=(
                 "setpriv",
                 "--pdeathsig",
                 "INT",
-                *self._as_user()[1:],
-                str(binaries / "postgres"),
+                *self.as_user()[1:],
+                str(programs / "postgres"),
                 "-D",
                 str(self.data),
                 *options,
@@ -141,12 +141,14 @@ class Postgres:
         """Delete the data, wherever they stand. The server must be down."""
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def _as_user(self) -> list[str]:
+    def as_user(self) -> list[str]:
+        """The beginning of a command that is to run as the server's user."""
         if not self.dropped:
             return ["setpriv"]
         return ["setpriv", f"--reuid={DROPPED_USER}", f"--regid={DROPPED_USER}", "--clear-groups"]
 
-    def _own(self, folder: Path) -> None:
+    def own(self, folder: Path) -> None:
+        """Make a folder that the server's user alone may enter. Raises OperationError."""
         try:
             folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -179,7 +181,7 @@ def _reachable(folder: Path) -> bool:
     return subprocess.run(command, check=False, cwd="/").returncode == 0
 
 
-def _binaries(data: Path | None = None) -> Path:
+def binaries(data: Path | None = None) -> Path:
     """The folder of the server's programs: the version that made `data`, else the newest. Raises OperationError."""
     installed = {path.parent.parent.name: path.parent for path in LIBRARIES.glob("*/bin/postgres")}
     version = data / "PG_VERSION" if data else None
@@ -194,6 +196,12 @@ def _binaries(data: Path | None = None) -> Path:
     if not installed:
         raise OperationError("Postgres is not installed. `make up` installs it as root, or names the line to run.")
     return installed[max(installed, key=float)]
+
+
+def server_program(name: str) -> Path | None:
+    """A program of the newest server that is installed, such as pg_dump; None when there is no server."""
+    found = sorted(LIBRARIES.glob(f"*/bin/{name}"), key=lambda path: float(path.parent.parent.name))
+    return found[-1] if found else None
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -76,7 +76,36 @@ class Statements(Settings):
     )
 
 
-class PlatformSettings(PassedOn, Identity, Statements):
+class Announcements(Settings):
+    """Whom `lumiere incident` tells, and under which names people know them."""
+
+    incident_slack_webhook: SecretStr | None = Field(
+        default=None,
+        description="Slack's incoming webhook of the incidents' channel: its address is the secret",
+        json_schema_extra=without("incidents are announced in no channel; the command says so each time"),
+    )
+    incident_slack_channel: str = Field(
+        default="#lumiere-incidents", description="Name of that channel, as the runbooks and the command call it"
+    )
+    pagerduty_routing_key: SecretStr | None = Field(
+        default=None,
+        description="Integration key (Events API v2) of the PagerDuty service that is on call",
+        json_schema_extra=without("nobody is woken by `lumiere incident`; the command says so each time"),
+    )
+    pagerduty_service: str = Field(default="Lumière on call", description="Name of that PagerDuty service")
+    pagerduty_events_url: str = Field(
+        default="https://events.pagerduty.com/v2/enqueue",
+        pattern=r"^https?://[^/]+/",
+        description="Where PagerDuty takes events; other regions have another address",
+    )
+    lumiere_incidents: Path | None = Field(
+        default=None,
+        description="Where the timelines of incidents stand; a folder that is copied elsewhere",
+        json_schema_extra=without("they stand in `incidents` below the state folder, and `make clean` deletes them"),
+    )
+
+
+class PlatformSettings(PassedOn, Identity, Statements, Announcements):
     """The local platform: where its state stands, which ports it takes, what it uses from outside."""
 
     lumiere_home: Path = Field(default=ROOT / ".local", description="State folder: secrets, data, logs, mail")

@@ -11,8 +11,10 @@ from ops.settings import HANDED_ON, ROOT
 OPERATOR = "lumiere"
 """The reader that is no process of the platform: the command, on the machine of whoever runs it."""
 GATEWAY = "gateway"
+BACKUP = "backup"
 EVERY_SERVICE = "every service"
-TITLES = {GATEWAY: "the gateway", OPERATOR: "the command `lumiere`"}
+TITLES = {GATEWAY: "the gateway", OPERATOR: "the command `lumiere`", BACKUP: "`lumiere backup`"}
+"""How readers that are no services are called."""
 WIDTH = 118
 
 TEMPLATE_HEAD = """\
@@ -46,7 +48,7 @@ class Reading:
 
 def sections(classes: Mapping[str, type[Settings]]) -> dict[str, list[Reading]]:
     """What is read, by title: first what every service reads, then each reader's own. `classes`: reader → settings class."""
-    services = [name for name in classes if name not in {GATEWAY, OPERATOR}]
+    services = [name for name in classes if name not in TITLES]
     found: dict[str, dict[str, list[str]]] = {}
     said: dict[tuple[str, str], Variable] = {}
     for reader, cls in classes.items():
@@ -122,7 +124,7 @@ def _cell(text: str) -> str:
 
 
 def _readers(reading: Reading) -> str:
-    services = [name for name in reading.readers if name not in {GATEWAY, OPERATOR}]
+    services = [name for name in reading.readers if name not in TITLES]
     short = [EVERY_SERVICE] if reading.everywhere else services
     return ", ".join([*short, *(TITLES[name] for name in reading.readers if name in TITLES)])
 

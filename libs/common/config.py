@@ -206,7 +206,11 @@ class ServiceSettings(InnerTls):
         default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$", description="Public base address; the token issuer"
     )
     audience: str = Field(default="lumiere", description="Whom access tokens are for; the same in every process")
-    lumiere_revision: str = Field(default="", description="The code that runs, as `lumiere doctor` compares replicas by it")
+    lumiere_revision: str = Field(
+        default="",
+        description="The code that runs: all replicas have the same",
+        json_schema_extra=without("`lumiere doctor` cannot tell whether all replicas run the same code"),
+    )
     database_url: DatabaseUrl = Field(description="Postgres, as the service's runtime role")
     migration_database_url: DatabaseUrl | None = Field(
         default=None,

@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 
 from ops import manifests
+from ops.audit import licences
 from ops.checks import addresses, evolution, locks, policy, secrets_scan
 from ops.console import err, out
 from ops.settings import ROOT
@@ -44,6 +45,8 @@ def _checks() -> dict[str, Check]:
         "imports": _tool("lint-imports", "--no-cache"),
         "secrets": secrets_scan.faults,
         "locks": locks.faults,
+        "licences": licences.faults,
+        "dockerfile": _tool("hadolint", "deploy/Dockerfile"),
         "generated": manifests.drift,
         "policy": policy.faults,
         "evolution": evolution.faults,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 if TYPE_CHECKING:
     from ops.doctor.examined import Examined
 
-SECONDS: Final = 10.0
-"""What a box may take, unless it says otherwise."""
+SECONDS: Final = 20.0
+"""What a box may take, unless it says otherwise: enough for several questions, each of which waits for 5 s at most."""
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 

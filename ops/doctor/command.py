@@ -1,61 +1,101 @@
 """`lumiere doctor`: the checklist, asked of a running platform."""
 
 import sys
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import click
-from rich.table import Table
 
 from libs.common.config import ConfigurationError, load
 from ops import console
 from ops.command_line import json_option
-from ops.console import err, literal, out
-from ops.doctor.box import Box, State, Weight, boxes
-from ops.doctor.examination import Answer, examine
-from ops.doctor.places import here
+from ops.console import err, literal, step
+from ops.doctor.box import Box, Finding, State, Target, boxes
+from ops.doctor.engine import Engine
+from ops.doctor.examination import Answer, Told, examine
+from ops.doctor.places import here, outside
 from ops.doctor.settings import DoctorSettings
+from ops.doctor.showing import Progress, show, show_list
 from ops.errors import OperationError
+from ops.settings import ROOT
 
 UNTICKED: Final = 1
 COULD_NOT_RUN: Final = 2
-COLOURS: Final = {State.OK: "green", State.FAILED: "red", State.NOT_APPLICABLE: "dim", State.NOT_EXAMINED: "yellow"}
-WORDS: Final = {State.OK: "ok", State.FAILED: "FAILED", State.NOT_APPLICABLE: "–", State.NOT_EXAMINED: "NOT EXAMINED"}
+COMPOSE_FILE: Final = ROOT / "deploy" / "compose.yml"
 
 
 @click.command()
 @click.option("--only", "names", multiple=True, metavar="NAME", help="This box, or all of a group; any number of times.")
 @click.option("--list", "listed", is_flag=True, help="List the boxes and what each asks; examines nothing.")
 @click.option("--production", is_flag=True, help="Judge this platform as one that serves the public.")
+@click.option(
+    "--compose", is_flag=True, help="Examine the platform in containers, and the containers themselves, from outside."
+)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="With --compose: its files [deploy/compose.yml].",
+)
+@click.option("-p", "--project", default=None, help="With --compose: the project's name, when it is another.")
 @json_option
-def doctor(names: tuple[str, ...], listed: bool, production: bool, as_json: bool) -> None:
+def doctor(*, compose: bool, files: tuple[Path, ...], project: str | None, as_json: bool, **asked: Any) -> None:
     """Go through the deployment checklist: what was seen, and what to do about it.
 
     Exit code 0 when every required box is ticked, 1 when one is not, 2 when nothing could be examined. `--json` is a list of
     {"name", "ok", "evidence", "fix"}. What could not be examined is never ticked.
     """
     try:
-        chosen = chosen_boxes(names)
-        if listed:
-            _list(chosen, as_json)
+        chosen = chosen_boxes(asked["names"])
+        if asked["listed"]:
+            show_list(chosen, as_json)
             return
-        examined = here(load(DoctorSettings), production=production)
+        progress = Progress(len(chosen), shown=err.is_terminal and not as_json)
+        engine = Engine(files or (COMPOSE_FILE,), project) if compose else None
+        answers = _answers(chosen, engine, production=asked["production"], progress=progress)
     except (OperationError, ConfigurationError) as error:
+        if details := getattr(error, "details", ""):
+            err.print(f"[dim]{literal(details, lines=True)}[/]")
         err.print(f"[red]✗[/] {literal(error, lines=True)}")
         sys.exit(COULD_NOT_RUN)
-    told = 0
-
-    def progress(answer: Answer) -> None:
-        nonlocal told
-        told += 1
-        if err.is_terminal and not as_json:
-            err.print(f"[dim]{told}/{len(chosen)} {answer.box.name}[/]", end="\r")
-
-    answers = examine(chosen, examined, progress)
     if as_json:
         console.print_json([each.document() for each in answers])
     else:
-        _show(answers)
+        show(answers)
     sys.exit(UNTICKED if any(each.stops for each in answers) else 0)
+
+
+def _answers(chosen: list[Box], engine: Engine | None, *, production: bool, progress: Told) -> list[Answer]:
+    settings = load(DoctorSettings)
+    if engine is None:
+        examined = here(settings, production=production)
+        with step("The code's own declarations", quiet_below=2):
+            # Not on a box's time: on a busy machine that is most of it.
+            examined.code()
+        return examine(chosen, examined, progress)
+    around = outside(engine, settings, production=production)
+    from_outside = [each for each in chosen if Target.ENGINE in each.targets]
+    answers = examine(from_outside, around, progress)
+    inside = [each for each in chosen if each not in from_outside]
+    if inside:
+        answers += from_inside(inside, engine, ["--production"] if around.production else [])
+    return sorted(answers, key=lambda each: chosen.index(each.box))
+
+
+def from_inside(asked: list[Box], engine: Engine, options: list[str]) -> list[Answer]:
+    """What the doctor in a container beside the platform finds of these boxes. Raises OperationError."""
+    words = [word for each in asked for word in ("--only", each.name)]
+    told = {each["name"]: each for each in engine.doctor([*words, *options])}
+    return [Answer(each, _read(told[each.name])) for each in asked if each.name in told]
+
+
+def _read(told: dict[str, Any]) -> Finding:
+    for state in (State.NOT_APPLICABLE, State.NOT_EXAMINED):
+        if told["evidence"].startswith(f"{state.value}: "):
+            return Finding(state, told["evidence"].removeprefix(f"{state.value}: "), told["fix"] or None)
+    return Finding(State.OK if told["ok"] else State.FAILED, told["evidence"], told["fix"] or None)
 
 
 def chosen_boxes(names: tuple[str, ...]) -> list[Box]:
@@ -65,60 +105,3 @@ def chosen_boxes(names: tuple[str, ...]) -> list[Box]:
         if not any(name in (each.name, each.group) for each in every):
             raise OperationError(f"No box is called {name}. Known ones: {', '.join(each.name for each in every)}.")
     return [each for each in every if not names or each.name in names or each.group in names]
-
-
-def _list(chosen: list[Box], as_json: bool) -> None:
-    if as_json:
-        console.print_json(
-            [
-                {
-                    "name": each.name,
-                    "title": each.title,
-                    "group": each.group,
-                    "weight": each.weight.value,
-                    "targets": sorted(each.targets),
-                    "production": each.production,
-                    "asks": each.asks,
-                }
-                for each in chosen
-            ]
-        )
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("BOX", "GROUP", "WEIGHT", "WHERE", "WHAT IT ASKS"):
-        table.add_column(title)
-    for each in chosen:
-        where = ", ".join(sorted(each.targets)) + ("; production" if each.production else "")
-        table.add_row(each.name, each.group, each.weight.value, where, literal(each.asks))
-    out.print(table)
-
-
-def _show(answers: list[Answer]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
-    table.add_column("BOX", no_wrap=True)
-    table.add_column("EVIDENCE", overflow="fold")
-    table.add_column("WHAT TO DO", overflow="fold")
-    group = ""
-    for each in answers:
-        if each.box.group != group:
-            group = each.box.group
-            table.add_row("", f"[bold]{group}[/]", "", "")
-        state = each.finding.state
-        advised = state is State.FAILED and each.box.weight is Weight.ADVISED
-        word, colour = ("advised", "yellow") if advised else (WORDS[state], COLOURS[state])
-        table.add_row(f"[{colour}]{word}[/]", each.box.name, literal(each.evidence), literal(each.fix))
-    out.print(table, soft_wrap=False)
-    _sum_up(answers)
-
-
-def _sum_up(answers: list[Answer]) -> None:
-    ticked = sum(each.finding.state is State.OK for each in answers)
-    stopping = [each.box.name for each in answers if each.stops]
-    advised = sum(not each.finding.ok and not each.stops for each in answers)
-    left = sum(each.finding.state is State.NOT_APPLICABLE for each in answers)
-    colour = "red" if stopping else "green"
-    out.print(
-        f"[bold {colour}]{ticked} ok, {len(stopping)} required not, {advised} advised not, {left} not asked here[/]"
-        + (f": {', '.join(stopping)}" if stopping else "")
-    )

@@ -2,10 +2,13 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import SecretStr
 
+from libs.common.tls import calling, database_with, redis_with
 from ops.doctor.box import Target
+from ops.doctor.engine import Engine
 from ops.doctor.examined import Addresses, Examined
 from ops.doctor.processes import Address
 from ops.doctor.settings import DoctorSettings
@@ -35,6 +38,8 @@ def local(*, production: bool, layout: Layout | None = None) -> Examined:
         addresses=Addresses(
             origin=chosen.origin,
             gateway=chosen.origin,
+            gateway_plain=None,
+            gateway_metrics=f"http://127.0.0.1:{chosen.metrics_port}/metrics",
             database=backing.monitoring_url(),
             management=backing.management_url(),
             redis=_text(chosen.settings.redis_url),
@@ -42,6 +47,8 @@ def local(*, production: bool, layout: Layout | None = None) -> Examined:
         ),
         root=chosen.root,
         secrets=chosen.secrets,
+        state=chosen.state,
+        backups=chosen.backups,
         folders=(chosen.state, plan.postgres.home) if backing.private_database else (chosen.state,),
         operations=operations,
     )
@@ -66,24 +73,58 @@ def beside(settings: DoctorSettings, *, production: bool, resolve: Callable[[str
         addresses=Addresses(
             origin=settings.lumiere_origin,
             gateway=settings.gateway_url,
-            database=_text(settings.monitoring_database_url),
+            gateway_plain=settings.gateway_plain_url,
+            gateway_metrics=settings.gateway_metrics_url,
+            database=_completed(settings.monitoring_database_url, lambda url: database_with(url, settings.tls_authority)),
             management=_text(settings.amqp_management_url),
-            redis=_text(settings.redis_url),
-            processes=lambda: _named_processes(services, settings.gateway_metrics_url, resolve or addresses_of),
+            redis=_completed(settings.redis_url, lambda url: redis_with(url, settings.tls_authority, settings.tls_certificate)),
+            processes=lambda: _named_processes(services, settings, resolve or addresses_of),
         ),
+        trust=None if settings.tls_certificate is None else calling(settings.tls_authority, settings.tls_certificate),
         root=ROOT,
+        folders=(Path("/"),),
     )
 
 
-def _named_processes(services: dict[str, tuple[str, ...]], gateway: str, resolve: Callable[[str], list[str]]) -> list[Address]:
+def outside(engine: Engine, settings: DoctorSettings, *, production: bool) -> Examined:
+    """The containers of a compose project, from the machine that runs its engine. Raises OperationError."""
+    configuration = engine.configuration["services"].get("gateway", {}).get("environment", {})
+    environment = str(configuration.get("LUMIERE_ENV", settings.lumiere_env))
+    origin = str(configuration.get("LUMIERE_ORIGIN", settings.lumiere_origin))
+    layout = Layout(platform_settings())
+    return Examined(
+        target=Target.ENGINE,
+        production=production or environment == "production",
+        services=layout.services,
+        addresses=Addresses(
+            origin=origin,
+            gateway=origin,
+            gateway_plain=None,
+            gateway_metrics="",
+            database=None,
+            management=None,
+            redis=None,
+            processes=list,
+        ),
+        root=ROOT,
+        secrets=engine.secrets(),
+        backups=layout.backups,
+        engine=engine,
+    )
+
+
+def _named_processes(
+    services: dict[str, tuple[str, ...]], settings: DoctorSettings, resolve: Callable[[str], list[str]]
+) -> list[Address]:
     """Every address behind the names of compose.yml; a name without one is a process that is missing."""
+    scheme = "http" if settings.tls_certificate is None else "https"
     found = []
     for service, kinds in services.items():
         for kind in kinds:
             name = service if kind == "web" else f"{service}-{kind}"
             for number, host in enumerate(resolve(name) or [name], 1):
-                found.append(Address(f"{name}-{number}", f"http://{host}:{CONTAINER_PORT}/metrics", service, kind))
-    return [*found, Address("gateway-control", gateway, "gateway", "control")]
+                found.append(Address(f"{name}-{number}", f"{scheme}://{host}:{CONTAINER_PORT}/metrics", service, kind, name))
+    return [*found, Address("gateway-control", settings.gateway_metrics_url, "gateway", "control")]
 
 
 def addresses_of(name: str) -> list[str]:
@@ -93,6 +134,10 @@ def addresses_of(name: str) -> list[str]:
     except socket.gaierror:
         return []
     return sorted({str(answer[4][0]) for answer in answers})
+
+
+def _completed(secret: SecretStr | None, complete: Callable[[str], str]) -> str | None:
+    return None if (text := _text(secret)) is None else complete(text)
 
 
 def _text(secret: SecretStr | None) -> str | None:

@@ -1,5 +1,6 @@
 """What the platform's processes say of themselves, read from their `/metrics` inside the network."""
 
+import ssl
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ class Address:
     """Of its `/metrics`."""
     service: str
     kind: str
+    host: str | None = None
+    """The name that its certificate is for, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,18 @@ class Unread:
     reason: str
 
 
-def read(addresses: Iterable[Address]) -> list[Process | Unread]:
-    """Ask every process, side by side."""
+def read(addresses: Iterable[Address], trust: ssl.SSLContext | None = None) -> list[Process | Unread]:
+    """Ask every process, side by side; `trust` where they speak TLS and want to see a certificate."""
     chosen = list(addresses)
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        return list(pool.map(_one, chosen))
+    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=True if trust is None else trust) as client:
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            return list(pool.map(lambda each: _one(client, each), chosen))
 
 
-def _one(address: Address) -> Process | Unread:
+def _one(client: httpx.Client, address: Address) -> Process | Unread:
+    extensions = {"sni_hostname": address.host} if address.host else {}
     try:
-        answer = httpx.get(address.url, timeout=ANSWER_SECONDS, trust_env=False)
+        answer = client.get(address.url, extensions=extensions)
         answer.raise_for_status()
         return understood(address.name, answer.text)
     except (httpx.HTTPError, ValueError) as error:

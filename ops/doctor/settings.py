@@ -1,5 +1,7 @@
 """What the doctor reads in a container beside the platform's."""
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr
 
 from libs.common.config import Environment, Settings
@@ -21,7 +23,14 @@ class DoctorSettings(Settings):
     gateway_url: str = Field(
         default="http://gateway:8080", pattern=r"^https?://[^/]+$", description="The gateway, inside the network"
     )
+    gateway_plain_url: str = Field(
+        default="http://gateway:8081", pattern=r"^https?://[^/]+$", description="Where it leads plain HTTP to HTTPS"
+    )
     gateway_metrics_url: str = Field(
         default="http://gateway-control:9101/metrics", description="What the gateway says of itself, inside the network"
     )
     redis_url: SecretStr | None = Field(default=None, description="Redis, as auth has it; unset: none")
+    tls_authority: Path | None = Field(default=None, description="PEM file of the authority inside; unset: the system's")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file of a certificate and key to show, where the processes ask every caller for one"
+    )

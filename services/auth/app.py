@@ -7,6 +7,7 @@ from libs.common.companions import Companion, Companions
 from libs.common.db import Database
 from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
+from services.auth.adapters.administrator_commands import administrators_command
 from services.auth.adapters.client_limits import CountedClients, RedisWindows
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.factor_commands import factors_command
@@ -159,5 +160,10 @@ service = Service(
     jobs=[jobs],
     events=[events],
     resources=build,
-    commands={"admin-create": admin_create, "keys": keys_command, "factors": factors_command},
+    commands={
+        "admin-create": admin_create,
+        "administrators": administrators_command,
+        "keys": keys_command,
+        "factors": factors_command,
+    },
 )

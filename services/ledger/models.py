@@ -1,8 +1,21 @@
 """Tables of the log. Whatever is proved is only ever added: neither the service nor the schema's owner may change a row."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+    select,
+)
 
-from libs.common.db import APPEND_ONLY, id_column, new_metadata, timestamp
+from libs.common.db import APPEND_ONLY, declare_figures, id_column, new_metadata, timestamp
+from libs.common.db.figures import rows_of, seconds_since_first, seconds_since_last
 from services.ledger.domain.merkle import HASH_BYTES
 from services.ledger.domain.restoring import STATEMENT_MAX, STATEMENT_MIN
 from services.ledger.domain.tiles import ENTRY_BYTES_MAX, LEVEL_MAX
@@ -105,4 +118,16 @@ checkpoint = Table(
     CheckConstraint("size >= 0", name="size_is_a_count"),
     CheckConstraint(f"octet_length(root_hash) = {HASH_BYTES}", name="root_hash_has_its_length"),
     info=APPEND_ONLY,
+)
+
+# What the log says of itself in numbers.
+declare_figures(
+    metadata,
+    {
+        "leaves": select(func.coalesce(func.max(sequenced.c.leaf_index) + 1, 0)),
+        "pending_leaves": rows_of(pending_leaf),
+        "pending_oldest_seconds": seconds_since_first(leaf.c.recorded_at, leaf.c.event_id == pending_leaf.c.event_id),
+        "checkpoint_size": select(func.max(checkpoint.c.size)),
+        "checkpoint_seconds": seconds_since_last(checkpoint.c.signed_at),
+    },
 )

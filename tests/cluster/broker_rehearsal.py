@@ -71,7 +71,7 @@ def _kill_leaders(cluster: BrokerCluster, platform: Platform, kills: int) -> tup
         begun = clock.monotonic()
         cluster.nodes[leader].start()
         cluster.await_whole()
-        eventually(lambda: len(cluster.queue(queue)["online"]) == NODES, "every replica is online", UP_SECONDS)  # noqa: B023
+        eventually(lambda: len(cluster.queue(queue)["online"]) == NODES, "every replica is online", UP_SECONDS)
         rejoined.append(clock.monotonic() - begun)
     return killed, rejoined
 

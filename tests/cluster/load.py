@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -24,6 +25,7 @@ from tests.faults.schedule import NAMES
 PER_SECOND: Final = 100.0
 """Commands a second: each publishes one event."""
 FLOWING_SECONDS: Final = 60.0
+HANGING_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 1.5
 """How long events flow before something dies, and after all is well again."""
 
@@ -34,6 +36,15 @@ class TimedCommands(Commands):
     def __init__(self, platform: Platform, per_second: float = PER_SECOND) -> None:
         super().__init__(platform, secrets.randbits(32), commands=0, per_second=per_second)
         self.moments: list[datetime] = []
+        for thread in self._threads:  # a commit may wait for a standby that never comes
+            thread.daemon = True
+
+    def finish(self) -> None:
+        """End. Raises AssertionError when a command hangs."""
+        self._enough.set()
+        for thread in self._threads:
+            thread.join(HANGING_SECONDS)
+            assert not thread.is_alive(), "a command hangs"
 
     def _succeed(self, reel: UUID, number: int) -> None:
         super()._succeed(reel, number)
@@ -84,7 +95,7 @@ def pause_after(moments: Sequence[datetime], moment: datetime, *, within_seconds
     ordered = sorted(moments)
     gaps = [
         (later - earlier).total_seconds()
-        for earlier, later in zip(ordered, ordered[1:], strict=False)
+        for earlier, later in pairwise(ordered)
         if later > moment and (earlier - moment).total_seconds() < within_seconds
     ]
     assert gaps, "nothing happened after the moment"

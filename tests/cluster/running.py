@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -47,7 +48,11 @@ class Server:
         """End it as a power cut would. Raises AssertionError when it did not run."""
         assert self.process is not None
         assert self.alive, f"{self.name} was not running: killing it would prove nothing, see {self.log}"
+        family = _descendants(self.process.pid)
         os.killpg(self.process.pid, signal.SIGKILL)
+        for pid in family:  # those of Postgres have sessions of their own
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         assert self.process.wait(END_SECONDS) == -signal.SIGKILL, f"{self.name} did not end by the signal"
 
     def stop(self) -> None:
@@ -59,6 +64,14 @@ class Server:
             self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return []  # gone meanwhile
+    return [*children, *(each for child in children for each in _descendants(child))]
 
 
 def run(arguments: Sequence[str], environment: dict[str, str]) -> str:

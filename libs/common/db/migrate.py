@@ -36,6 +36,13 @@ def migrate(service: str, url: str, metadata: MetaData) -> None:
     command.upgrade(config, "head")
 
 
+def newest_revision(service: str) -> str | None:
+    """The revision that `migrate` brings the schema of `service` to."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config(service)).get_current_head()
+
+
 def _config(service: str) -> "Config":
     from alembic.config import Config
 

@@ -1,6 +1,6 @@
 """Per service: a migration role that owns the schema and a runtime role that may only use it (least privilege)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from psycopg2 import sql
@@ -59,6 +59,11 @@ def monitor_role(prefix: str = ROLE_PREFIX) -> str:
     return f"{prefix}_{_MONITOR}"
 
 
+def backup_role(prefix: str = ROLE_PREFIX) -> str:
+    """The role that backups are taken as."""
+    return f"{prefix}_backup"
+
+
 def monitor_engine(url: str) -> Engine:
     """Connections as the monitoring role: few, and given up quickly."""
     return create_engine(
@@ -82,6 +87,35 @@ def provision_monitor(admin_url: str, password: str, *, prefix: str = ROLE_PREFI
         try:
             _ensure_role(connection, monitor_role(prefix), password)
             _ensure_monitoring(connection, monitor_role(prefix))
+        finally:
+            connection.execute(_UNLOCK)
+    engine.dispose()
+
+
+def provision_backup(admin_url: str, password: str, *, prefix: str = ROLE_PREFIX) -> None:
+    """Create, or bring up to date, the role that backups are taken as: it reads everything and writes nothing.
+
+    Safe to repeat and to race.
+    """
+    role = backup_role(prefix)
+    provision_roles(admin_url, {role: password})
+    engine = single_connection_engine(admin_url)
+    with engine.connect() as connection:
+        name = str(connection.scalar(text("SELECT current_database()")))
+        names: dict[str, sql.Composable] = {"role": sql.Identifier(role), "database": sql.Identifier(name)}
+        _run(connection, "GRANT CONNECT ON DATABASE {database} TO {role}", **names)
+        _run(connection, "GRANT pg_read_all_data TO {role}", **names)
+    engine.dispose()
+
+
+def provision_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
+    """Create, or bring up to date, roles alone, so that a dump that names them can be restored. Safe to repeat and to race."""
+    engine = single_connection_engine(admin_url)
+    with engine.connect() as connection:
+        connection.execute(_LOCK)
+        try:
+            for role, password in passwords.items():
+                _ensure_role(connection, role, password)
         finally:
             connection.execute(_UNLOCK)
     engine.dispose()

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import make_url
 
-from libs.common.db.provision import provision, provision_monitor
+from libs.common.db.provision import provision, provision_backup, provision_monitor
 from libs.common.tls import database_with
 
 MOUNTED: Final = Path("/run/secrets")
@@ -18,6 +18,7 @@ AUTHORITY: Final = "TLS_AUTHORITY"
 OWNERS: Final = "MIGRATION_DATABASE_URL_"
 RUNTIME: Final = "DATABASE_URL_"
 MONITORING: Final = "MONITORING_DATABASE_URL"
+BACKUP: Final = "DATABASE_URL_BACKUP"
 
 
 def provision_all(mounted: Path = MOUNTED) -> list[str]:
@@ -34,6 +35,10 @@ def provision_all(mounted: Path = MOUNTED) -> list[str]:
         owner = _read(mounted / f"{OWNERS}{service.upper()}")
         runtime = _read(mounted / f"{RUNTIME}{service.upper()}")
         provision(_administrator(owner, mounted), service, _password(owner), _password(runtime))
+    # After them: it may read what is there.
+    if (reading := mounted / BACKUP).exists():
+        address = _read(reading)
+        provision_backup(_administrator(address, mounted), _password(address))
     return services
 
 

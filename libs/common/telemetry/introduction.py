@@ -12,7 +12,6 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import SecretStr
-from pydantic_core import PydanticUndefined
 
 from libs.common.config import Settings, door_secret
 from libs.common.telemetry.memory import MemoryLimit
@@ -51,14 +50,16 @@ def introduce(service: str, process: str, settings: Settings, registry: Collecto
 
 def optional(settings: Settings) -> list[str]:
     """The settings that may be left out, and every secret."""
-    fields = type(settings).model_fields
-    empty = (None, (), "")
     return [
         name
-        for name, field in fields.items()
-        if isinstance(getattr(settings, name), SecretStr) or (field.default is not PydanticUndefined and field.default in empty)
+        for name, field in type(settings).model_fields.items()
+        if isinstance(getattr(settings, name), SecretStr) or _is_nothing(field.default)
     ]
 
 
 def _is_made(value: object) -> bool:
-    return door_secret(value) is not None if isinstance(value, SecretStr) else value not in (None, (), "")
+    return door_secret(value) is not None if isinstance(value, SecretStr) else not _is_nothing(value)
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or (isinstance(value, str | tuple | frozenset) and not value)
