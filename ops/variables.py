@@ -12,8 +12,9 @@ OPERATOR = "lumiere"
 """The reader that is no process of the platform: the command, on the machine of whoever runs it."""
 GATEWAY = "gateway"
 BACKUP = "backup"
+WATCHMAN = "watchman"
 EVERY_SERVICE = "every service"
-TITLES = {GATEWAY: "the gateway", OPERATOR: "the command `lumiere`", BACKUP: "`lumiere backup`"}
+TITLES = {GATEWAY: "the gateway", OPERATOR: "the command `lumiere`", BACKUP: "`lumiere backup`", WATCHMAN: "the watchman"}
 """How readers that are no services are called."""
 WIDTH = 118
 
