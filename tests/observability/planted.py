@@ -96,17 +96,18 @@ PROCESSES: Final = [
 ]
 EVERY_PROCESS: Final = {f'up{{service="{service}",process="{kind}"}}': steady(1) for service, kind in PROCESSES}
 ALL_BUT_ONE: Final = {**EVERY_PROCESS, 'up{service="ledger",process="worker"}': steady(0)}
-SLOW: Final = {"at": 4 * DAY, "step": 10 * MINUTE}
+SLOW: Final = {"at": 3 * DAY, "step": 20 * MINUTE}
+FAST: Final = 70 * MINUTE
 
 PLANTED: Final[Mapping[str, Planted]] = {
     # slo
-    "GatewayAvailabilityBurnsFast": share(12, 2 * HOUR),
+    "GatewayAvailabilityBurnsFast": share(12, FAST),
     "GatewayAvailabilityBurnsSlowly": share(2, **SLOW),
-    "GatewayLatencyBurnsFast": slower(80, 2 * HOUR),
+    "GatewayLatencyBurnsFast": slower(80, FAST),
     "GatewayLatencyBurnsSlowly": slower(96, **SLOW),
-    "PayFreshnessBurnsFast": later("payments.tasks.task", "10.0", 98, 2 * HOUR),
+    "PayFreshnessBurnsFast": later("payments.tasks.task", "10.0", 98, FAST),
     "PayFreshnessBurnsSlowly": later("payments.tasks.task", "10.0", 99.6, **SLOW),
-    "EventDeliveryBurnsFast": later("notify.tasks.task", "30.0", 98, 2 * HOUR),
+    "EventDeliveryBurnsFast": later("notify.tasks.task", "30.0", 98, FAST),
     "EventDeliveryBurnsSlowly": later("notify.tasks.task", "30.0", 99.6, **SLOW),
     # gateway
     "GatewayDown": Planted(
@@ -136,7 +137,9 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "MaintenanceTooLong": gauge("lumiere_gateway_maintenance", 1, 0, 2 * HOUR),
     "CertificateExpiring": until('lumiere_gateway_certificate_expiry_timestamp_seconds{file="site.pem"}', 14 * DAY),
     "CertificateExpiresNow": until('lumiere_gateway_certificate_expiry_timestamp_seconds{file="site.pem"}', 2 * DAY),
-    "LoginFailuresSurge": Planted({LOGINS: "0+6x1500 9000+120x60"}, {LOGINS: growing(120)}, 25 * HOUR + 30 * MINUTE),
+    "LoginFailuresSurge": Planted(
+        {LOGINS: "0+12x750 9000+240x60"}, {LOGINS: growing(240)}, 25 * HOUR + 30 * MINUTE, step=2 * MINUTE
+    ),
     "GatewayLogLinesLost": Planted(
         {"lumiere_gateway_log_lines_lost": growing(50)}, {"lumiere_gateway_log_lines_lost": growing(5)}
     ),
