@@ -65,7 +65,7 @@ check: $(LUMIERE)  ## Lint, types, import contracts, secrets, locks, drift of ge
 	@$(RUN) -m ops.checks
 
 audit: $(LUMIERE)  ## Advisories, licences, bandit, semgrep, workflows; says what could not be asked
-	@$(LUMIERE) audit
+	@$(RUN) -m ops.audit
 
 format: $(LUMIERE)  ## Format the code and mend what the linter can mend
 	@$(RUN) -m ruff check --fix --quiet . || true

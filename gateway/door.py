@@ -48,7 +48,7 @@ class AmqpsDoor:
 
     @property
     def servers(self) -> list[tuple[str, str, bool]]:
-        """`host:port` of each, what a server line needs for TLS, and whether it is a name: that may move, so it is looked up."""
+        """`host:port` of each, what a server line needs for TLS, and whether it is a name, which may move."""
         return [(_host_port(*each), self.inner.server(each[0]) if self.inner else "", _named(each[0])) for each in self.brokers]
 
     @property

@@ -36,6 +36,7 @@ REDIS = "rediss://:{password}@redis:6379/0"
 MOUNTED_FILE_MODE = 0o444
 NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
+WATCHING = ("GRAFANA_ADMIN_PASSWORD",)
 GIVEN = (
     "OIDC_PROVIDERS",
     "STRIPE_WEBHOOK_SECRET",
@@ -45,6 +46,8 @@ GIVEN = (
     "S3_SECRET_ACCESS_KEY",
     "STRIPE_SECRET_KEY",
     "ANTHROPIC_API_KEY",
+    "INCIDENT_SLACK_WEBHOOK",
+    "PAGERDUTY_ROUTING_KEY",
 )
 """Empty, and what they open shut, until the operator writes what others gave."""
 
@@ -63,7 +66,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
     """Generate what is missing below `folder`; what is there stays. `renew` makes all certificates anew."""
     vault = Vault(folder)
     services = list(Layout(load(PlatformSettings, {})).services)
-    for name in GENERATED:
+    for name in (*GENERATED, *WATCHING):
         vault.ensure(name)
     for name in GIVEN:
         vault.ensure(name, str)

@@ -155,8 +155,12 @@ class Layout:
 
     @cached_property
     def services(self) -> dict[str, tuple[str, ...]]:
-        """Every folder below `services/` with the kinds of process it runs, from its policy manifest."""
-        folders = sorted(path.parent for path in (self.root / "services").glob("*/app.py"))
+        """Every folder below `services/` with the kinds of process it runs, from its policy manifest.
+
+        The operator's image holds the manifests without the code; a service that is just being written has code alone.
+        """
+        services = self.root / "services"
+        folders = sorted({path.parent for name in ("app.py", "policy.json") for path in services.glob(f"*/{name}")})
         return {folder.name: _processes(folder / "policy.json") for folder in folders}
 
     def jobs(self, service: str) -> list[str]:

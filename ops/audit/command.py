@@ -1,4 +1,4 @@
-"""`lumiere audit`: what others know of our dependencies, and what analysis says of our code."""
+"""`python -m ops.audit`: what others know of our dependencies, and what analysis says of our code."""
 
 import sys
 from collections.abc import Callable

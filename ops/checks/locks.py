@@ -1,7 +1,7 @@
-"""The locks fit pyproject.toml and the requirements/*.in.
+"""The locks fit pyproject.toml and the requirements/*.in; each image's lock is its part of runtime.lock.
 
 Every requirement is pinned to a version that it allows, with hashes, and no index is named. Works without any registry.
-`python -m ops.checks.locks --write` makes the locks anew, which needs one.
+`python -m ops.checks.locks --write` makes the locks anew, which needs one; `--images` those of the images, which needs none.
 """
 
 import re
@@ -16,6 +16,8 @@ import click
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ops.images.contents import images
+from ops.images.needs import lock_faults, write_locks
 from ops.settings import ROOT
 
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
@@ -33,6 +35,7 @@ def faults(root: Path = ROOT) -> str:
     found += _differences(pins(runtime), pins(developer))
     for listed in apart(root):
         found += _lock_faults(listed.with_suffix(".lock"), _listed(listed), listed.name)
+    found += lock_faults(images(root).values(), root)
     return "\n".join(found)
 
 
@@ -112,14 +115,20 @@ def write(root: Path = ROOT) -> None:
     for name, more, source in sources:
         command = [sys.executable, "-m", "piptools", "compile", *options, *more]
         subprocess.run([*command, "--output-file", f"requirements/{name}.lock", source], cwd=root, check=True)
+    # What was resolved is not installed yet; an image's lock says who needs whom by what is.
+    subprocess.run([sys.executable, str(root / "ops" / "bootstrap.py"), "environment"], cwd=root, check=True)
+    write_locks(images(root).values())
 
 
 @click.command()
-@click.option("--write", "anew", is_flag=True, help="Write the locks anew.")
-def main(anew: bool) -> None:
-    """Compare the locks with pyproject.toml."""
+@click.option("--write", "anew", is_flag=True, help="Write all locks anew.")
+@click.option("--images", "of_images", is_flag=True, help="Write the images' locks anew; asks no registry.")
+def main(anew: bool, of_images: bool) -> None:
+    """Compare the locks with pyproject.toml and with what the images import."""
     if anew:
         write()
+    elif of_images:
+        write_locks(images().values())
     found = faults()
     if found:
         raise click.ClickException(found)

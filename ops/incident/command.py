@@ -15,8 +15,10 @@ from libs.common import clock
 from ops import console
 from ops.command_line import json_option, this_platform, told
 from ops.console import err, literal, out
+from ops.demo.report import Report
 from ops.errors import OperationError
 from ops.incident import containment, documents
+from ops.incident import drill as rehearsal
 from ops.incident.announce import Announcement, announce
 from ops.incident.timeline import POST_MORTEM, Incident, Incidents, Kind, Severity, TimelineBroken
 from ops.layout import Layout
@@ -156,6 +158,37 @@ def check(as_json: bool) -> None:
         if not found:
             out.print("No post-mortem is overdue, and every timeline is what was written.")
     sys.exit(OVERDUE if found else 0)
+
+
+@group.command()
+@json_option
+@told
+def drill(as_json: bool) -> None:
+    """Rehearse a credential leak on this local platform, as a SEV-3 with its timeline; refused in production.
+
+    It withdraws the key that signs tokens: whoever is signed in here refreshes once.
+    """
+    platform, who = this_platform(), _who(None)
+    rehearsal.require_rehearsal(platform)
+    platform.up()
+    incidents, layout = Incidents(platform.layout.incidents), platform.layout
+    opened = incidents.start(Severity.SEV_3, "Drill: a credential has leaked", who)
+    _told_people(incidents, opened, layout, "started", opened.title)
+    report = Report(quiet=as_json)
+    rehearsal.drill(platform, report)
+    for each in report.steps:
+        said = f"{each.title}: {each.fault or each.note or 'so it is'}"
+        incidents.add(opened.name, Kind.NOTE, who, said, about="mitigation")
+    summary = f"{report.passed} passed, {report.failed} failed"
+    ended = incidents.add(opened.name, Kind.ENDED, who, summary)
+    documents.begin_post_mortem(ended)
+    _told_people(incidents, ended, layout, "ended", summary)
+    if as_json:
+        console.print_json({**report.document(), "incident": opened.name})
+    else:
+        out.print(summary, style="bold red" if report.failed else "bold green")
+        out.print(f"  {opened.name} keeps it; its post-mortem is due like any other: {literal(ended.folder / POST_MORTEM)}")
+    sys.exit(int(report.failed > 0))
 
 
 def faults(incidents: Incidents, now: datetime) -> list[str]:

@@ -352,3 +352,14 @@ def test_a_door_that_cannot_be_shut_is_part_of_the_story(home: Path) -> None:
     assert "exec gateway python -m gateway maintenance on" in result.output
     assert "FAILED" in told("show")["entries"][1]["text"]
     assert "leaves it to auth" not in run("end", "They are out").output
+
+
+# --- the drill
+
+
+def test_a_drill_is_refused_in_production(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUMIERE_ENV", "production")
+    result = run("drill")
+    assert result.exit_code == 1
+    assert "This is production" in result.output
+    assert not (home / "incidents").exists()
