@@ -20,9 +20,12 @@ from ops.demo import command as demos
 from ops.doctor import command as doctors
 from ops.errors import OperationError
 from ops.gateway.group import group as gateway
+from ops.images.group import group as images
 from ops.incident import command as incidents
 from ops.layout import scale_of
 from ops.lifecycle import Started
+from ops.observability.watchman import watchman
+from ops.release.group import group as release
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -222,6 +225,7 @@ main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
 main.add_command(doctors.doctor)
 main.add_command(cron.cron)
+main.add_command(watchman)
 main.add_command(events.group, "events")
 main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
@@ -229,6 +233,8 @@ main.add_command(replay.replay)
 main.add_command(gateway)
 main.add_command(backups.group)
 main.add_command(ledger.group)
+main.add_command(images)
+main.add_command(release)
 for command in subscribers.COMMANDS:
     events.group.add_command(command)
 

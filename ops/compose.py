@@ -36,7 +36,17 @@ REDIS = "rediss://:{password}@redis:6379/0"
 MOUNTED_FILE_MODE = 0o444
 NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
-GIVEN = ("OIDC_PROVIDERS", "STRIPE_WEBHOOK_SECRET", "RESEND_API_KEY", "SMTP_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+WATCHING = ("GRAFANA_ADMIN_PASSWORD",)
+GIVEN = (
+    "OIDC_PROVIDERS",
+    "STRIPE_WEBHOOK_SECRET",
+    "RESEND_API_KEY",
+    "SMTP_URL",
+    "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY",
+    "INCIDENT_SLACK_WEBHOOK",
+    "PAGERDUTY_ROUTING_KEY",
+)
 """Empty, and what they open shut, until the operator writes what others gave."""
 
 
@@ -54,7 +64,7 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
     """Generate what is missing below `folder`; what is there stays. `renew` makes all certificates anew."""
     vault = Vault(folder)
     services = list(Layout(load(PlatformSettings, {})).services)
-    for name in GENERATED:
+    for name in (*GENERATED, *WATCHING):
         vault.ensure(name)
     for name in GIVEN:
         vault.ensure(name, str)

@@ -7,15 +7,13 @@ import click
 
 from ops import console
 from ops.command_line import json_option, this_platform, told
-from ops.console import literal, out, step
+from ops.console import literal, out
 from ops.environment import LOG_KEY_FILE
 from ops.errors import OperationError
 from ops.lifecycle import Platform, run_module
 from ops.plan import Plan
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner, SigningKeyError
-
-PROCESSES = ("ledger-web", "ledger-worker")
 
 
 @click.group(name="ledger")
@@ -50,21 +48,21 @@ def status(as_json: bool) -> None:
 def resume(statement: str, new_name: str | None, as_json: bool) -> None:
     """Let the log sign again after its database was restored."""
     platform = this_platform()
+    before = json.loads(platform.ask("ledger", "standing"))
+    if before["may_sign"]:
+        raise OperationError("The log signs: it waits for nobody's word.")
     if new_name is not None:
-        with step(f"The log is {new_name} from now on"):
-            _rename(platform, new_name)
-    plan = Plan(platform.layout)
-    standing = json.loads(run_module(plan, "ledger", "resume", given=statement))
-    plan.environments.write_log_key()
-    with step("The ledger's processes start with its key"):
-        platform.restart(PROCESSES)
+        _rename(platform, new_name, before)
+    standing = json.loads(run_module(Plan(platform.layout), "ledger", "resume", given=statement))
+    # Its name stands in the environment of its processes: those that have the old one sign nothing.
+    platform.up()
     if as_json:
         console.print_json(standing)
     else:
         _tell(standing)
 
 
-def _rename(platform: Platform, name: str) -> None:
+def _rename(platform: Platform, name: str, standing: dict[str, Any]) -> None:
     """Give the log a new name and key. The old verifier key stays beside the new one: it verifies what was signed before."""
     vault = Vault(platform.layout.secrets)
     try:
@@ -72,8 +70,11 @@ def _rename(platform: Platform, name: str) -> None:
     except SigningKeyError as error:
         raise OperationError(f"{name} cannot be a log's name: {error}.") from None
     old = NoteSigner.parse(vault.path("LOG_SIGNING_KEY").read_text(encoding="utf-8"))
+    signed = {each["published"]["origin"] for each in standing["restorations"] if each["published"]}
+    if name in signed or (standing["own"] and standing["own"]["origin"] == name):
+        raise OperationError(f"The log has signed as {name} before: nothing newer may be signed under it. Choose another name.")
     if old.name == name:
-        raise OperationError(f"{name} is the log's name now: under it nothing newer may be signed. Choose another.")
+        return
     kept = platform.layout.state / f"{old.key_id.hex()}.{LOG_KEY_FILE}"
     kept.write_text(f"{old.verifier_key}\n", encoding="utf-8")
     vault.write("LOG_ORIGIN", name)

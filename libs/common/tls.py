@@ -102,8 +102,9 @@ def _broker_is_verified(url: str) -> bool:
 
 def redis_fault(url: str) -> str | None:
     """Why this Redis address must not be used in production; None when it may."""
-    trusting = _parameter(url, "ssl_cert_reqs") in {"none", "optional"} or _parameter(url, "ssl_check_hostname") == "False"
-    if not leaves_machine(url) or (urlsplit(url).scheme == REDISS and not trusting):
+    chain = (_parameter(url, "ssl_cert_reqs") or "required").lower() == "required"
+    name = (_parameter(url, "ssl_check_hostname") or "true").lower() == "true"
+    if not leaves_machine(url) or (urlsplit(url).scheme == REDISS and chain and name):
         return None
     return "leaves this machine without verified TLS: begin it with rediss://, and set TLS_AUTHORITY to the authority's file"
 
@@ -112,9 +113,7 @@ def _parameter(url: str, name: str) -> str | None:
     return dict(parse_qsl(urlsplit(url).query)).get(name)
 
 
-def calling(
-    authority: Path | str | None, certificate: Path | str | None = None, key: Path | str | None = None
-) -> ssl.SSLContext:
+def calling(authority: File | None, certificate: File | None = None, key: File | None = None) -> ssl.SSLContext:
     """For a client: believes this authority alone (None: the system's), and shows the certificate when asked for one.
 
     `certificate` may hold the key too. Raises OSError when a file cannot be read or is none of that kind.

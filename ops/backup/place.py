@@ -1,6 +1,8 @@
 """What is backed up and where to: the local platform, or what the environment of a container names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,12 +11,13 @@ from libs.common.db.provision import backup_role
 from ops.backup.sealing import recipients_of
 from ops.backup.settings import BackupSettings
 from ops.backup.snapshot import with_database
-from ops.environment import LOG_KEY_FILE
+from ops.environment import LOG_KEY_FILE, notify_public_key
 from ops.errors import OperationError
 from ops.layout import Layout
 from ops.plan import Plan
 from ops.postgres import answers
 from ops.proof import UnusableKey, VerifierKey
+from ops.vault import Vault
 
 RECIPIENTS: Final = "recipients.txt"
 FOLDER_MODE: Final = 0o700
@@ -25,15 +28,20 @@ class Place:
     """Everything that the commands need to know of where they are."""
 
     folder: Path
-    database_url: str
-    """As the role that reads everything."""
-    admin_url: str | None
-    """As an administrator; where scratch databases are made."""
+    database: Callable[[], str]
+    """The address as the role that reads everything; asked late, since on a new machine asking generates passwords."""
+    admin: Callable[[], str] | None
+    """The address as an administrator; where scratch databases are made."""
     storage: Path | None
     recipients_file: Path
     keep: int
     log_key: VerifierKey | None
     notify_public: str | None = None
+
+    @property
+    def database_url(self) -> str:
+        """As the role that reads everything."""
+        return self.database()
 
     def recipients(self) -> list[Any]:
         """Whom backups are encrypted for. Raises OperationError."""
@@ -47,9 +55,9 @@ class Place:
 
     def scratch_url(self, name: str) -> str:
         """An administrative address of another database. Raises OperationError where no administrator is known."""
-        if self.admin_url is None:
+        if self.admin is None:
             raise OperationError("Set LUMIERE_BACKUP_ADMIN_URL: a backup is verified in a database that is made for it.")
-        return with_database(self.admin_url, name)
+        return with_database(self.admin(), name)
 
 
 def this_place(layout: Layout, environ: dict[str, str]) -> Place:
@@ -61,8 +69,8 @@ def this_place(layout: Layout, environ: dict[str, str]) -> Place:
     folder = settings.lumiere_backup_folder or layout.backups
     return Place(
         folder=folder,
-        database_url=settings.lumiere_backup_database_url.get_secret_value(),
-        admin_url=admin.get_secret_value() if admin else None,
+        database=settings.lumiere_backup_database_url.get_secret_value,
+        admin=admin.get_secret_value if admin else None,
         storage=settings.storage_folder,
         recipients_file=settings.lumiere_backup_recipients or folder / RECIPIENTS,
         keep=settings.lumiere_backup_keep,
@@ -76,8 +84,8 @@ def local_place(layout: Layout, settings: BackupSettings) -> Place:
     key_file = layout.state / LOG_KEY_FILE
     return Place(
         folder=layout.backups,
-        database_url=backing.database_url(backup_role()),
-        admin_url=backing.maintenance_url(),
+        database=partial(backing.database_url, backup_role()),
+        admin=backing.maintenance_url,
         storage=layout.state / "storage",
         recipients_file=settings.lumiere_backup_recipients or layout.backups / RECIPIENTS,
         keep=settings.lumiere_backup_keep,
@@ -96,9 +104,6 @@ def require_database(place: Place) -> None:
 
 
 def _notify_public(layout: Layout) -> str | None:
-    from ops.environment import notify_public_key
-    from ops.vault import Vault
-
     vault = Vault(layout.secrets)
     return notify_public_key(vault) if vault.path("NOTIFY_PRIVATE_KEY").exists() else None
 

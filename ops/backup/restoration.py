@@ -10,10 +10,15 @@ from typing import Any, Final
 
 import psycopg2
 from nacl.public import PrivateKey
+from psycopg2 import sql
 
 from libs.common import clock
 from libs.common.db.provision import backup_role, monitor_role, owner_role, provision_roles, runtime_role
+from libs.common.events.patterns import matching
+from libs.common.events.subscriptions import Subscription
 from ops.backup import witness
+from ops.backup.archive import read_manifest
+from ops.backup.making import SIDECAR
 from ops.backup.manifest import Keys, Manifest
 from ops.backup.opening import compare, require_as_recorded, run_on_server, unpack
 from ops.backup.place import Place
@@ -27,9 +32,14 @@ from ops.management import Management
 from ops.plan import Plan
 from ops.preparation import Preparation
 from ops.proof import Checkpoint
+from ops.vault import Vault
 from services.auth.domain.secrets import MasterSecret
 from services.ledger.domain.notes import NoteSigner
 
+_UNKNOWN: Final = sql.SQL(
+    "SELECT 1 FROM {archive} told WHERE told.type = ANY(%s) AND NOT EXISTS "
+    "(SELECT 1 FROM {inbox} known WHERE known.subscription = %s AND known.event_id = told.event_id) LIMIT 1"
+)
 ASIDE: Final = "{database}_before_{moment:%Y%m%dT%H%M%SZ}"
 
 
@@ -72,6 +82,10 @@ def restore(platform: Platform, place: Place, source: Source, *, replace: bool =
             "The platform runs. Stop it with `make down`; what it holds is set aside, not deleted, by --replace."
         )
     require_as_recorded(place, source.path)
+    told = source.path.with_suffix(SIDECAR)
+    if told.exists():
+        # Before anything is generated here that would stand in the way of the secrets to be brought.
+        _require_keys(platform.layout.secrets, read_manifest(told.read_bytes()).keys)
     platform.layout.prepare()
     servers = Platform(platform.layout, durable=platform.durable, servers_only=True)
     servers.up()
@@ -103,9 +117,23 @@ def restore(platform: Platform, place: Place, source: Source, *, replace: bool =
 def make_up(bus: Bus) -> dict[str, dict[str, Any]]:
     """Replay every archive into every subscription: what had been published and not yet applied takes effect now.
 
-    What had been applied is known to each inbox, and changes nothing.
+    What had been applied is known to each inbox, and changes nothing; a subscription that has applied everything is left alone.
     """
-    return {each.name: replayed(bus, each) for each in bus.subscriptions()}
+    return {each.name: replayed(bus, each) for each in bus.subscriptions() if _behind(bus, each)}
+
+
+def _behind(bus: Bus, subscription: Subscription) -> bool:
+    """Whether an archive holds an event of this subscription that its inbox does not know."""
+    url = bus.plan.backing.admin_url()
+    with closing(psycopg2.connect(url, connect_timeout=10)) as connection, connection.cursor() as cursor:
+        for member in bus.producers(subscription):
+            archive = sql.Identifier(member.name, "event_archive")
+            inbox = sql.Identifier(subscription.consumer, "inbox")
+            types = matching(subscription.bindings, member.types)
+            cursor.execute(_UNKNOWN.format(archive=archive, inbox=inbox), (types, subscription.name))
+            if cursor.fetchone() is not None:
+                return True
+    return False
 
 
 def _database_and_files(plan: Plan, source: Source, *, replace: bool) -> tuple[Manifest, str | None]:
@@ -128,7 +156,7 @@ def _database_and_files(plan: Plan, source: Source, *, replace: bool) -> tuple[M
             storage.mkdir(mode=0o700, exist_ok=True)
             manifest = unpack(source.path, source.identities, url, storage, roles=True)
             compare(url, manifest, None)
-            _require_keys(plan, manifest.keys)
+            _require_keys(plan.layout.secrets, manifest.keys)
     except BaseException:
         run_on_server(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", fresh)
         raise
@@ -144,9 +172,9 @@ def _passwords(plan: Plan) -> dict[str, str]:
     return {name: plan.backing.database_password(name) for name in (*names, monitor_role(), backup_role())}
 
 
-def _require_keys(plan: Plan, keys: Keys) -> None:
+def _require_keys(folder: Path, keys: Keys) -> None:
     """Name every secret that belongs to the backup and is not here. Raises OperationError."""
-    vault = plan.backing.vault
+    vault = Vault(folder)
     missing = []
     if keys.log is not None:
         path = vault.path("LOG_SIGNING_KEY")
@@ -155,9 +183,9 @@ def _require_keys(plan: Plan, keys: Keys) -> None:
         # A log that has gone on under a new name since then has another key, and is told of both.
         if signer is None or (signer.name == name and f"{name}+{signer.key_id.hex()}" != keys.log):
             missing.append(f"LOG_SIGNING_KEY (key {keys.log}) and LOG_ORIGIN ({name})")
-    if keys.notify_public is not None and keys.notify_public not in _public_keys(plan):
+    if keys.notify_public is not None and keys.notify_public not in _public_keys(vault):
         missing.append(f"NOTIFY_PRIVATE_KEY (public half {keys.notify_public}); it may stand behind a newer one, after a space")
-    if keys.auth_root and not _opens_root(plan, keys.auth_root):
+    if keys.auth_root and not _opens_root(vault, keys.auth_root):
         missing.append(f"AUTH_SECRET (id {' or '.join(keys.auth_root)})")
     if missing:
         raise OperationError(
@@ -167,14 +195,14 @@ def _require_keys(plan: Plan, keys: Keys) -> None:
         )
 
 
-def _public_keys(plan: Plan) -> list[str]:
-    path = plan.backing.vault.path("NOTIFY_PRIVATE_KEY")
+def _public_keys(vault: Vault) -> list[str]:
+    path = vault.path("NOTIFY_PRIVATE_KEY")
     private = path.read_text(encoding="utf-8").split() if path.exists() else []
     return [b64encode(bytes(PrivateKey(b64decode(each)).public_key)).decode() for each in private]
 
 
-def _opens_root(plan: Plan, known: Sequence[str]) -> bool:
-    path = plan.backing.vault.path("AUTH_SECRET")
+def _opens_root(vault: Vault, known: Sequence[str]) -> bool:
+    path = vault.path("AUTH_SECRET")
     return path.exists() and MasterSecret(path.read_text(encoding="utf-8").strip()).id in known
 
 

@@ -46,6 +46,7 @@ def _checks() -> dict[str, Check]:
         "secrets": secrets_scan.faults,
         "locks": locks.faults,
         "licences": licences.faults,
+        "dockerfile": _tool("hadolint", "deploy/Dockerfile"),
         "generated": manifests.drift,
         "policy": policy.faults,
         "migrations": migrations.faults,

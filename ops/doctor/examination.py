@@ -84,7 +84,7 @@ def examine(boxes: Iterable[Box], examined: "Examined", told: Told = lambda _: N
     answers = {}
     for each in sorted(asking, key=lambda one: one.box.seconds):
         each.join(max(0.0, each.box.seconds - (monotonic() - begun)))
-        late = Finding(State.NOT_EXAMINED, f"no answer within {each.box.seconds:.0f} s")
+        late = Finding(State.NOT_EXAMINED, f"no answer within {each.box.seconds:g} s")
         answers[each.box.name] = Answer(each.box, each.finding or late)
         told(answers[each.box.name])
     return [answers[each.box.name] for each in asking]

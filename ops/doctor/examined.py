@@ -123,7 +123,7 @@ class Examined:
 
     def queues(self) -> Mapping[str, Mapping[str, Any]]:
         """Every queue by name, as the broker describes it. Raises NotExamined, OperationError."""
-        return self.once("queues", lambda: {each["name"]: each for each in self.broker(Management.queues)})
+        return self.once("queues", lambda: {each["name"]: each for each in self.broker(lambda broker: broker.queues())})
 
     # ---- the gateway
 
@@ -178,6 +178,13 @@ class Examined:
             return handshake(*place(str(gateway)), place(self.addresses.origin)[0]) is not None
         except OSError:
             return False
+
+    def haproxy(self) -> str:
+        """HAProxy's own figures, as Prometheus reads them. Raises NotExamined."""
+        try:
+            return httpx.get(f"{self.addresses.gateway_metrics}/haproxy", timeout=ANSWER_SECONDS, trust_env=False).text
+        except httpx.HTTPError as error:
+            raise NotExamined(f"the gateway's figures are not to be had ({type(error).__name__})") from error
 
     # ---- processes
 

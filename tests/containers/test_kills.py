@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from libs.common.events.tests.live import eventually
 from libs.common.ids import new_id
@@ -19,7 +19,7 @@ HEALED_SECONDS = 180.0
 
 def stays(file: Path) -> list[str]:
     """The services of a compose file that run until they are stopped."""
-    services = yaml.safe_load(file.read_text(encoding="utf-8"))["services"]
+    services = YAML(typ="safe").load(file)["services"]
     return [name for name, each in services.items() if each.get("restart") == "unless-stopped" and not each.get("profiles")]
 
 

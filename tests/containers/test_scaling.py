@@ -41,9 +41,8 @@ def test_tasks_scales_up_and_down_under_load(
         running.operations.scale(AS_BEFORE)
         wait_for("one replica at the gateway", lambda: len(gateway_sends_to(running, "tasks")) == 1, seconds=NOTICED_SECONDS)
         ongoing.works.append(people.finish(contributor, people.plan_task(film, f"With one replica again {new_id()}")))
-    say(
-        f"containers: scaled tasks 1→3→1: {ongoing.requests} reads and {len(ongoing.works)} tasks, {len(ongoing.failures)} failed"
-    )
+    done = f"{ongoing.requests} reads and {len(ongoing.works)} tasks, {len(ongoing.failures)} failed"
+    say(f"containers: tasks scaled 1→3→1, its worker 1→2→1: {done}")
     assert [each.name for each in running.operations.of("tasks") + running.operations.of("tasks-worker") if each.well] == [
         f"{running.operations.project}-tasks-1",
         f"{running.operations.project}-tasks-worker-1",

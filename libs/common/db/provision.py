@@ -35,6 +35,11 @@ _WATCHED: Final = {
         SELECT current_setting('server_version_num')::integer, (SELECT sum(size)::bigint FROM pg_ls_waldir()),
         pg_database_size(current_database()), (SELECT count(*) FROM pg_stat_replication),
         (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) $$""",
+    "standbys()": """
+        RETURNS TABLE (standby text, behind_seconds double precision)
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+        SELECT application_name, coalesce(extract(epoch FROM max(replay_lag)), 0)::double precision
+        FROM pg_stat_replication GROUP BY 1 $$""",
 }
 """What the monitoring role may ask of the server: counts and sizes."""
 

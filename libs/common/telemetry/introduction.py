@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
 from libs.common.config import Settings, door_secret
+from libs.common.telemetry.memory import MemoryLimit
 
 PROCESS: Final = "lumiere_process_info"
 SETTING: Final = "lumiere_setting"
@@ -42,8 +43,9 @@ class Introduction(Collector):
 
 
 def introduce(service: str, process: str, settings: Settings, registry: CollectorRegistry = REGISTRY) -> None:
-    """Let `/metrics` of this process say what it is."""
+    """Let `/metrics` of this process say what it is, and how much memory it may have."""
     registry.register(Introduction(service, process, settings))
+    registry.register(MemoryLimit())
 
 
 def optional(settings: Settings) -> list[str]:

@@ -16,7 +16,6 @@ from libs.common.events.topology import (
 from ops.bus.admission import PREFIX
 from ops.doctor.box import Finding, bad, box, good, judged
 from ops.doctor.examined import Examined
-from ops.management import Management
 
 GUEST: Final = "guest"
 NAMED_MAX: Final = 5
@@ -31,7 +30,7 @@ NOTHING: Final = frozenset({"", "^$"})
 )
 def users(examined: Examined) -> Finding:
     """Is there no default user guest, no user whom nobody declared, and does only the operator administrate?"""
-    found = {each["name"]: each["tags"] for each in examined.broker(Management.users)}
+    found = {each["name"]: each["tags"] for each in examined.broker(lambda broker: broker.users())}
     declared = {*examined.services, GATEWAY, OPERATOR}
     faults = [f"{name} is missing" for name in sorted(declared - set(found))]
     for name, tags in sorted(found.items()):

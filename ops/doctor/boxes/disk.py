@@ -7,7 +7,6 @@ from sqlalchemy import text
 
 from ops.doctor.box import Finding, NotExamined, box, judged
 from ops.doctor.examined import Examined
-from ops.management import Management
 
 FREE_SHARE_MIN: Final = 0.10
 FREE_BYTES_MIN: Final = 2 * 1024**3
@@ -59,7 +58,7 @@ def wal(examined: Examined) -> Finding:
 )
 def broker(examined: Examined) -> Finding:
     """Does every node of the broker run without an alarm for memory or disk, and with all its partners?"""
-    nodes = examined.broker(Management.nodes)
+    nodes = examined.broker(lambda broker: broker.nodes())
     faults = []
     for node in nodes:
         name = str(node["name"]).partition("@")[0]

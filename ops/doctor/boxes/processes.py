@@ -5,13 +5,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-import httpx
 from sqlalchemy import text
 
 from ops.doctor.box import Finding, NotExamined, Target, box, judged
 from ops.doctor.examined import Examined
 from ops.doctor.sockets import listening
-from ops.management import Management
 
 NAMED_MAX: Final = 5
 OLDEST: Final = {"Python": (3, 11), "Postgres": (15,), "RabbitMQ": (3, 10), "HAProxy": (2, 6)}
@@ -21,7 +19,7 @@ _HAPROXY: Final = re.compile(r'haproxy_process_build_info\{version="([^"]+)"')
 
 
 @box(
-    "processes",
+    "processes-answer",
     "Every process answers",
     fix="`make status` names the state of each, its log says why: `make logs SERVICE=…`, `docker compose logs SERVICE`.",
 )
@@ -103,7 +101,7 @@ def versions(examined: Examined) -> Finding:
     found = {
         "Python": ", ".join(sorted({each.python for each in examined.processes()})),
         "Postgres": postgres.split(" ", 1)[0],
-        "RabbitMQ": str(examined.broker(Management.overview)["rabbitmq_version"]),
+        "RabbitMQ": str(examined.broker(lambda broker: broker.overview())["rabbitmq_version"]),
         "HAProxy": _haproxy(examined),
     }
     faults = [
@@ -116,11 +114,7 @@ def versions(examined: Examined) -> Finding:
 
 
 def _haproxy(examined: Examined) -> str:
-    try:
-        answer = httpx.get(f"{examined.addresses.gateway_metrics}/haproxy", timeout=3, trust_env=False)
-    except httpx.HTTPError as error:
-        raise NotExamined(f"the gateway's figures are not to be had ({type(error).__name__})") from error
-    version = _HAPROXY.search(answer.text)
+    version = _HAPROXY.search(examined.haproxy())
     if version is None:
         raise NotExamined("HAProxy does not tell its version")
     return version[1].partition("-")[0]

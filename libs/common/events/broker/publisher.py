@@ -63,7 +63,7 @@ class PipelinedPublisher:
     def __init__(self, url: str, service: str) -> None:
         self._url = url
         self._service = service
-        self._user = pika.URLParameters(broker_addresses(url)[0]).credentials.username
+        self._user = pika.URLParameters(BrokerAddress.parse(broker_addresses(url)[0]).url).credentials.username
         self._connection: Any = None
         self._channel: Any = None
         self._reset()

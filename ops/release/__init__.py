@@ -1,0 +1,1 @@
+"""How a release is cut, built, signed and verified."""
