@@ -13,7 +13,7 @@ TEST_PROCESSES ?= 2
 $(LUMIERE): requirements/dev.lock pyproject.toml ops/bootstrap.py
 	@$(PYTHON) ops/bootstrap.py environment
 
-.PHONY: help packages up demo status logs down clean test test-all test-gateway test-faults compose-test check format lock manifests bench
+.PHONY: help packages up demo status logs down clean test test-all test-gateway test-faults compose-test check audit format lock manifests bench
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET\n"} /^[a-z%-]+:.*## / {sub("%", "NAME", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,13 @@ packages:
 up: packages $(LUMIERE)  ## Start the platform, or verify that it is well (SCALE="tasks=2 tasks-worker=2")
 	@$(LUMIERE) up $(if $(SCALE),--scale "$(SCALE)")
 
-demo: packages $(LUMIERE)  ## Run the whole story through the gateway; starts the platform if it is down
+ifeq ($(TARGET),compose)
+demo: $(LUMIERE)
+	@$(LUMIERE) demo --compose
+else
+demo: packages $(LUMIERE)  ## Run the whole story through the gateway; starts the platform if it is down (TARGET=compose: in containers)
 	@$(LUMIERE) demo
+endif
 
 status: $(LUMIERE)  ## Name every process, its health and port
 	@$(LUMIERE) status
@@ -59,11 +64,14 @@ compose-test: packages $(LUMIERE)  ## The platform in containers, on a real engi
 check: $(LUMIERE)  ## Lint, types, import contracts, secrets, locks, drift of generated files
 	@$(RUN) -m ops.checks
 
+audit: $(LUMIERE)  ## Advisories, licences, bandit, semgrep, workflows; says what could not be asked
+	@$(RUN) -m ops.audit
+
 format: $(LUMIERE)  ## Format the code and mend what the linter can mend
 	@$(RUN) -m ruff check --fix --quiet . || true
 	@$(RUN) -m ruff format .
 
-lock: $(LUMIERE)  ## Write requirements/*.lock anew from pyproject.toml and peers.in
+lock: $(LUMIERE)  ## Write requirements/*.lock anew from pyproject.toml and requirements/*.in
 	@$(RUN) -m ops.checks.locks --write
 
 manifests: $(LUMIERE)  ## Write the policy manifests and the generated documents anew

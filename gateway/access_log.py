@@ -35,6 +35,11 @@ REQUEST: Final[Mapping[str, str]] = {
     "number": "%lc",
 }
 """Member → what HAProxy writes. Docs: the table in docs/gateway.md."""
+SPAN: Final[Mapping[str, str]] = {
+    "span_id": '"%[var(txn.span_id)]"',
+    "parent_id": '"%[var(txn.parent_id)]"',
+}
+"""Added where spans are sent: the name of the gateway's span, and of its caller's; `-` when the request is not traced."""
 CANDIDATE: Final[Mapping[str, str]] = {"candidate": '"%[var(txn.candidate)]"'}
 """Added while a candidate policy is tried."""
 REFUSED: Final[Mapping[str, str]] = {"reason": '"%[fc_err_str]"'}
@@ -65,10 +70,10 @@ def log_format(event: str, members: Mapping[str, str]) -> str:
     return "'{" + ",".join(f'"{name}":{value}' for name, value in written.items()) + "}'"
 
 
-def formats(candidate: bool) -> dict[str, str]:
+def formats(*, candidate: bool, spans: bool) -> dict[str, str]:
     """Every kind of line, by event."""
     return {
-        "request": log_format("request", {**REQUEST, **(CANDIDATE if candidate else {})}),
+        "request": log_format("request", {**REQUEST, **(SPAN if spans else {}), **(CANDIDATE if candidate else {})}),
         "broken": log_format("refused", BROKEN),
         "refused": log_format("refused", REFUSED),
         "subscriber": log_format("subscriber", SUBSCRIBER),

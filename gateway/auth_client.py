@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from ssl import SSLContext, create_default_context
+from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
+
+from libs.common import tls
 
 INTERNAL = "/internal/"
 """What only services may read; the token is shown there alone."""
@@ -19,10 +22,20 @@ class AuthError(Exception):
 class AuthClient:
     """Reads JSON objects of auth. Safe to call from several threads: each call has its own connection."""
 
-    def __init__(self, address: str, token: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        timeout_seconds: float,
+        *,
+        authority: Path | None = None,
+        certificate: Path | None = None,
+    ) -> None:
         self._address = urlsplit(address)
         self._token = token
         self._timeout_seconds = timeout_seconds
+        self._authority = authority
+        self._certificate = certificate
 
     def document(self, path: str) -> Mapping[str, Any]:
         """The JSON object at this path.
@@ -55,4 +68,4 @@ class AuthClient:
 
     @cached_property
     def _trust(self) -> SSLContext:
-        return create_default_context()
+        return tls.calling(self._authority, self._certificate)

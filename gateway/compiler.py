@@ -19,6 +19,7 @@ from gateway.answers import MAP, Answers
 from gateway.door import ADDRESS, BULK_SUFFIX, Door, TargetError, Targets
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route, written
+from gateway.peers import ALONE
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from gateway.servers import SPARE
@@ -88,8 +89,9 @@ def compile_configuration(
         for route in manifest.routes
         if route.exposed and (route.allow is not Access.CRON or door.cron_secret is not None)
     ]
-    if door.amqps and not ADDRESS.match(door.amqps.broker):
-        raise TargetError(f"the broker must be host:port, which {door.amqps.broker!r} is not")
+    for broker, *_ in door.amqps.servers if door.amqps else ():
+        if not ADDRESS.match(broker):
+            raise TargetError(f"the broker must be host:port, which {broker!r} is not")
     backends = _backends(manifests, targets)
     shaped, free = _by_look_up(routes)
     answers = Answers()
@@ -178,6 +180,7 @@ def _template(
         errors=ERRORS,
         cron=door.cron,
         cron_header=CRON_HEADER,
+        alone=ALONE,
         nothing_here=NOTHING_HERE,
         uuid=paths.UUID,
         uuid_lower=paths.UUID.replace("A-F", ""),
@@ -205,7 +208,7 @@ def _template(
         fallback_key=_address_key(door.secret, "undated"),
         sockets=sockets,
         spare=SPARE,
-        formats=formats(candidate=tried is not None),
+        formats=formats(candidate=tried is not None, spans=door.spans),
         candidate=tried is not None,
         stream_timeout=STREAM_TIMEOUT_SECONDS,
         stream_class=Rate.STREAM,

@@ -23,6 +23,7 @@ from gateway.measures import Measures
 from gateway.on_demand import OnDemand
 from gateway.revocations import SessionRevoked
 from gateway.settings import GatewaySettings
+from gateway.spans import Spans
 from gateway.sweep import Sweeper
 from gateway.telling import Teller
 from libs.common import clock
@@ -30,6 +31,7 @@ from libs.common.events.broadcast import Broadcast
 from libs.common.events.envelope import Envelope
 from libs.common.events.subscriptions import EnvelopeHandler
 from libs.common.telemetry import logger
+from libs.common.telemetry.introduction import introduce
 
 SESSION_REVOKED, KEY_CHANGED, MAINTENANCE_CHANGED = "auth.session.revoked", "auth.key.changed", "auth.maintenance.changed"
 WATCH_SECONDS = 0.3
@@ -52,7 +54,13 @@ class Control:
     def __init__(self, settings: GatewaySettings) -> None:
         self.gateway = DelegatingGateway(settings.door(), Folder(settings.gateway_folder), settings.targets())
         self._stopped = threading.Event()
-        self._auth = AuthClient(settings.auth_url, settings.revocation_list_token.get_secret_value(), FETCH_TIMEOUT_SECONDS)
+        self._auth = AuthClient(
+            settings.auth_url,
+            settings.revocation_list_token.get_secret_value(),
+            FETCH_TIMEOUT_SECONDS,
+            authority=settings.tls_authority,
+            certificate=settings.tls_certificate,
+        )
         self._compiling = Compiling(self.gateway)
         self._keys = Periodic("keys", self._fetch_keys, KEYS_SECONDS)
         self._revocations = Periodic("revocations", self._fetch_revocations, REVOCATIONS_SECONDS)
@@ -65,7 +73,10 @@ class Control:
         handlers = [EnvelopeHandler(function, None, {"envelope": Envelope}, topic) for topic, function in heard.items()]
         self._broadcast = Broadcast(settings.amqp_url.get_secret_value(), GATEWAY, handlers, {}, on_connected=self._connected)
         self._unstated = settings.operator().unstated
-        self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()))
+        endpoint = settings.otel_exporter_otlp_endpoint
+        self._spans = Spans(endpoint) if endpoint else None
+        self._measures = Measures(self.gateway.folder, lambda: gauges(self.gateway, self.status()), self._spans)
+        introduce(GATEWAY, "control", settings, self._measures.registry)
         self._teller = Teller(self.gateway.folder, self.status, self.exposition)
         self._pages = OnDemand(self.gateway.folder)
 
@@ -86,6 +97,7 @@ class Control:
                 "teller": self._teller.run,
                 "sweep": self._sweep,
                 "measures": self._measures.run,
+                **({"spans": self._spans.run} if self._spans else {}),
             }.items()
         ]
         for thread in threads:
@@ -112,6 +124,7 @@ class Control:
             "revocations_fetched": self._revocations.worked,
             "maintenance": self.gateway.maintenance.document(),
             "maintenance_fetched": self._maintenance.worked,
+            "fetched_at": {each.name: each.worked_at for each in (self._keys, self._revocations, self._maintenance)},
         }
 
     def exposition(self) -> bytes:
@@ -215,11 +228,13 @@ class Periodic:
     """Something fetched again and again, at once when woken, sooner until it has worked once."""
 
     def __init__(self, name: str, fetch: Fetch, seconds: float) -> None:
-        self._name = name
+        self.name = name
         self._fetch = fetch
         self._seconds = seconds
         self._woken = threading.Event()
         self.worked = False
+        self.worked_at = clock.epoch()
+        """Seconds since 1970 of the last fetch that worked; before the first, of the start."""
 
     def wake(self) -> None:
         """Fetch now; several calls in a row are one."""
@@ -229,7 +244,8 @@ class Periodic:
         """Fetch until told to stop. Two fetches are never closer than FIRST_SECONDS."""
         while not stopped.is_set():
             self._woken.clear()
-            self.worked = guarded(self._name, self._fetch, quiet=not self.worked) or self.worked
+            if guarded(self.name, self._fetch, quiet=not self.worked):
+                self.worked, self.worked_at = True, clock.epoch()
             stopped.wait(FIRST_SECONDS)
             if self.worked:
                 self._woken.wait(self._seconds)

@@ -22,6 +22,7 @@ def gauges(gateway: KeptCurrent, status: Mapping[str, Any]) -> Iterator[Metric]:
         "what",
         {name: status[f"{name}_fetched"] for name in ("keys", "revocations", "maintenance")},
     )
+    yield _many("fetched_timestamp_seconds", "When auth last answered, or this process started", "what", status["fetched_at"])
     trial = DryRun(gateway.folder)
     yield _one("candidate_on_trial", "Whether a candidate policy judges beside the one in force", trial.compiled())
     compiled = CounterMetricFamily("lumiere_gateway_compiles", "Compilations of the policy by outcome", labels=["outcome"])

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from gateway import sockets
 from gateway.access_log import WELL
 from gateway.folder import Folder
+from gateway.spans import Spans
 from libs.common.telemetry import logger
 
 SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -53,8 +54,9 @@ def changed_by(decision: str, candidate: str) -> str | None:
 class Tally:
     """Counts lines. Safe to call from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, spans: Spans | None = None) -> None:
         self._lock = threading.Lock()
+        self._spans = spans
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self.candidates: Counter[tuple[str, str, str, str]] = Counter()
         self.refused: Counter[str] = Counter()
@@ -96,6 +98,8 @@ class Tally:
         durations[bisect_left(MILLISECONDS, milliseconds)] += 1
         self._milliseconds[operation] += milliseconds
         self._number(entry["worker"], entry["number"])
+        if self._spans is not None:
+            self._spans.take(entry)
         candidate = entry.get("candidate")
         if candidate is not None and (change := changed_by(decision, candidate)):
             self.candidates[operation, entry["access"], change, candidate] += 1
@@ -146,8 +150,9 @@ class Tally:
 class Measures(Collector):
     """Listens to HAProxy, and answers Prometheus. `gauges` are read when it asks."""
 
-    def __init__(self, folder: Folder, gauges: Gauges) -> None:
-        self.tally = Tally()
+    def __init__(self, folder: Folder, gauges: Gauges, spans: Spans | None = None) -> None:
+        self.tally = Tally(spans)
+        self._spans = spans
         self._folder = folder
         self._gauges = gauges
         self.registry = CollectorRegistry()
@@ -163,6 +168,8 @@ class Measures(Collector):
         """Counts and gauges."""
         yield from self.tally.metrics()
         yield from self._gauges()
+        if self._spans is not None:
+            yield from self._spans.metrics()
 
     def exposition(self) -> bytes:
         """What `/metrics` answers."""

@@ -52,7 +52,7 @@ class Teller:
 
 def ask(folder: Folder, path: str) -> bytes:
     """A document of the control process that runs on this folder. Raises ControlAway."""
-    connection = HTTPConnection("gateway")
+    connection = HTTPConnection("gateway", timeout=ASK_SECONDS)
     try:
         with sockets.short_path(folder.run / sockets.CONTROL) as name, socket.socket(socket.AF_UNIX) as opened:
             opened.settimeout(ASK_SECONDS)

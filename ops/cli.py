@@ -10,18 +10,24 @@ import click
 import structlog
 from rich.table import Table
 
-from ops import compose, console, cron, keys, logs, signing_in
+from ops import compose, console, cron, keys, ledger, logs, signing_in
 from ops import proof as proofs
+from ops.backup import commands as backups
 from ops.bus import dead, events, queues, replay, subscribers
 from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
 from ops.demo import command as demos
+from ops.doctor import command as doctors
 from ops.errors import OperationError
 from ops.gateway.group import group as gateway
 from ops.images.group import group as images
+from ops.incident import command as incidents
 from ops.layout import scale_of
 from ops.lifecycle import Started
+from ops.observability.watchman import watchman
 from ops.release.group import group as release
+from ops.secrets import commands as secret_commands
+from ops.top.command import top
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -214,16 +220,23 @@ def reset_factors(email: str, as_json: bool) -> None:
 
 main.add_command(proofs.command, "proof")
 main.add_command(keys.group)
+main.add_command(incidents.group)
 for command in (signing_in.login, signing_in.logout, signing_in.whoami):
     main.add_command(command)
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
+main.add_command(doctors.doctor)
 main.add_command(cron.cron)
+main.add_command(watchman)
+main.add_command(top)
 main.add_command(events.group, "events")
 main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
 main.add_command(gateway)
+main.add_command(backups.group)
+main.add_command(secret_commands.group)
+main.add_command(ledger.group)
 main.add_command(images)
 main.add_command(release)
 for command in subscribers.COMMANDS:

@@ -75,6 +75,17 @@ class Layout:
         """Generated secrets, a file each, for this user only."""
         return self.state / "secrets"
 
+    @property
+    def backups(self) -> Path:
+        """Backups and their record."""
+        given = self.settings.lumiere_backup_folder
+        return self.state / "backups" if given is None else Path(os.path.abspath(given.expanduser()))  # noqa: PTH100 - as above
+
+    @property
+    def incidents(self) -> Path:
+        """The timelines of incidents, a folder each."""
+        return self.settings.lumiere_incidents or self.state / "incidents"
+
     @cached_property
     def sockets(self) -> Path:
         """A folder whose path is short enough for Unix sockets: in the state folder, else below the temporary folder."""

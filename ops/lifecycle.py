@@ -113,7 +113,7 @@ class Platform:
         running = (
             [] if self.supervisor.pid() is None else [name for name, state in self.supervisor.processes().items() if state.pid]
         )
-        held = {port for name in running for port in self._kept_ports().get(name, ())}
+        held = {port for name in running for port in self.ports().get(name, ())}
         programs = self._programs(plan)
         require_free(
             PortUse(port, program.name, program.port_variable)
@@ -131,14 +131,15 @@ class Platform:
             raise OperationError("The platform does not run. Start it with `make up`.")
         door = Replica("auth", "web", 1)
         wanted = {"gateway": self.layout.settings.lumiere_port, door.name: self.layout.replica_port(door)}
-        kept = self._kept_ports()
+        kept = self.ports()
         if any(port not in kept.get(name, [port]) for name, port in wanted.items()):
             raise OperationError(
                 "The platform was started with other ports than LUMIERE_PORT and LUMIERE_PORT_BASE say now. "
                 "Set both as they were then, or move it with `make up`."
             )
 
-    def _kept_ports(self) -> dict[str, list[int]]:
+    def ports(self) -> dict[str, list[int]]:
+        """The ports that each process was started with."""
         return json.loads(self._ports_file.read_text(encoding="utf-8")) if self._ports_file.exists() else {}
 
     def _apply(self, programs: Sequence[Program]) -> None:
@@ -200,6 +201,21 @@ class Platform:
             self._keep_scale(after.scale)
         return Started(self.layout.origin, monotonic() - begun, len(after.everything()), bool(leaving or coming))
 
+    def restart(self, kinds: Sequence[str]) -> list[str]:
+        """Start every process of these kinds (`tasks-web`, `gateway`) anew, one after the other, each well before the next
+        stops: where there are several replicas, somebody always answers. Returns their names. Raises OperationError.
+        """
+        self._require_running()
+        with self._alone():
+            plan = self._plan(self._kept_scale())
+            doctor = self._doctor(plan)
+            wanted = [each for each in self._programs(plan) if each.name in kinds or each.name.rpartition("-")[0] in kinds]
+            for program in wanted:
+                self.supervisor.stop([program.name])
+                self.supervisor.revive()
+                doctor.wait([program], READY_SECONDS)
+        return [program.name for program in wanted]
+
     # ---- down
 
     def down(self) -> int:
@@ -236,6 +252,11 @@ class Platform:
         plan = self._plan(self._kept_scale())
         guardian = supervisors.guardian(self.layout)
         return self._doctor(plan).examine([*self._programs(plan), guardian])
+
+    def running_plan(self) -> Plan:
+        """What runs, as planned with the kept scale. Raises OperationError when the platform does not run."""
+        self._require_running()
+        return self._plan(self._kept_scale())
 
     def restarts(self) -> dict[str, int]:
         """How often each process ended by itself since `up`."""

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
+from libs.common import tls
+from libs.common.tls import without_parameters
 from ops.errors import OperationError
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -16,7 +18,9 @@ class Management:
     """One connection to the management API of a broker. Every failure is an OperationError that says what to do."""
 
     def __init__(self, url: str, vhost: str = "/") -> None:
-        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        address, given = without_parameters(url, "cacertfile")
+        trust = tls.calling(given.get("cacertfile")) if address.startswith("https:") else True
+        self._client = httpx.Client(base_url=address, timeout=TIMEOUT_SECONDS, trust_env=False, verify=trust)
         self._vhost = quote(vhost, safe="")
 
     def __enter__(self) -> Self:
@@ -35,9 +39,29 @@ class Management:
         found: list[dict[str, Any]] = self._ask("GET", "/api/users").json()
         return found
 
-    def put_user(self, name: str, password_hash: str) -> None:
-        """Create a user without tags, or give it another password. The hash is `topology.password_hash`."""
-        body = {"password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}
+    def permissions(self) -> list[dict[str, str]]:
+        """Every user's rights on the virtual host: `user`, and the expressions `configure`, `write`, `read`."""
+        found: list[dict[str, str]] = self._ask("GET", f"/api/vhosts/{self._vhost}/permissions").json()
+        return found
+
+    def topic_permissions(self) -> list[dict[str, str]]:
+        """Every user's rights on routing keys: `user`, `exchange`, and the expressions `write`, `read`."""
+        found: list[dict[str, str]] = self._ask("GET", f"/api/vhosts/{self._vhost}/topic-permissions").json()
+        return found
+
+    def overview(self) -> dict[str, Any]:
+        """The cluster: `rabbitmq_version`, `erlang_version`, totals."""
+        found: dict[str, Any] = self._ask("GET", "/api/overview").json()
+        return found
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Every node: memory, disk, alarms."""
+        found: list[dict[str, Any]] = self._ask("GET", "/api/nodes").json()
+        return found
+
+    def put_user(self, name: str, password_hash: str, *, tags: str = "") -> None:
+        """Create a user, or give it another password. The hash is `topology.password_hash`; tags are with commas."""
+        body = {"password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": tags}
         self._ask("PUT", f"/api/users/{quote(name, safe='')}", body)
 
     def permit(self, name: str, *, configure: str, write: str, read: str) -> None:
@@ -62,6 +86,10 @@ class Management:
         """Create a durable queue, or see that it is there with these arguments."""
         body = {"durable": True, "auto_delete": False, "arguments": dict(arguments)}
         self._ask("PUT", f"/api/queues/{self._vhost}/{quote(name, safe='')}", body)
+
+    def purge_queue(self, name: str) -> None:
+        """Remove what lies ready in a queue; the queue stays."""
+        self._ask("DELETE", f"/api/queues/{self._vhost}/{quote(name, safe='')}/contents")
 
     def delete_queue(self, name: str) -> None:
         """Remove a queue with what lies in it."""

@@ -8,14 +8,15 @@ import os
 import pwd
 import shutil
 import subprocess
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg2
-import psycopg2.sql
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
+from libs.common.db.database import single_connection_engine
+from libs.common.db.provision import alter_password
 from ops.errors import OperationError
 from ops.layout import Layout
 from ops.programs import SERVERS, Program
@@ -26,6 +27,7 @@ DATABASE = "lumiere"
 DROPPED_USER = "postgres"
 OUTSIDE_HOME = Path("/var/lib/lumiere")
 LIBRARIES = Path("/usr/lib/postgresql")
+PROBE_SECONDS = 2
 
 # One laptop: little memory, many short connections; durable, because kill -9 is part of the tests.
 TUNING = {
@@ -83,12 +85,12 @@ class Postgres:
         """Make the data directory unless it is there. Returns whether it was made. Raises OperationError."""
         if (self.data / "PG_VERSION").exists():
             return False
-        self._own(self.home)
+        self.own(self.home)
         password_file = self.home / "password"
         self._write_owned(password_file, self.vault.ensure("POSTGRES_PASSWORD"))
         command = [
-            *self._as_user(),
-            str(_binaries() / "initdb"),
+            *self.as_user(),
+            str(binaries() / "initdb"),
             *("--pgdata", str(self.data), "--username", ADMIN, "--pwfile", str(password_file)),
             *("--encoding", "UTF8", "--locale", "C.UTF-8", "--data-checksums"),
             *("--auth-local", "scram-sha-256", "--auth-host", "scram-sha-256"),
@@ -103,6 +105,10 @@ class Postgres:
             raise OperationError(f"Postgres could not create its data folder {self.data}.", details=done.stderr.strip())
         return True
 
+    def set_password(self, password: str) -> None:
+        """Give the superuser of the running server another password."""
+        alter_password(self.admin_url("postgres"), ADMIN, password)
+
     def program(self) -> Program:
         """How the supervisor runs it. INT is Postgres's fast shutdown: it does not wait for clients to leave."""
         settings = TUNING | {
@@ -114,15 +120,15 @@ class Postgres:
             # Enough for a crash of Postgres, not of the machine. Commits stay synchronous: without, a kill takes the last ones.
             settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        binaries = _binaries(self.data)
+        programs = binaries(self.data)
         return Program(
             name="postgres",
             command=(
                 "setpriv",
                 "--pdeathsig",
                 "INT",
-                *self._as_user()[1:],
-                str(binaries / "postgres"),
+                *self.as_user()[1:],
+                str(programs / "postgres"),
                 "-D",
                 str(self.data),
                 *options,
@@ -140,12 +146,14 @@ class Postgres:
         """Delete the data, wherever they stand. The server must be down."""
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def _as_user(self) -> list[str]:
+    def as_user(self) -> list[str]:
+        """The beginning of a command that is to run as the server's user."""
         if not self.dropped:
             return ["setpriv"]
         return ["setpriv", f"--reuid={DROPPED_USER}", f"--regid={DROPPED_USER}", "--clear-groups"]
 
-    def _own(self, folder: Path) -> None:
+    def own(self, folder: Path) -> None:
+        """Make a folder that the server's user alone may enter. Raises OperationError."""
         try:
             folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -178,7 +186,7 @@ def _reachable(folder: Path) -> bool:
     return subprocess.run(command, check=False, cwd="/").returncode == 0
 
 
-def _binaries(data: Path | None = None) -> Path:
+def binaries(data: Path | None = None) -> Path:
     """The folder of the server's programs: the version that made `data`, else the newest. Raises OperationError."""
     installed = {path.parent.parent.name: path.parent for path in LIBRARIES.glob("*/bin/postgres")}
     version = data / "PG_VERSION" if data else None
@@ -195,25 +203,28 @@ def _binaries(data: Path | None = None) -> Path:
     return installed[max(installed, key=float)]
 
 
+def server_program(name: str) -> Path | None:
+    """A program of the newest server that is installed, such as pg_dump; None when there is no server."""
+    found = sorted(LIBRARIES.glob(f"*/bin/{name}"), key=lambda path: float(path.parent.parent.name))
+    return found[-1] if found else None
+
+
 def _environment(home: Path) -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8"}
 
 
 def answers(url: str) -> bool:
     """Whether the server at `url` takes a statement."""
+    engine = single_connection_engine(url, connect_seconds=PROBE_SECONDS)
     try:
-        with closing(psycopg2.connect(url, connect_timeout=2)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            return cursor.fetchone() == (1,)
-    except psycopg2.Error:
+        with engine.connect() as connection:
+            return bool(connection.scalar(text("SELECT 1")) == 1)
+    except SQLAlchemyError:
         return False
 
 
 def create_database(url: str, name: str) -> None:
     """Create a database through an administrative address unless it is there."""
-    with closing(psycopg2.connect(url, connect_timeout=5)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
-            if cursor.fetchone() is None:
-                cursor.execute(psycopg2.sql.SQL("CREATE DATABASE {}").format(psycopg2.sql.Identifier(name)))
+    with single_connection_engine(url).connect() as connection:
+        if connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}) is None:
+            connection.execute(text(f"CREATE DATABASE {connection.dialect.identifier_preparer.quote(name)}"))

@@ -6,7 +6,8 @@ from typing import cast
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.common.db import migrate, owner_role, provision, runtime_role
+from libs.common.db import migrate, monitor_role, owner_role, provision, provision_monitor, runtime_role
+from libs.common.db.provision import backup_role, provision_backup
 from libs.common.events.broker import BrokerUnavailable, subscribe
 from libs.common.service import Service
 from ops.errors import OperationError
@@ -31,6 +32,8 @@ class Preparation:
         backing = self.plan.backing
         try:
             create_database(backing.maintenance_url(), backing.database_name)
+            provision_monitor(backing.admin_url(), backing.database_password(monitor_role()))
+            provision_backup(backing.admin_url(), backing.database_password(backup_role()))
             for name in self.services:
                 passwords = [backing.database_password(role(name)) for role in (owner_role, runtime_role)]
                 provision(backing.admin_url(), name, *passwords)
@@ -46,6 +49,10 @@ class Preparation:
                 subscribe(self.plan.backing.amqp_url(name), _service(name).declared_subscriptions)
             except BrokerUnavailable as error:
                 raise OperationError("RabbitMQ does not let us in. Check AMQP_URL, or unset it.", details=str(error)) from error
+
+    def forget(self) -> None:
+        """Let the next start prepare everything again."""
+        self._stamp.unlink(missing_ok=True)
 
     def done(self) -> None:
         """Remember that all is prepared."""

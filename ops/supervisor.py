@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, cast
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Fault, ServerProxy  # nosec B411 - spoken to our own supervisor, through a socket of our user
 
 from supervisor.xmlrpc import SupervisorTransport
 

@@ -24,7 +24,7 @@ PLATFORM_PORTS = 400
 PORT_BASE_FILE = "port-base"
 BACKING = ("DATABASE_URL", "AMQP_URL")
 TEST_FOLDER = ROOT / ".local" / "test" / WORKER
-BRING_SERVERS = {"platform": "conftest", "servers": "tests.faults.conftest"}
+BRING_SERVERS = {"platform": "conftest", "engine": "tests.containers.conftest", "servers": "tests.faults.conftest"}
 """Fixtures that start servers for themselves, by the module that defines them."""
 OUR_PACKAGES = frozenset({"libs", "services", "gateway", "ops", "tests"})
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from bench.figures import Figure, NothingMeasured, against
 from libs.common import clock
 from libs.common.config import process_environment
 from libs.common.ids import new_id
+from ops import locked
 from ops.checks.locks import pins
-from ops.console import err
-from ops.errors import OperationError
+from ops.console import step
+from ops.locked import last_line
 from ops.settings import ROOT
 
 kombu: Any = untyped_kombu
@@ -78,18 +78,8 @@ PEERS = (
 
 def install() -> None:
     """Put them into an environment of their own, once for each lock. Raises OperationError."""
-    stamp, lock = PLACE / "lock", LOCK.read_text(encoding="utf-8")
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == lock:
-        return
-    err.print("[dim]Installing celery, dramatiq, faststream and nameko into .local/bench/peers, for this benchmark alone[/]")
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(PLACE)],
-        [str(PLACE / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OperationError(f"The libraries to compare with could not be installed: {_last_line(done.stderr)}")
-    stamp.write_text(lock, encoding="utf-8")
+    with step("The libraries to compare with, in .local/bench/peers", quiet_below=2):
+        locked.installed(LOCK, PLACE)
 
 
 def measure(amqp_url: str, seconds: float, ours: Figure) -> list[Figure]:
@@ -144,7 +134,7 @@ def _await_first(peer: Peer, environ: dict[str, str], heard: Path, log: Path) ->
     deadline, refusal = clock.monotonic() + START_SECONDS, ""
     while not heard.stat().st_size:
         if clock.monotonic() > deadline:
-            raise NothingMeasured(refusal or _last_line(log.read_text(encoding="utf-8", errors="replace")))
+            raise NothingMeasured(refusal or last_line(log.read_text(encoding="utf-8", errors="replace")))
         try:
             _publish(peer, environ, 1)
         except NothingMeasured as failure:
@@ -162,7 +152,7 @@ def _publish(peer: Peer, environ: dict[str, str], count: int) -> float:
     except subprocess.TimeoutExpired:
         raise NothingMeasured(f"{count} messages were not published within {WORK_SECONDS:.0f} s") from None
     if done.returncode:
-        raise NothingMeasured(_last_line(done.stderr))
+        raise NothingMeasured(last_line(done.stderr))
     return float(done.stdout.split()[-1])
 
 
@@ -192,8 +182,3 @@ def _forget(amqp_url: str, queue: str) -> None:
     with kombu.Connection(amqp_url) as connection, connection.channel() as channel:
         for name in names:
             channel.queue_delete(name)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"

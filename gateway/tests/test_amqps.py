@@ -38,7 +38,7 @@ class Entrance:
         self.running.door = replace(
             self.running.door,
             amqps=AmqpsDoor(
-                self.port, str(self.certificate.server), str(broker.hostname), broker_port or broker.port or AMQP_PORT
+                self.port, str(self.certificate.server), ((str(broker.hostname), broker_port or broker.port or AMQP_PORT),)
             ),
         )
         self.running.gateway = self.running.another_gateway()
@@ -250,8 +250,8 @@ def test_idle_time_exceeds_the_heartbeats_that_rabbitmq_proposes() -> None:
 
 
 def test_a_broker_by_name_is_looked_up_again_and_a_strange_one_is_refused() -> None:
-    def configured(host: str) -> str:
-        door = replace(DOOR, amqps=AmqpsDoor(5671, "/etc/tls.pem", host, 5672))
+    def configured(*hosts: str) -> str:
+        door = replace(DOOR, amqps=AmqpsDoor(5671, "/etc/tls.pem", tuple((host, 5672) for host in hosts)))
         return compiled(*manifest_paths(), door=door)["haproxy.cfg"].decode()
 
     assert (
@@ -259,6 +259,9 @@ def test_a_broker_by_name_is_looked_up_again_and_a_strange_one_is_refused() -> N
         in configured("rabbitmq")
     )
     assert "resolvers" not in configured("10.0.0.7")
+    cluster = configured("10.0.0.7", "two")
+    assert "server broker 10.0.0.7:5672 check" in cluster
+    assert "server broker-2 two:5672 check inter 2s fastinter 500ms downinter 1s fall 2 rise 1 resolvers network" in cluster
     assert "server broker [::1]:5672 " in configured("::1")
     with pytest.raises(TargetError, match="host:port"):
         configured("broker check\n")
@@ -278,7 +281,8 @@ ENVIRONMENT = {
     [
         ({}, "needs GATEWAY_AMQPS_CERTIFICATE"),
         ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "LUMIERE_PORT": "5671"}, "must differ from LUMIERE_PORT"),
-        ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "AMQP_URL": "amqps://b/"}, "must begin with amqp://"),
+        ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "AMQP_URL": "amqps://b/"}, "needs TLS_AUTHORITY"),
+        ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "AMQP_URL": "amqps://a/;amqps://b/"}, "needs TLS_AUTHORITY"),
         ({"GATEWAY_AMQPS_CERTIFICATE": "/c.pem", "GATEWAY_AMQPS_PORT": "65536"}, "GATEWAY_AMQPS_PORT"),
     ],
 )
@@ -295,6 +299,6 @@ def test_the_gateways_own_certificate_serves_where_no_other_is_given() -> None:
         .amqps
     )
 
-    assert own == AmqpsDoor(5671, "/own.pem", "rabbitmq", AMQP_PORT)
+    assert own == AmqpsDoor(5671, "/own.pem", (("rabbitmq", AMQP_PORT),))
     assert other is not None
     assert other.certificate == "/c.pem"

@@ -108,6 +108,11 @@ class JobRunner:
         self._interval_seconds = job.schedule.interval.total_seconds()
         self._backoff = Backoff(cap_seconds=max(5.0, min(60.0, self._interval_seconds)))
         self._due = threading.Event()
+        labels = (database.schema, job.name)
+        metrics.JOB_INTERVAL.labels(*labels).set(self._interval_seconds)
+        self._succeeded_at = metrics.JOB_SUCCESS.labels(*labels)
+        self._succeeded_at.set(clock.epoch())
+        self._seconds = metrics.JOB_SECONDS.labels(*labels)
 
     def wake(self) -> None:
         """Run now; safe from any thread."""
@@ -127,10 +132,12 @@ class JobRunner:
         try:
             if not self._locks.try_acquire(lock):
                 return min(self._interval_seconds, STANDBY_SECONDS)
-            rows = run_once(self._database, self._job, self._resources)
+            with self._seconds.time():
+                rows = run_once(self._database, self._job, self._resources)
         except Exception as error:  # noqa: BLE001 - a job may raise anything; it is logged and tried again
             return self._failed(error)
         self._backoff.reset()
+        self._succeeded_at.set(clock.epoch())
         metrics.JOB_RUNS.labels(self._database.schema, self._job.name, "done").inc()
         metrics.JOB_ROWS.labels(self._database.schema, self._job.name).inc(rows)
         return self._interval_seconds

@@ -13,19 +13,21 @@ from libs.common.db import Database, Reader, kernel_tables
 from libs.common.db.locks import AdvisoryLocks
 from libs.common.events import metrics
 from libs.common.events.broadcast import Broadcast
-from libs.common.events.broker import BrokerUnavailable, open_session
+from libs.common.events.broker import BrokerUnavailable, Session, open_session
 from libs.common.events.consumer import Consumer
 from libs.common.events.listener import Listener
 from libs.common.events.outbox import CHANNEL
 from libs.common.events.relay import Relay
-from libs.common.events.subscriptions import Subscriptions
-from libs.common.events.topology import UNROUTABLE_QUEUE
+from libs.common.events.subscriptions import Subscription, Subscriptions
+from libs.common.events.topology import RETRY_DELAYS_MS, UNROUTABLE_QUEUE
 from libs.common.jobs import TRIGGERS, Job, JobRunner
+from libs.common.measures import Measure, Measuring
 from libs.common.telemetry import logger
 
 STOP_SECONDS: Final = 20.0
 MEASURE_SECONDS: Final = 5.0
-UNROUTABLE_SECONDS: Final = 30.0
+QUEUES_SECONDS: Final = 15.0
+"""How often the broker is asked how deep the queues are."""
 DEGRADED_OUTBOX_SECONDS: Final = 10.0
 """An event that waits longer than this to be published makes the service degraded."""
 
@@ -44,8 +46,8 @@ class Worker:
         *,
         subscriptions: Subscriptions,
         jobs: Sequence[Job] = (),
+        measures: Sequence[Measure] = (),
         resources: Mapping[type, object] | None = None,
-        on_broadcast_connected: Callable[[], None] | None = None,
     ) -> None:
         given: dict[type, object] = {Database: database, **(resources or {})}
         subscriptions.require(given)
@@ -53,6 +55,8 @@ class Worker:
             job.require(given)
         self._database = database
         self._amqp_url = amqp_url
+        self._subscriptions = subscriptions.queues
+        self._measuring = Measuring(database, measures)
         self._locks = AdvisoryLocks(database)
         self._listener = Listener(database)
         self.relay = Relay(database, amqp_url, self._locks)
@@ -60,9 +64,7 @@ class Worker:
         self._consumers = {each.name: Consumer(database, amqp_url, each, given) for each in subscriptions.queues}
         self._broadcast: Broadcast | None = None
         if subscriptions.broadcasts:
-            self._broadcast = Broadcast(
-                amqp_url, subscriptions.consumer, subscriptions.broadcasts, given, on_connected=on_broadcast_connected
-            )
+            self._broadcast = Broadcast(amqp_url, subscriptions.consumer, subscriptions.broadcasts, given)
         self._runners = {job.name: JobRunner(job, database, self._locks, given) for job in jobs}
         for job in jobs:
             if job.schedule.wake:
@@ -152,15 +154,18 @@ class Worker:
         asked_at = 0.0
         while not stopping.wait(MEASURE_SECONDS):
             self._measured()
-            if self.relay.active.is_set() and clock.monotonic() - asked_at > UNROUTABLE_SECONDS:
+            self._measuring.take_due()
+            if clock.monotonic() - asked_at > QUEUES_SECONDS:
                 asked_at = clock.monotonic()
-                self._count_unroutable()
+                self._look_at_queues()
 
-    def _count_unroutable(self) -> None:
-        """Asked of the broker, which alone knows what no queue wanted; the relay is told only that its events arrived."""
+    def _look_at_queues(self) -> None:
+        """Asked of the broker, which alone knows what waits, and what no queue wanted: the relay hears only that it arrived."""
         with suppress(BrokerUnavailable), open_session(self._amqp_url) as session:
-            found = session.look(UNROUTABLE_QUEUE)
-            metrics.UNROUTABLE.labels(self._database.schema).set(found.messages if found else 0)
+            for each in self._subscriptions:
+                _look(session, each)
+            if self.relay.active.is_set():
+                metrics.UNROUTABLE.labels(self._database.schema).set(_depth(session, UNROUTABLE_QUEUE))
 
     def _measured(self) -> dict[str, Any] | None:
         try:
@@ -168,6 +173,20 @@ class Worker:
                 return measure(self._database, reader)
         except SQLAlchemyError:
             return None
+
+
+def _look(session: Session, subscription: Subscription) -> None:
+    found, name = session.look(subscription.queue), subscription.name
+    metrics.QUEUE_DEPTH.labels(name).set(found.messages if found else 0)
+    metrics.QUEUE_CONSUMERS.labels(name).set(found.consumers if found else 0)
+    retrying = sum(_depth(session, subscription.retry_queue(level)) for level in range(len(RETRY_DELAYS_MS)))
+    metrics.RETRYING.labels(name).set(retrying)
+    metrics.DEAD.labels(name).set(_depth(session, subscription.dead_letter_queue))
+
+
+def _depth(session: Session, queue: str) -> int:
+    found = session.look(queue)
+    return found.messages if found else 0
 
 
 _LAST: Final = ("relay", "listener", "measurements")

@@ -94,6 +94,13 @@ def replay(service: str, subscription: str | None, *, dry_run: bool, as_json: bo
     sys.exit(FAILED if report["failed"] else 0)
 
 
+def replayed(bus: Bus, subscription: Subscription, since: str = "beginning") -> dict[str, Any]:
+    """Replay the archives into a subscription, up to now; returns the consumer's report. Raises OperationError."""
+    run = _Run(bus, subscription, Wanted(since, "now", (), None, baseline=False))
+    run.check()
+    return run.run()
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the options say."""

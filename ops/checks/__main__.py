@@ -10,7 +10,8 @@ import click
 from rich.markup import escape
 
 from ops import manifests
-from ops.checks import addresses, evolution, locks, policy, secrets_scan
+from ops.audit import licences
+from ops.checks import addresses, evolution, locks, migrations, policy, secrets_scan
 from ops.console import err, out
 from ops.settings import ROOT
 
@@ -44,9 +45,11 @@ def _checks() -> dict[str, Check]:
         "imports": _tool("lint-imports", "--no-cache"),
         "secrets": secrets_scan.faults,
         "locks": locks.faults,
+        "licences": licences.faults,
         "dockerfile": _tool("hadolint", "deploy/Dockerfile"),
         "generated": manifests.drift,
         "policy": policy.faults,
+        "migrations": migrations.faults,
         "evolution": evolution.faults,
         "addresses": addresses.faults,
     }

@@ -1,4 +1,4 @@
-"""The locks fit pyproject.toml and requirements/peers.in, each image's lock is its part of runtime.lock.
+"""The locks fit pyproject.toml and the requirements/*.in; each image's lock is its part of runtime.lock.
 
 Every requirement is pinned to a version that it allows, with hashes, and no index is named. Works without any registry.
 `python -m ops.checks.locks --write` makes the locks anew, which needs one; `--images` those of the images, which needs none.
@@ -22,8 +22,6 @@ from ops.settings import ROOT
 
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
-PEERS = "peers"
-"""What the bus is measured beside; it shares no version with the product, which never installs it."""
 OPTION = re.compile(r"^\s*--?(?!hash=)[a-z]")
 
 
@@ -35,9 +33,15 @@ def faults(root: Path = ROOT) -> str:
     extra = [Requirement(text) for text in project["optional-dependencies"]["dev"]]
     found = _lock_faults(runtime, wanted) + _lock_faults(developer, [*wanted, *extra])
     found += _differences(pins(runtime), pins(developer))
-    found += _lock_faults(root / "requirements" / f"{PEERS}.lock", _listed(root / "requirements" / f"{PEERS}.in"), "peers.in")
+    for listed in apart(root):
+        found += _lock_faults(listed.with_suffix(".lock"), _listed(listed), listed.name)
     found += lock_faults(images(root).values(), root)
     return "\n".join(found)
+
+
+def apart(root: Path = ROOT) -> list[Path]:
+    """Lists of programs that share no version with the product, which never installs them: each has a lock of its own."""
+    return sorted((root / "requirements").glob("*.in"))
 
 
 def _listed(requirements: Path) -> list[Requirement]:
@@ -106,7 +110,7 @@ def write(root: Path = ROOT) -> None:
     sources: list[tuple[str, list[str], str]] = [
         ("runtime", [], "pyproject.toml"),
         ("dev", of_developers, "pyproject.toml"),
-        (PEERS, [], f"requirements/{PEERS}.in"),
+        *((listed.stem, [], f"requirements/{listed.name}") for listed in apart(root)),
     ]
     for name, more, source in sources:
         command = [sys.executable, "-m", "piptools", "compile", *options, *more]

@@ -64,7 +64,12 @@ class Client:
         announced |= {"size": len(content), "sha256": sha256}
         opened = self.post("/uploads", announced, status=201)
         sent = httpx.request(
-            opened["method"], self._absolute(opened["url"]), headers=opened["headers"], content=content, trust_env=False
+            opened["method"],
+            self._absolute(opened["url"]),
+            headers=opened["headers"],
+            content=content,
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
         )
         if sent.status_code not in (200, 201, 204):
             raise StepFailed(f"{opened['method']} of the file answered {sent.status_code}: {_words(sent)}")

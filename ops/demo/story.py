@@ -17,7 +17,7 @@ import httpx
 
 from libs.common.ids import random_token
 from ops.demo.client import API, Client, wait_for
-from ops.demo.mailbox import mails_to, text_of, verification_token
+from ops.demo.mailbox import Letters, mails_to, text_of, verification_token
 from ops.demo.report import Report, StepFailed, expect
 from ops.demo.stream import EventStream
 
@@ -46,7 +46,7 @@ class Access:
     """What the story is given: where the gateway is, where mail lands, how an administrator is made."""
 
     origin: str
-    mail: Path
+    mail: Letters
     admin_email: str
     admin_password: str
     create_admin: Callable[[], str]

@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 from libs.common.auth.tokens import KeySource, PublishedKeys
+from libs.common.companions import Companion, Companions
 from libs.common.db import Database
 from libs.common.service import Resources, RevocationSource, Service
 from services.auth import events, jobs
+from services.auth.adapters.administrator_commands import administrators_command
 from services.auth.adapters.client_limits import CountedClients, RedisWindows
 from services.auth.adapters.command_line import admin_create, keys_command
 from services.auth.adapters.factor_commands import factors_command
@@ -77,6 +79,7 @@ def build(settings: Settings, database: Database) -> Resources:
     )
     rules = PasswordRules(settings.password_minimum, ListedPasswords())
     shared = RedisWindows(settings.redis_url.get_secret_value()) if settings.redis_url else None
+    companions = Companions({"redis": Companion("redis", "each process counts alone", shared.ping)} if shared else {})
     required = Required(of_administrators=settings.lumiere_env == "production")
     keys = SigningKeys(database, secret, required, issuer=settings.lumiere_origin, audience=settings.audience)
     lifetimes = Lifetimes(timedelta(days=settings.refresh_days), timedelta(days=settings.session_days))
@@ -95,7 +98,8 @@ def build(settings: Settings, database: Database) -> Resources:
         Lifetimes: lifetimes,
         RelyingParty: relying_party,
         Means: means,
-        ClientLimits: CountedClients(secret, settings.client_factor, shared),
+        ClientLimits: CountedClients(secret, settings.client_factor, shared, companions.get("redis")),
+        Companions: companions,
         Dormancy: Dormancy(timedelta(days=settings.dormant_days)),
         TokenIssuer: keys,
         Keeper: Keeper(database, keys, lifetimes, providers, means, required),
@@ -156,5 +160,10 @@ service = Service(
     jobs=[jobs],
     events=[events],
     resources=build,
-    commands={"admin-create": admin_create, "keys": keys_command, "factors": factors_command},
+    commands={
+        "admin-create": admin_create,
+        "administrators": administrators_command,
+        "keys": keys_command,
+        "factors": factors_command,
+    },
 )

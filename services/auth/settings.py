@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, model_validator
 
-from libs.common.config import Secret, ServiceSettings
+from libs.common.config import Secret, ServiceSettings, without
 from services.auth.domain.accounts import DORMANT_DAYS_DEFAULT, DORMANT_DAYS_MAXIMUM, DORMANT_DAYS_MINIMUM
 from services.auth.domain.federation import SIGNATURE_ALGORITHMS, Provider, protected
 from services.auth.domain.keys import SIGNS_DAYS_MAXIMUM
@@ -60,7 +60,9 @@ class Settings(ServiceSettings):
 
     auth_secret: Secret = Field(description="Seals the root of auth's keys; only auth has it")
     auth_secret_previous: Secret | None = Field(
-        default=None, description="The secret before, while AUTH_SECRET is being rotated: either opens the root"
+        default=None,
+        description="The secret before, while AUTH_SECRET is being rotated: either opens the root",
+        json_schema_extra=without("a root that was sealed under another AUTH_SECRET cannot be opened, and auth does not start"),
     )
     bcrypt_rounds: int = Field(
         default=BCRYPT_ROUNDS_MINIMUM, ge=4, le=16, description="bcrypt cost; under 12 only where LUMIERE_ENV=test"
@@ -102,19 +104,22 @@ class Settings(ServiceSettings):
     )
     redis_url: SecretStr | None = Field(
         default=None,
-        description="Where all replicas count together what one client asks; without it each process counts alone",
+        description="Where all replicas count together what one client asks",
+        json_schema_extra=without("each process counts alone, so that N replicas allow N times as much"),
     )
     client_limit_factor: int | None = Field(
         default=None,
         ge=1,
         le=OTHER_ENVIRONMENTS_FACTOR,
-        description=f"How many times one client may do more; 1 in production, else {OTHER_ENVIRONMENTS_FACTOR}",
+        description="How many times one client may do more than the limits say",
+        json_schema_extra=without(f"1 in production, else {OTHER_ENVIRONMENTS_FACTOR}"),
     )
-    web_threads: int = Field(default=16, ge=1, le=64)
+    web_threads: int = Field(default=16, ge=1, le=64, description="Requests that one process answers at a time")
     oidc_providers: Json[tuple[OpenIdProvider, ...]] = Field(
         default=(),
         validate_default=False,
         description="OpenID providers to sign in with: a JSON list of name, label, issuer, client_id, client_secret(_file)",
+        json_schema_extra=without("people sign in with passwords and passkeys alone", secret=True),
     )
 
     @property

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from libs.common.db import Database
 from libs.common.service import Service
-from services.ledger import events, jobs, routes, subscriptions
+from services.ledger import events, jobs, measures, routes, subscriptions
+from services.ledger.adapters.command_line import restored_command, resume_command, standing_command
 from services.ledger.domain.notes import NoteSigner
 from services.ledger.models import metadata
 from services.ledger.settings import Settings
@@ -22,6 +23,8 @@ service = Service(
     routes=[routes],
     subscriptions=[subscriptions],
     jobs=[jobs],
+    measures=[measures],
     events=[events],
     resources=build,
+    commands={"standing": standing_command, "restored": restored_command, "resume": resume_command},
 )

@@ -1,9 +1,23 @@
 """Tables of the log. Whatever is proved is only ever added: neither the service nor the schema's owner may change a row."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+    select,
+)
 
-from libs.common.db import APPEND_ONLY, id_column, new_metadata, timestamp
+from libs.common.db import APPEND_ONLY, declare_figures, id_column, new_metadata, timestamp
+from libs.common.db.figures import rows_of, seconds_since_first, seconds_since_last
 from services.ledger.domain.merkle import HASH_BYTES
+from services.ledger.domain.restoring import STATEMENT_MAX, STATEMENT_MIN
 from services.ledger.domain.tiles import ENTRY_BYTES_MAX, LEVEL_MAX
 
 metadata = new_metadata("ledger")
@@ -59,6 +73,40 @@ node = Table(
     info=APPEND_ONLY,
 )
 
+# The database came from a backup: what it knows of the log may be less than what the log has signed. See ADR 0039.
+restoration = Table(
+    "restoration",
+    metadata,
+    id_column(),
+    timestamp("restored_at"),
+    Column("source", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root_hash", LargeBinary, nullable=False),
+    # The newest checkpoint that anybody is known to hold; null when nobody knows of one.
+    Column("published_origin", Text),
+    Column("published_size", BigInteger),
+    Column("published_root_hash", LargeBinary),
+    CheckConstraint("size >= 0 AND published_size >= 0", name="sizes_are_counts"),
+    CheckConstraint(
+        "(published_origin IS NULL) = (published_size IS NULL) AND (published_size IS NULL) = (published_root_hash IS NULL)",
+        name="published_is_whole",
+    ),
+    info=APPEND_ONLY,
+)
+
+# An operator's word on how the log goes on after a restoration. Until then it signs nothing.
+resumption = Table(
+    "resumption",
+    metadata,
+    Column("restoration_id", restoration.c.id.type, ForeignKey(restoration.c.id), primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("statement", Text, nullable=False),
+    timestamp("resumed_at"),
+    CheckConstraint(f"char_length(statement) BETWEEN {STATEMENT_MIN} AND {STATEMENT_MAX}", name="statement_says_something"),
+    info=APPEND_ONLY,
+)
+
 # Every tree head that the log ever signed, as it was given out.
 checkpoint = Table(
     "checkpoint",
@@ -70,4 +118,16 @@ checkpoint = Table(
     CheckConstraint("size >= 0", name="size_is_a_count"),
     CheckConstraint(f"octet_length(root_hash) = {HASH_BYTES}", name="root_hash_has_its_length"),
     info=APPEND_ONLY,
+)
+
+# What the log says of itself in numbers.
+declare_figures(
+    metadata,
+    {
+        "leaves": select(func.coalesce(func.max(sequenced.c.leaf_index) + 1, 0)),
+        "pending_leaves": rows_of(pending_leaf),
+        "pending_oldest_seconds": seconds_since_first(leaf.c.recorded_at, leaf.c.event_id == pending_leaf.c.event_id),
+        "checkpoint_size": select(func.max(checkpoint.c.size)),
+        "checkpoint_seconds": seconds_since_last(checkpoint.c.signed_at),
+    },
 )

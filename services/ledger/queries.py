@@ -4,14 +4,19 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Row, Select, SmallInteger, and_, bindparam, func, select, true
+from sqlalchemy import BigInteger, Row, Select, SmallInteger, and_, bindparam, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from libs.common.db import Reader
 from services.ledger.domain.merkle import Node
-from services.ledger.models import checkpoint, leaf, node, sequenced
+from services.ledger.models import checkpoint, leaf, node, pending_leaf, restoration, resumption, sequenced
 
 _LATEST_CHECKPOINT = select(checkpoint.c.size, checkpoint.c.note).order_by(checkpoint.c.size.desc()).limit(1)
+
+_NEWEST_CHECKPOINT = select(checkpoint.c.size, checkpoint.c.signed_at).order_by(checkpoint.c.size.desc()).limit(1)
+_PENDING = select(func.count().label("leaves"), func.min(leaf.c.recorded_at).label("oldest")).join_from(
+    pending_leaf, leaf, leaf.c.event_id == pending_leaf.c.event_id
+)
 
 _WANTED = (
     func.unnest(
@@ -65,6 +70,41 @@ _LISTED_BY: dict[tuple[str, ...], Select[Any]] = {
     names: _LISTED.where(and_(true(), *(_FILTERS[name] for name in names)))
     for names in ((), ("type",), ("entity_id",), ("type", "entity_id"))
 }
+
+
+_NEWEST_RESTORATION = select(restoration.c.id).order_by(restoration.c.restored_at.desc(), restoration.c.id.desc()).limit(1)
+_WITH_RESUMPTION = restoration.outerjoin(resumption, resumption.c.restoration_id == restoration.c.id)
+_RESTORATIONS = (
+    select(restoration, resumption.c.origin.label("resumed_as"), resumption.c.resumed_at, resumption.c.statement)
+    .select_from(_WITH_RESUMPTION)
+    .order_by(restoration.c.restored_at, restoration.c.id)
+)
+_WITHHELD = (
+    select(restoration.c.id, resumption.c.origin.label("resumed_as"))
+    .select_from(_WITH_RESUMPTION)
+    .where(or_(resumption.c.origin.is_(None), restoration.c.id == _NEWEST_RESTORATION.scalar_subquery()))
+    .order_by(restoration.c.restored_at.desc(), restoration.c.id.desc())
+)
+
+
+def restorations(db: Reader) -> list[Row[Any]]:
+    """Every restoration from a backup, oldest first; `resumed_as` is None while nobody has said how the log goes on."""
+    return db.all(_RESTORATIONS)
+
+
+def may_sign(db: Reader, origin: str) -> bool:
+    """Whether a log of this name may sign: no restoration waits for an operator's word, and the last word named this log."""
+    return all(row.resumed_as == origin for row in db.all(_WITHHELD))
+
+
+def newest_checkpoint(db: Reader) -> Row[Any] | None:
+    """`size` and `signed_at` of the newest checkpoint; None before the first."""
+    return db.first(_NEWEST_CHECKPOINT)
+
+
+def pending(db: Reader) -> Row[Any]:
+    """`leaves` without an index, and when the `oldest` of them was recorded."""
+    return db.one(_PENDING)
 
 
 def latest_checkpoint(db: Reader) -> Row[Any] | None:

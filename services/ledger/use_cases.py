@@ -1,7 +1,7 @@
 """What the ledger does: take a leaf in, seal what has arrived, and answer with proofs."""
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -11,22 +11,28 @@ from sqlalchemy import Row, any_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.common.db import Reader, Transaction
-from libs.common.errors import NotFound, Permanent, Unavailable
+from libs.common.errors import BadRequest, Conflict, NotFound, Permanent, Unavailable
 from libs.common.events import Envelope
+from libs.common.ids import new_id
+from libs.common.telemetry import logger
 from services.ledger import queries
 from services.ledger.domain import merkle, notes, proofs, tiles
 from services.ledger.domain.leaves import LeafError, archive_form, is_logged, leaf_of
 from services.ledger.domain.merkle import Node
 from services.ledger.domain.notes import NoteSigner
+from services.ledger.domain.restoring import STATEMENT_MAX, STATEMENT_MIN, TreeHead, contradicts
 from services.ledger.domain.tiles import Tile
-from services.ledger.models import checkpoint, leaf, node, pending_leaf, sequenced
+from services.ledger.events import LogResumed
+from services.ledger.models import checkpoint, leaf, node, pending_leaf, restoration, resumption, sequenced
 
 LEAF_CHANNEL = "leaf"
+WITHHELD = "the database was restored: `lumiere ledger status` says what is to be done"
 GROUP_MAX = 1024
 """Leaves that one checkpoint takes in at most: a backlog is sealed in groups, so that none holds the lock for long."""
 RETRY_AFTER_SECONDS = 1
 
 _ADD_SEQUENCED, _ADD_NODE, _ADD_CHECKPOINT = insert(sequenced), insert(node), insert(checkpoint)
+_ADD_RESTORATION, _ADD_RESUMPTION = insert(restoration), insert(resumption)
 _SEQUENCER_LOCK = select(func.pg_advisory_xact_lock(func.hashtext("lumiere.ledger.sequencer")))
 
 # RETURNING makes SQLAlchemy send all rows as one statement.
@@ -43,12 +49,27 @@ _TAKE_PENDING = (
 )
 
 
+log = logger(__name__)
+
+
 class NotSealed(NotFound):
     """No proof of this event can be given: it is unknown, or not sealed yet."""
 
     def headers(self) -> dict[str, str]:
         """Retry-After in seconds: an event that has just happened is sealed within moments."""
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+class NotWithheld(Conflict):
+    """Nobody's word is waited for."""
+
+
+class NoStatement(BadRequest):
+    """The statement says too little, or more than a leaf should hold."""
+
+
+class SecondHistory(Conflict):
+    """The log must not go on under this name: somebody holds a checkpoint that its tree contradicts."""
 
 
 class NoSuchTile(NotFound):
@@ -66,7 +87,7 @@ def record_events(tx: Transaction, envelopes: Iterable[Envelope]) -> int:
     """
     rows: dict[UUID, dict[str, Any]] = {}
     for envelope in envelopes:
-        if is_logged(envelope.source):
+        if is_logged(envelope.source, envelope.type):
             row = _leaf_row(envelope, tx.now)
             _require_same(envelope.id, rows.setdefault(envelope.id, row)["leaf_hash"], row["leaf_hash"])
     if not rows:
@@ -105,9 +126,13 @@ def _require_same(event_id: UUID, known: bytes, given: bytes) -> None:
 def seal(tx: Transaction, signer: NoteSigner) -> int:
     """Give the waiting leaves their indexes, grow the tree and sign it: all in this transaction. Returns how many were sealed.
 
+    None while the log must not sign, because its database was restored and nobody has said yet how it goes on.
     Safe to run at once in several processes: they take turns, and each sees what the one before has committed.
     """
     tx.execute(_SEQUENCER_LOCK)
+    if not queries.may_sign(tx, signer.name):
+        log.warning("log.withheld", origin=signer.name, reason=WITHHELD)
+        return 0
     latest = queries.latest_checkpoint(tx)
     size = latest.size if latest else 0
     taken = tx.all(_TAKE_PENDING, {"group": GROUP_MAX})
@@ -139,6 +164,97 @@ def _sign(tx: Transaction, signer: NoteSigner, size: int, hashes: dict[Node, byt
     root_hash = merkle.root(size, hashes)
     note = signer.sign(notes.checkpoint_text(signer.name, size, root_hash))
     tx.execute(_ADD_CHECKPOINT, {"size": size, "root_hash": root_hash, "note": note, "signed_at": tx.now})
+
+
+def record_restoration(tx: Transaction, source: str, name: str, published: TreeHead | None) -> UUID:
+    """Remember that the database was restored from `source`; from now on nothing is signed until `resume`.
+
+    `name` is the log's name now, for a log that had signed nothing yet; `published` the newest head that is known to be out.
+    """
+    tx.execute(_SEQUENCER_LOCK)
+    own = own_head(tx) or TreeHead(name, 0, merkle.EMPTY_ROOT)
+    identity = new_id()
+    row = {
+        "id": identity,
+        "restored_at": tx.now,
+        "source": source,
+        "origin": own.origin,
+        "size": own.size,
+        "root_hash": own.root_hash,
+        "published_origin": published.origin if published else None,
+        "published_size": published.size if published else None,
+        "published_root_hash": published.root_hash if published else None,
+    }
+    tx.execute(_ADD_RESTORATION, row)
+    tx.audit("log.restored", "log", own.origin, details={"source": source, "size": own.size})
+    return identity
+
+
+def resume(tx: Transaction, signer: NoteSigner, statement: str) -> int:
+    """Let the log sign again, under the name of `signer`, and leave the operator's statement in it. Returns how many
+    restorations are settled by that. Raises NotWithheld, SecondHistory, NoStatement.
+    """
+    if not STATEMENT_MIN <= len(statement) <= STATEMENT_MAX:
+        raise NoStatement(f"Say what happened in {STATEMENT_MIN} to {STATEMENT_MAX} characters: it becomes a leaf of the log.")
+    tx.execute(_SEQUENCER_LOCK)
+    waiting = [row for row in queries.restorations(tx) if row.resumed_as is None]
+    if not waiting:
+        raise NotWithheld("The log waits for nobody's word: it was not restored, or somebody has said how it goes on.")
+    own = own_head(tx)
+    size = own.size if own else 0
+    for row in waiting:
+        published = published_head(row)
+        if published and published.origin == signer.name and contradicts(published, size, _root_at(tx, published.size, size)):
+            raise SecondHistory(
+                f"{signer.name} has signed {published.size} leaves and this database holds {size} of them: to go on under "
+                "this name would be a second history. Give the log a new name and key: `lumiere ledger resume --new-name NAME`."
+            )
+    for row in waiting:
+        _settle(tx, row, signer.name, statement, size)
+    return len(waiting)
+
+
+def _settle(tx: Transaction, row: Row[Any], origin: str, statement: str, size: int) -> None:
+    settled = {"restoration_id": row.id, "origin": origin, "statement": statement, "resumed_at": tx.now}
+    tx.execute(_ADD_RESUMPTION, settled)
+    published = published_head(row)
+    lost = published is not None and published.size > size
+    tx.publish(
+        LogResumed(
+            restoration_id=row.id,
+            restored_at=row.restored_at,
+            origin=origin,
+            previous_origin=row.origin,
+            size=row.size,
+            root_hash=b64encode(bytes(row.root_hash)).decode(),
+            published_size=published.size if published else None,
+            published_root_hash=b64encode(published.root_hash).decode() if published else None,
+            lost_from=size if lost else None,
+            lost_to=published.size - 1 if published and lost else None,
+            statement=statement,
+        )
+    )
+    tx.audit("log.resumed", "log", origin, details={"restoration": str(row.id), "statement": statement})
+
+
+def own_head(db: Reader) -> TreeHead | None:
+    """The newest head that this database has signed; None for a log that has signed nothing."""
+    latest = queries.latest_checkpoint(db)
+    if latest is None:
+        return None
+    origin, _, root = latest.note.split("\n", 3)[:3]
+    return TreeHead(origin, latest.size, b64decode(root))
+
+
+def published_head(row: Row[Any]) -> TreeHead | None:
+    """The newest head that was known at a restoration."""
+    if row.published_origin is None:
+        return None
+    return TreeHead(row.published_origin, row.published_size, bytes(row.published_root_hash))
+
+
+def _root_at(db: Reader, wanted: int, size: int) -> bytes | None:
+    return merkle.root(wanted, queries.hashes_of(db, merkle.frontier(wanted))) if wanted <= size else None
 
 
 def current_checkpoint(db: Reader) -> tuple[int, str]:

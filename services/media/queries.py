@@ -22,6 +22,15 @@ _LIVE_KEYS = select(upload.c.storage_key).where(
     upload.c.status.in_(sorted({Status.UPLOADING, Status.RECEIVED, Status.READY})),
 )
 
+_BY_STATUS = select(upload.c.status, func.count().label("uploads"), func.sum(upload.c.received_size).label("bytes")).group_by(
+    upload.c.status
+)
+
+
+def uploads_by_status(db: Reader) -> list[Row[Any]]:
+    """`status`, `uploads` and the `bytes` that were received for them."""
+    return db.all(_BY_STATUS)
+
 
 def upload_by_id(db: Reader, media_id: UUID) -> Upload:
     """One upload. Raises MediaNotFound."""

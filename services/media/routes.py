@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from typing import BinaryIO
-from urllib.parse import quote
 from uuid import UUID
-
-from werkzeug.http import dump_options_header
 
 from libs.common.auth.policy import PUBLIC, SIGNED_IN, Rate, Scope, Subject
 from libs.common.db import Database, Reader, Transaction
 from libs.common.http import Created, NoContent, RawBody, Redirect, RequestInfo, Routes, Streaming, Tagged
 from services.media import use_cases
 from services.media.domain.addresses import AddressExpired, AddressRefused
+from services.media.domain.disposition import attachment
 from services.media.domain.kinds import ALL_MEDIA_TYPES, SIZE_MAX
 from services.media.domain.ranges import FileSlice, RangeOutsideFile, slice_of
-from services.media.domain.storage import ReceivingStorage, Storage
+from services.media.domain.storage import ContentOverrun, ContentShort, ReceivingStorage, Storage, StorageAway
 from services.media.domain.transfers import Transfer, Transfers
 from services.media.domain.uploads import Upload
 from services.media.schemas import AddressToken, Completed, Media, NewUpload, Received, UploadOpened
@@ -62,11 +60,19 @@ def receive_upload(
     return Received(media_id=media_id, size=receipt.size, sha256=receipt.sha256)
 
 
-@routes.post("/uploads/<media_id>/complete", allow=SIGNED_IN, scope=Scope.MEDIA_WRITE, rate=Rate.WRITE, timeout=CHECK_SECONDS)
+@routes.post(
+    "/uploads/<media_id>/complete",
+    allow=SIGNED_IN,
+    scope=Scope.MEDIA_WRITE,
+    rate=Rate.WRITE,
+    timeout=CHECK_SECONDS,
+    refuses=(ContentOverrun, ContentShort, StorageAway),
+)
 def complete_upload(media_id: UUID, subject: Subject, database: Database, storage: Storage) -> Completed:
     """Have an uploaded file checked: size, SHA-256 and type by content, against what was announced.
 
-    The verdict falls once; completing again answers the same. The bytes of a rejected file are deleted.
+    The verdict falls once; completing again answers the same. The bytes of a rejected file are deleted. While the storage of
+    files is away, the answer is 503: complete again later, the file that was sent is still there.
     """
     return Completed.of(use_cases.complete_upload(database, storage, media_id, subject.id))
 
@@ -119,19 +125,10 @@ def _file_answer(upload: Upload, file: BinaryIO, transfer: Transfer, headers: Ma
         raise
     answered = {
         "Accept-Ranges": "bytes",
-        "Content-Disposition": _attachment(upload.declared.filename),
+        "Content-Disposition": attachment(upload.declared.filename),
         "Content-Length": str(part.length),
         "Content-Security-Policy": "sandbox",
         "ETag": tag,
         **({} if part.whole else {"Content-Range": part.content_range(upload.declared.size)}),
     }
     return Streaming(FileSlice(file, part, transfer), upload.declared.content_type, answered, status=200 if part.whole else 206)
-
-
-def _attachment(filename: str) -> str:
-    """Content-Disposition with the name in UTF-8 and, for old clients, what of it is ASCII (RFC 6266 appendix D)."""
-    ascii_name = filename.encode("ascii", "replace").decode().replace("?", "_")
-    names = {"filename": ascii_name}
-    if ascii_name != filename:
-        names["filename*"] = f"UTF-8''{quote(filename, safe='')}"
-    return dump_options_header("attachment", names)

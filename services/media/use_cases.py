@@ -19,10 +19,12 @@ from services.media.domain.content import Inspection, inspect
 from services.media.domain.storage import (
     CHUNK_BYTES,
     Address,
+    Landing,
     ObjectMissing,
     Receipt,
     ReceivingStorage,
     Storage,
+    StorageAway,
     StorageKey,
 )
 from services.media.domain.transfers import Transfer, Transfers
@@ -169,10 +171,14 @@ def _claim(tx: Transaction, storage: ReceivingStorage, media_id: UUID, token: st
     rules.check_content_type(body.content_type, known.declared.content_type)
     rules.check_length(body.length, known.declared.size)
     key = StorageKey(ids.random_token())
+    _take(tx, media_id, key)
+    return key
+
+
+def _take(tx: Transaction, media_id: UUID, key: StorageKey) -> None:
     values = {"upload_id": media_id, "now": tx.now, "new_key": key, "lease": _lease(tx.now)}
     if tx.first(_CLAIM, values) is None:
         raise rules.refuse_claim(queries.upload_by_id(tx, media_id))
-    return key
 
 
 def _receive(tx: Transaction, media_id: UUID, key: StorageKey, receipt: Receipt) -> None:
@@ -212,10 +218,13 @@ def _lease(now: datetime) -> datetime:
 def complete_upload(database: Database, storage: Storage, media_id: UUID, owner_id: UUID) -> Upload:
     """Check what arrived against what was promised and decide, once. Completing again answers the same.
 
-    Raises MediaNotFound, UploadNotReceived.
+    Raises MediaNotFound, UploadNotReceived, UploadInProgress, ContentOverrun, ContentShort, StorageAway.
     """
     with database.reader() as db:
         known = queries.upload_by_id(db, media_id).visible_to(owner_id, is_administrator=False)
+    landing = storage.landing(known.facts) if known.status in rules.NOT_RECEIVED else None
+    if landing is not None:
+        return _collect(database, storage, known, landing)
     if known.status is not Status.RECEIVED:
         return rules.decided(known)
     found = _inspect(storage, known)
@@ -223,13 +232,43 @@ def complete_upload(database: Database, storage: Storage, media_id: UUID, owner_
         return _decide(tx, storage, known, found)
 
 
+def _collect(database: Database, storage: Storage, known: Upload, landing: Landing) -> Upload:
+    """Take what was sent straight to the storage out of its sender's reach, then decide on it.
+
+    Whoever completes holds the upload meanwhile, as a sender does; when it breaks off, the file stays where it arrived.
+    """
+    with database.transaction() as tx:
+        _take(tx, known.id, landing.key)
+    try:
+        storage.collect(landing, known.facts)
+        found = inspect(_content(storage, landing.key, limit=known.declared.size), known.declared.content_type)
+        with database.transaction() as tx:
+            _receive(tx, known.id, landing.key, Receipt(found.size, found.sha256))
+            decided = _decide(tx, storage, queries.upload_by_id(tx, known.id), found)
+            _delete_after_commit(tx, storage, landing.arrival)
+    except ObjectMissing:
+        _release(database, storage, known.id, landing.key)
+        raise rules.UploadNotReceived("No file has arrived. Send it to the address of the upload first.") from None
+    except BaseException:
+        _release(database, storage, known.id, landing.key)
+        raise
+    return decided
+
+
 def _inspect(storage: Storage, upload: Upload) -> Inspection | None:
     try:
-        file = storage.open(_key(upload))
+        return inspect(_content(storage, _key(upload), limit=upload.declared.size), upload.declared.content_type)
     except ObjectMissing:
         return None
-    with file:
-        return inspect(iter(lambda: file.read(CHUNK_BYTES), b""), upload.declared.content_type)
+
+
+def _content(storage: Storage, key: StorageKey, *, limit: int) -> Iterator[bytes]:
+    """What is stored, in pieces, until it is longer than `limit`: then it is too long, whatever follows."""
+    read = 0
+    with storage.open(key) as file:
+        while read <= limit and (chunk := file.read(CHUNK_BYTES)):
+            read += len(chunk)
+            yield chunk
 
 
 def _decide(tx: Transaction, storage: Storage, known: Upload, found: Inspection | None) -> Upload:
@@ -296,6 +335,8 @@ def delete_media(tx: Transaction, storage: Storage, media_id: UUID, reader: Subj
     if upload.status is Status.READY:
         tx.publish(ObjectDeleted(media_id=media_id, owner_id=upload.owner_id, reason="OWNER" if by_owner else "ADMINISTRATOR"))
     _delete_after_commit(tx, storage, upload.storage_key)
+    landing = storage.landing(upload.facts) if upload.status in rules.NOT_RECEIVED else None
+    _delete_after_commit(tx, storage, landing.arrival if landing else None)
 
 
 def keep_submitted(tx: Transaction, media_ids: Iterable[UUID], contributor_id: UUID) -> None:
@@ -336,7 +377,7 @@ def _delete_after_commit(tx: Transaction, storage: Storage, key: str | None) -> 
     if key is not None:
 
         def delete() -> None:
-            with suppress(OSError):
+            with suppress(OSError, StorageAway):
                 storage.delete(StorageKey(key))
 
         tx.after_commit(delete)

@@ -29,7 +29,7 @@ SWEEP_SECONDS = 0.4  # how often open streams are checked for expiry and revocat
 POLL_SECONDS = 5  # how often the table is read for notices whose wake-up was lost
 POLL_WINDOW = timedelta(seconds=30)
 
-EMAIL_ATTEMPTS_MAX = 6
+EMAIL_ATTEMPTS_MAX = 27
 EMAIL_BACK_OFF = (
     timedelta(seconds=5),
     timedelta(seconds=30),
@@ -37,6 +37,8 @@ EMAIL_BACK_OFF = (
     timedelta(minutes=10),
     timedelta(hours=1),
 )
+"""How long an e-mail waits after each attempt; the last holds for all that follow. All attempts fit into the 24 hours for which
+a provider knows an e-mail by its key, so that one whose answer was lost is not sent twice."""
 
 
 class NoticeKind(StrEnum):
@@ -94,6 +96,13 @@ class DeliveryRefused(Exception):
         super().__init__(error_class)
         self.error_class = error_class
         self.permanent = permanent
+
+
+class ProviderAway(DeliveryRefused):
+    """Whoever takes our e-mails takes none at all now, or not from us: they wait, since another would fare no better."""
+
+    def __init__(self, error_class: str) -> None:
+        super().__init__(error_class, permanent=False)
 
 
 class DeliveryExpired(DeliveryRefused):

@@ -47,6 +47,15 @@ _DUE_EMAIL = (
     .with_for_update(skip_locked=True)
 )
 
+_QUEUED_EMAILS = select(func.count().label("emails"), func.min(email.c.requested_at).label("oldest")).where(
+    email.c.status == EmailStatus.QUEUED
+)
+
+
+def queued_emails(db: Reader) -> Row[Any]:
+    """How many `emails` are on their way, and when the `oldest` was requested."""
+    return db.one(_QUEUED_EMAILS)
+
 
 def person_by_id(db: Reader, user_id: UUID) -> Row[Any] | None:
     """What is known of a person, sealed."""

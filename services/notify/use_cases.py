@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Counter
 from sqlalchemy import Row, bindparam, literal, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -28,6 +29,7 @@ from services.notify.domain import (
     NoticeId,
     NoticeKind,
     NoticeNotFound,
+    ProviderAway,
     Vault,
     locale_of,
     next_attempt,
@@ -38,6 +40,7 @@ from services.notify.events import DeliveryFailed
 from services.notify.models import email, notice, notice_sequence, person
 
 EMAILS_PER_RUN_MAX = 200
+MAIL_ATTEMPTS = Counter("lumiere_mail_attempts", "Attempts to send by outcome; queued is tried again", ["outcome"])
 
 log = logger(__name__)
 
@@ -203,7 +206,7 @@ def deliver_due_emails(database: Database, sender: MailSender, templates: MailTe
     """Send what is due; returns how many e-mails were tried.
 
     An attempt is counted, and its successor set, before anything leaves: a crash in between costs an attempt and repeats
-    the e-mail under the same id, by which the sender knows it.
+    the e-mail under the same id, by which the sender knows it. While the provider is away, one e-mail a run finds that out.
     """
     for done in range(EMAILS_PER_RUN_MAX):
         with database.transaction() as tx:
@@ -213,6 +216,8 @@ def deliver_due_emails(database: Database, sender: MailSender, templates: MailTe
         refusal = _attempt(database, claimed, sender, templates, vault)
         with database.transaction() as tx:
             _settle(tx, claimed, refusal)
+        if isinstance(refusal, ProviderAway):
+            return done + 1
     return EMAILS_PER_RUN_MAX
 
 
@@ -271,6 +276,7 @@ def _compose(row: Row[Any], known: Row[Any] | None, templates: MailTemplates, va
 
 def _settle(tx: Transaction, claimed: _Claimed, refusal: DeliveryRefused | None) -> None:
     outcome = outcome_of(claimed.attempt, refusal)
+    tx.after_commit(MAIL_ATTEMPTS.labels(outcome.lower()).inc)
     about = {"email_id": str(claimed.row.id), "template": claimed.row.template, "attempt": claimed.attempt}
     if outcome is EmailStatus.QUEUED:
         log.warning("email.refused", **about, error_class=refusal and refusal.error_class)

@@ -153,6 +153,13 @@ def spreadsheet_text(value: str) -> str:
     return f"'{value}" if value.lstrip(" ").startswith(FORMULA_STARTS) else value
 
 
+class Payer(StrEnum):
+    """Who is to move the money of a payment."""
+
+    MOCK = "MOCK"  # a stand-in that moves none: no provider was configured when the payment was opened
+    STRIPE = "STRIPE"
+
+
 class Provider(StrEnum):
     """Who moves money for us and tells us of it."""
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, Uuid
 
 from libs.common.db import APPEND_ONLY, id_column, money_columns, new_metadata, timestamp
-from services.payments.domain import AccountKind, PaymentStatus, Provider, ProviderEventStatus
+from services.payments.domain import AccountKind, Payer, PaymentStatus, Provider, ProviderEventStatus
 
 metadata = new_metadata("payments")
 
@@ -25,10 +25,13 @@ payment = Table(
     Column("task_title", Text, nullable=False),
     Column("film_title", Text, nullable=False),
     Column("status", Text, nullable=False),
+    # With a default, so that the release before this one may still write while both run.
+    Column("payer", Text, nullable=False, server_default=Payer.MOCK),
     Column("version", BigInteger, nullable=False),
     timestamp("created_at"),
     timestamp("updated_at"),
     UniqueConstraint("task_id"),
+    CheckConstraint(_one_of("payer", Payer), name="payer_known"),
     CheckConstraint(_one_of("status", PaymentStatus), name="status_known"),
     CheckConstraint("amount_amount > 0", name="amount_positive"),
     Index(None, "contributor_id", "created_at", "id"),

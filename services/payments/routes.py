@@ -27,7 +27,7 @@ CSV = "text/csv; charset=utf-8"
 CSV_EXAMPLE = (
     ",".join(CSV_HEADER)
     + "\r\n2026-03-02T09:30:00+00:00,0195561c-7800-7000-8000-2c8d1a7f3e90,0195561c-7800-7000-8000-8c1f9e7ab04d,"
-    "Le Voyage dans la Lune,Write the quarrel at the Astronomic Club,80.00,EUR,PENDING\r\n"
+    "Le Voyage dans la Lune,Write the quarrel at the Astronomic Club,80.00,EUR,PENDING,STRIPE\r\n"
 )
 STRIPE_SIGNATURE = "Stripe-Signature"
 EVENT_BYTES_MAX = 256 * 1024

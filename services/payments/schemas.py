@@ -13,6 +13,7 @@ from libs.common.http import Input, PageQuery, View
 from libs.common.http.texts import FilmTitleText, TaskTitleText
 from libs.common.money import Currency, Money
 from services.payments.domain import (
+    Payer,
     PaymentFilter,
     PaymentStatus,
     ProviderEvent,
@@ -83,6 +84,7 @@ class PaymentView(View):
     film_title: FilmTitleText
     amount: Money
     status: PaymentStatus
+    payer: Payer = Field(description="Who is to move the money; MOCK is a stand-in that moves none")
     created_at: datetime
     updated_at: datetime
 
@@ -98,6 +100,7 @@ class PaymentView(View):
             film_title=row.film_title,
             amount=money_of(row),
             status=PaymentStatus(row.status),
+            payer=Payer(row.payer),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
@@ -124,7 +127,7 @@ class PaymentQuery(PageQuery, PaymentChoice):
     """A page of the payments that are meant."""
 
 
-CSV_HEADER = ("created_at", "payment_id", "contributor_id", "film", "task", "amount", "currency", "status")
+CSV_HEADER = ("created_at", "payment_id", "contributor_id", "film", "task", "amount", "currency", "status", "payer")
 
 
 def payments_csv(pages: Iterable[Sequence[Any]]) -> Iterator[bytes]:
@@ -144,6 +147,7 @@ def _csv_cells(row: Any) -> tuple[str, ...]:
         money_of(row).decimal,
         row.amount_currency,
         row.status,
+        row.payer,
     )
 
 

@@ -17,6 +17,7 @@ from services.payments.domain import (
     AccountId,
     AccountKind,
     InsufficientLumens,
+    Payer,
     PaymentStatus,
     ProviderEvent,
     ProviderEventStatus,
@@ -78,8 +79,8 @@ class Work:
     film_title: str
 
 
-def open_payable(tx: Transaction, work: Work, amount: Money) -> UUID | None:
-    """Open what a validated task leaves to be paid, once a task.
+def open_payable(tx: Transaction, work: Work, amount: Money, payer: Payer) -> UUID | None:
+    """Open what a validated task leaves to be paid by `payer`, once a task.
 
     Returns the payment's id, or None when nothing is owed or it is open already.
     """
@@ -88,6 +89,7 @@ def open_payable(tx: Transaction, work: Work, amount: Money) -> UUID | None:
     values = {
         "id": new_id(),
         **asdict(work),
+        "payer": payer,
         "amount_amount": amount.amount,
         "amount_currency": amount.currency,
         "created_at": tx.now,

@@ -113,8 +113,8 @@ def routes_declare_a_policy(source: Source) -> Iterator[str]:
 
 
 def doors_know_no_statements(source: Source) -> Iterator[str]:
-    """Routes, schemas, subscriptions and jobs build no SQL; the type of a row is all they may name."""
-    doors = {"routes", "schemas", "subscriptions", "jobs"}
+    """Routes, schemas, subscriptions, jobs and measures build no SQL; the type of a row is all they may name."""
+    doors = {"routes", "schemas", "subscriptions", "jobs", "measures"}
     if source.path.parts[0] != "services" or source.is_test or not doors & {*source.path.parts, source.path.stem}:
         return
     for statement, name in imported(source):

@@ -102,4 +102,4 @@ def _role(name: str) -> str:
 
 def _named(url: str, name: str) -> str:
     """Connections that give no other name say who they belong to: those of locks, for one."""
-    return f"{url}?application_name={name}"
+    return f"{url}{'&' if '?' in url else '?'}application_name={name}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, MetaData, Row, create_engine, event, text
@@ -12,12 +12,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from libs.common import clock
+from libs.common.addresses import one_address
+from libs.common.db.pools import POOLS
 
 POOL_SIZE = 8
 POOL_WAIT_SECONDS = 5
+CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 4_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
+SILENCE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""A server whose machine is gone says nothing: after 25 s without an answer (15 s for what was just sent, in milliseconds) the
+connection is lost. The system's own times would hold every request of a service for a quarter of an hour."""
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -132,8 +138,9 @@ class Database:
         self._audit_trail = audit_trail
         self._engine = _engine(self.url, self.schema, application_name, "READ COMMITTED")
         self._autocommit = _engine(self.url, self.schema, application_name, "AUTOCOMMIT")
-        for engine in (self._engine, self._autocommit):
+        for name, engine in {"transactions": self._engine, "reads": self._autocommit}.items():
             event.listen(engine, "handle_error", self._forget_broken_pools)
+            POOLS.watch(engine, self.schema, name)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -180,14 +187,22 @@ class Database:
 
 
 def psycopg2_url(url: str) -> URL:
-    """The address with the driver named: `postgresql://` alone means another driver since SQLAlchemy 2.1."""
-    return make_url(url).set(drivername="postgresql+psycopg2")
+    """The address with the driver named: `postgresql://` alone means another driver since SQLAlchemy 2.1.
+
+    It may name several servers, as libpq has them: `postgresql://u:p@one,two/lumiere?target_session_attrs=read-write`.
+    """
+    return make_url(one_address(url)).set(drivername="postgresql+psycopg2")
 
 
-def single_connection_engine(url: str | URL) -> Engine:
+def single_connection_engine(url: str | URL, *, connect_seconds: int = CONNECT_TIMEOUT_SECONDS) -> Engine:
     """An autocommit engine without a pool, for provisioning, listening and advisory locks held for long."""
     address = url if isinstance(url, URL) else psycopg2_url(url)
-    return create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    return create_engine(
+        address,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"connect_timeout": connect_seconds, **SILENCE},
+    )
 
 
 def _engine(url: URL, schema: str, application_name: str, isolation_level: str) -> Engine:
@@ -203,5 +218,10 @@ def _engine(url: URL, schema: str, application_name: str, isolation_level: str) 
         pool_use_lifo=True,
         isolation_level=isolation_level,
         hide_parameters=True,  # an error that is logged must not quote what people wrote
-        connect_args={"options": options, "application_name": application_name, "connect_timeout": 5, "keepalives_idle": 10},
+        connect_args={
+            "options": options,
+            "application_name": application_name,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **SILENCE,
+        },
     )

@@ -11,7 +11,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from libs.common.db.append_only import REFUSE_CHANGE, guard_append_only
 from libs.common.db.archive import set_up_archive
 from libs.common.db.database import psycopg2_url
-from libs.common.db.provision import grant_runtime
+from libs.common.db.figures import drop_figures, set_up_figures
+from libs.common.db.provision import grant_monitor, grant_runtime
 from libs.common.db.tables import KernelTables, kernel_tables, new_metadata
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ def migrate(service: str, url: str, metadata: MetaData) -> None:
     config.attributes["url"] = url
     config.attributes["metadata"] = metadata
     command.upgrade(config, "head")
+
+
+def newest_revision(service: str) -> str | None:
+    """The revision that `migrate` brings the schema of `service` to."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config(service)).get_current_head()
 
 
 def _config(service: str) -> "Config":
@@ -64,15 +72,17 @@ def run(metadata: MetaData) -> None:
                 version_table_schema=service,
                 include_schemas=True,
             )
+            drop_figures(connection, service)
             context.run_migrations()
             complete_schema(connection, metadata)
+            grant_monitor(connection, service, [VERSION_TABLE])
     engine.dispose()
 
 
 def complete_schema(connection: Connection, metadata: MetaData) -> None:
     """What no revision says, as the schema's owner. Safe to repeat.
 
-    Tables that the kernel got after a schema was made, the archive's weeks, append-only guards, rights.
+    Tables that the kernel got after a schema was made, the archive's weeks, append-only guards, rights, figures.
     """
     service = str(metadata.schema)
     tables = kernel_tables(metadata)
@@ -80,6 +90,7 @@ def complete_schema(connection: Connection, metadata: MetaData) -> None:
     set_up_archive(connection, tables.event_archive)
     guard_append_only(connection, service, metadata)
     grant_runtime(connection, service, metadata)
+    set_up_figures(connection, service, metadata)
 
 
 def kernel_upgrade(op: Any, service: str) -> None:

@@ -7,7 +7,7 @@ from opentelemetry.trace import SpanKind
 
 from libs.common.events.cause import caused_by
 from libs.common.events.envelope import Envelope
-from libs.common.telemetry import context, linked_span, span
+from libs.common.telemetry import Part, context, linked_span, span, spans_beside
 
 
 @contextmanager
@@ -24,11 +24,18 @@ def handling(envelope: Envelope, subscription: str) -> Iterator[None]:
 def handling_together(envelopes: Sequence[Envelope], subscription: str) -> Iterator[None]:
     """A call for a set of events has no cause, however small the set: `caused_by` names the one that something follows from.
 
-    Its span is the beginning of a trace of its own, linked to those of the events that are sampled.
+    Its span is the beginning of a trace of its own, linked to those of the events that are sampled; each of these has a span
+    of the same length, so that none ends where the set begins.
     """
-    sampled = [each.traceparent for each in envelopes if each.traceparent]
+    parts = [Part(f"{each.type} process", each.traceparent) for each in envelopes if each.traceparent]
     with (
         context.bound(correlation_id=None, causation_id=None, actor=None, traceparent=None),
-        linked_span(f"{subscription} process together", sampled, SpanKind.CONSUMER, subscription=subscription),
+        linked_span(
+            f"{subscription} process together",
+            [each.traceparent for each in parts],
+            SpanKind.CONSUMER,
+            subscription=subscription,
+        ),
+        spans_beside(parts, SpanKind.CONSUMER, subscription=subscription),
     ):
         yield

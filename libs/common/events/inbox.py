@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from sqlalchemy import BindParameter, MetaData, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
+from libs.common import clock
 from libs.common.db import Database, Reader, Transaction, kernel_tables
+from libs.common.events import metrics
 from libs.common.events.envelope import Envelope
 from libs.common.events.gate import Gate, decide
 from libs.common.events.handling import handling, handling_together
@@ -137,7 +139,16 @@ class _Batch:
                 for envelope in envelopes:
                     with handling(envelope, self._subscription.name):
                         handler.call(envelope, tx=self._tx, resources=self._resources)
+            if handler is not None:
+                self._tx.after_commit(partial(_delivered, self._subscription.name, envelopes))
         return outcomes
+
+
+def _delivered(subscription: str, envelopes: Iterable[Envelope]) -> None:
+    """Their effect is committed: how long that took, those that were parked included."""
+    now, delivery = clock.now(), metrics.DELIVERY.labels(subscription)
+    for envelope in envelopes:
+        delivery.observe(max(0.0, (now - envelope.time).total_seconds()))
 
 
 def by_handler(subscription: Subscription, envelopes: Iterable[Envelope]) -> list[tuple[Handler | None, list[Envelope]]]:

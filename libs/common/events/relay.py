@@ -1,11 +1,13 @@
 """From the outbox to the broker. One relay of a service is active at a time; the others stand by."""
 
+import re
 import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Final
 
+from opentelemetry.trace import SpanKind
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -31,7 +33,7 @@ from libs.common.events.backoff import Backoff
 from libs.common.events.broker import BrokerUnavailable, declare
 from libs.common.events.broker.publisher import Outgoing, PipelinedPublisher, Sent
 from libs.common.events.topology import Topology
-from libs.common.telemetry import logger
+from libs.common.telemetry import Part, logger, recording, spans_beside
 
 LOCK: Final = "relay"
 BATCH_EVENTS: Final = 500
@@ -45,6 +47,8 @@ STANDBY_SECONDS: Final = 1.0
 # Refused at once while somebody waits to have the table alone, as the job does that makes and drops weeks.
 _FILE_NOW: Final = text("LOCK TABLE ONLY event_archive IN ROW EXCLUSIVE MODE NOWAIT")
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+# In structured mode the attribute stands once, unescaped; a quote in a text of the data would be escaped.
+_TRACEPARENT: Final = re.compile(rb'"traceparent":"(00-[0-9a-f]{32}-[0-9a-f]{16}-01)"')
 
 log = logger(__name__)
 
@@ -78,6 +82,14 @@ class Flight:
                 raise ArchiveTaken from error
             raise
 
+    def traced(self, events: Sequence[Outgoing]) -> None:
+        """A span from here to the end of the flight, in the trace of each event that has a sampled one."""
+        if not recording():
+            return
+        found = ((each.type, _TRACEPARENT.search(each.body)) for each in events)
+        parts = [Part(f"{name} publish", match[1].decode()) for name, match in found if match]
+        self._open.enter_context(spans_beside(parts, SpanKind.PRODUCER))
+
     def land(self) -> None:
         """Commit the removal."""
         self._open.close()
@@ -104,6 +116,7 @@ class Relay:
         """Set while this relay holds the lock and a connection."""
         self.cut_off = threading.Event()
         """Set from a failure of the broker until it is reached again."""
+        metrics.RELAY_ACTIVE.labels(database.schema).set_function(self.active.is_set)
 
     def wake(self) -> None:
         """Look into the outbox now; safe from any thread."""
@@ -165,6 +178,7 @@ class Relay:
             while self._flights:
                 self._land()
             return self.publish_batch()
+        flight.traced(events)
         flight.sent = self._publisher.send(events)
         flying = BATCHES_IN_FLIGHT - 1 if len(events) == BATCH_EVENTS else 0
         while len(self._flights) > flying:

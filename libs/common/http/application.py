@@ -171,15 +171,7 @@ def _guarded(route: Route, answer: Callable[[], Response]) -> Response:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             return _problem(Unavailable("The service lost its database for a moment; try again."), route)
         log.exception("http.unforeseen", operation=route.operation)
-        _report(error)
         return _problem(InternalError("Something unforeseen happened; report the request id."), route)
-
-
-def _report(error: Exception) -> None:
-    import sentry_sdk
-
-    if sentry_sdk.is_initialized():
-        sentry_sdk.capture_exception(error)
 
 
 def _problem(problem: Problem, route: Route | None = None) -> Response:

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from ssl import SSLContext
 from types import ModuleType
 from typing import Any, Protocol, cast
 
 import httpx
 from sqlalchemy import MetaData, text
 
+from libs.common import tls
 from libs.common.audit import Auditor
 from libs.common.auth.revocations import Revocations
 from libs.common.auth.tokens import KeySource, PublishedKeys, TokenVerifier
+from libs.common.companions import Companions
 from libs.common.config import ServiceSettings, door_secret
 from libs.common.db import Database, KernelTables, kernel_tables
 from libs.common.events import Event, Recipient
@@ -23,6 +26,7 @@ from libs.common.http.application import Runtime, create_application
 from libs.common.http.health import Check, Health
 from libs.common.http.routes import Route, Routes
 from libs.common.jobs import Job, collect_jobs
+from libs.common.measures import Measure, collect_measures
 from libs.common.service import upkeep
 from libs.common.service.cron import cron_routes
 
@@ -54,6 +58,7 @@ class Service:
     routes: Sequence[ModuleType] = ()
     subscriptions: Sequence[ModuleType] = ()
     jobs: Sequence[ModuleType] = ()
+    measures: Sequence[ModuleType] = ()
     events: Sequence[ModuleType] = ()
     resources: Callable[[Any, Database], Resources] = no_resources
     processes: Sequence[str] = ("web", "worker")
@@ -75,6 +80,11 @@ class Service:
     def declared_jobs(self) -> tuple[Job, ...]:
         """The service's due work, and the kernel's own."""
         return collect_jobs([*self.jobs, upkeep])
+
+    @cached_property
+    def declared_measures(self) -> tuple[Measure, ...]:
+        """What the service measures of its own tables."""
+        return collect_measures(self.measures)
 
     @cached_property
     def declared_events(self) -> list[type[Event]]:
@@ -116,6 +126,7 @@ class Assembled:
             KernelTables: tables,
             Retention: Retention(settings.event_retention_days),
             Revocations: self.revocations,
+            Companions: Companions(),
             **service.resources(settings, self.database),
         }
         self.own_keys = cast(KeySource, self.resources.get(KeySource) or PublishedKeys(self._fetch_keys))
@@ -141,8 +152,12 @@ class Assembled:
         return [route for route in self.service.declared_routes if route.process == self.process]
 
     def checks(self) -> dict[str, Check]:
-        """What a web process needs to be ready."""
-        return {"database": self._database_answers, "revocations": self._revocations_known}
+        """What a web process needs to be ready, and what stands beside it."""
+        return {"database": self._database_answers, "revocations": self._revocations_known, **self.beside()}
+
+    def beside(self) -> dict[str, Check]:
+        """What may be away without making a process unready."""
+        return {name: each.check for name, each in cast(Companions, self.resources[Companions]).items()}
 
     def _database_answers(self) -> str:
         with self.database.reader() as db:
@@ -162,12 +177,22 @@ class Assembled:
         token = self.settings.revocation_list_token.get_secret_value()
         return self._fetch("/internal/revocations", {"Authorization": f"Bearer {token}"})
 
+    @cached_property
+    def _trust(self) -> SSLContext | bool:
+        """How auth is recognised, and what it is shown, where it speaks TLS."""
+        settings = self.settings
+        return tls.calling(settings.tls_authority, settings.tls_certificate) if settings.auth_url.startswith("https:") else True
+
     def _fetch_keys(self) -> Mapping[str, Any]:
         return self._fetch("/.well-known/jwks.json", {})
 
     def _fetch(self, path: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
         response = httpx.get(
-            self.settings.auth_url + path, headers=dict(headers), timeout=FETCH_TIMEOUT_SECONDS, trust_env=False
+            self.settings.auth_url + path,
+            headers=dict(headers),
+            timeout=FETCH_TIMEOUT_SECONDS,
+            trust_env=False,
+            verify=self._trust,
         )
         response.raise_for_status()
         document: Mapping[str, Any] = response.json()

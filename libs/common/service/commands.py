@@ -16,6 +16,7 @@ from libs.common.http.openapi import openapi
 from libs.common.service.assembly import Assembled, Service
 from libs.common.service.replaying import archive_command, replay_command
 from libs.common.telemetry import configure_logs, configure_reports, configure_traces, logger
+from libs.common.telemetry.introduction import introduce
 
 API_VERSION = "1"
 KERNEL_COMMANDS: Mapping[str, Callable[[Service, Assembled, Sequence[str]], int]] = {
@@ -68,6 +69,7 @@ def _start(service: Service, name: str, arguments: Sequence[str]) -> int:
         return KERNEL_COMMANDS[name](service, service.assemble(settings, name), arguments)
     if name in service.commands:
         return service.commands[name](service.assemble(settings, name), arguments)
+    introduce(service.name, name, settings)
     return _process(name)(lambda: service.assemble(settings, name), settings)
 
 

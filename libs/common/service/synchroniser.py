@@ -4,6 +4,9 @@ import threading
 from datetime import datetime
 from uuid import UUID
 
+from prometheus_client import Gauge
+
+from libs.common import clock
 from libs.common.auth import revocations
 from libs.common.auth.tokens import PublishedKeys
 from libs.common.events import Envelope
@@ -18,6 +21,12 @@ POLL_SECONDS_UNTIL_FIRST = 0.3
 SESSION_REVOKED = "auth.session.revoked"
 KEY_CHANGED = "auth.key.changed"
 
+SYNCHRONISED_AT = Gauge(
+    "lumiere_revocations_synchronised_timestamp_seconds",
+    "When withdrawals were last read, or this process started",
+    ["service"],
+)
+
 log = logger(__name__)
 
 
@@ -29,6 +38,8 @@ class Synchroniser:
         self._stopping = threading.Event()
         self._poll_now = threading.Event()
         service = assembled.service
+        self._synchronised_at = SYNCHRONISED_AT.labels(service.name)
+        self._synchronised_at.set(clock.epoch())
         own = [
             EnvelopeHandler(self._on_session_revoked, None, {"envelope": Envelope}, SESSION_REVOKED),
             EnvelopeHandler(self._on_key_changed, None, {"envelope": Envelope}, KEY_CHANGED),
@@ -58,8 +69,10 @@ class Synchroniser:
         while not self._stopping.is_set():
             self._poll_now.clear()
             was_synchronised = known.synchronised
-            if revocations.poll(known, self._assembled.fetch_revocations) and not was_synchronised:
-                log.info("revocations.synchronised")
+            if revocations.poll(known, self._assembled.fetch_revocations):
+                self._synchronised_at.set(clock.epoch())
+                if not was_synchronised:
+                    log.info("revocations.synchronised")
             if isinstance(self._assembled.keys, PublishedKeys):
                 self._assembled.keys.refresh()
             self._poll_now.wait(POLL_SECONDS if known.synchronised else POLL_SECONDS_UNTIL_FIRST)

@@ -3,14 +3,18 @@
 import ctypes
 import os
 import signal
+import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import Gauge
+from werkzeug.wsgi import ClosingIterator
 
+from libs.common import tls
 from libs.common.config import ServiceSettings
 from libs.common.http.health import Health
 from libs.common.service.assembly import Assembled
@@ -25,6 +29,11 @@ HEADER_MAX = 16_384
 HEADERS_MAX = 128
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+
+IN_PROGRESS = Gauge("lumiere_web_requests_in_progress", "Requests in hand, open streams included")
+WAITING = Gauge("lumiere_web_requests_waiting", "Requests that wait for a thread")
+THREADS = Gauge("lumiere_web_threads", "Requests that this process can have in hand at once")
+STREAMS_MAX = 10_000
 
 log = logger(__name__)
 
@@ -57,6 +66,12 @@ class DrainingThreadWorker(_Drains, ThreadWorker):
         """SIGTERM."""
         self.begin_drain(lambda: ThreadWorker.handle_exit(self, sig, frame))
 
+    def get_thread_pool(self) -> Any:
+        """The pool of request threads, with its queue told."""
+        pool = super().get_thread_pool()
+        WAITING.set_function(pool._work_queue.qsize)  # noqa: SLF001 - private in Python, and without a public equal
+        return pool
+
 
 class WebApplication(BaseApplication):
     """Gunicorn's view of one web process."""
@@ -77,7 +92,7 @@ class WebApplication(BaseApplication):
             "workers": 1,
             "threads": settings.web_threads,
             "worker_class": self._worker_class,
-            "worker_connections": 10_000,
+            "worker_connections": STREAMS_MAX,
             "keepalive": self._keepalive,
             "limit_request_line": REQUEST_LINE_MAX,
             "limit_request_field_size": HEADER_MAX,
@@ -89,6 +104,7 @@ class WebApplication(BaseApplication):
             "accesslog": None,
             "post_fork": end_with_the_master,
             "proc_name": "lumiere",
+            **_mutual_tls(settings),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -99,9 +115,41 @@ class WebApplication(BaseApplication):
         synchroniser = Synchroniser(assembled)
         self.health = Health({**assembled.checks(), **synchroniser.checks()})
         application = assembled.application(self.health)
+        application.wsgi_app = counted(application.wsgi_app)
+        THREADS.set(STREAMS_MAX if self._keepalive == 0 else self.settings.web_threads)
         synchroniser.start()
         log.info("web.started", port=self.settings.port)
         return application
+
+
+def counted(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The WSGI application with the requests in its hand counted, each until the last byte of its answer is taken."""
+
+    def call(environ: Any, start_response: Any) -> Iterable[bytes]:
+        IN_PROGRESS.inc()
+        try:
+            answer = application(environ, start_response)
+        except BaseException:
+            IN_PROGRESS.dec()
+            raise
+        return ClosingIterator(answer, IN_PROGRESS.dec)
+
+    return call
+
+
+def _mutual_tls(settings: ServiceSettings) -> dict[str, Any]:
+    """A process that has a certificate answers only whoever shows one of the same authority."""
+    if settings.tls_certificate is None or settings.tls_authority is None:
+        return {}
+    own, authority = settings.tls_certificate, settings.tls_authority
+    context = tls.serving(own, authority)  # once: gunicorn would make one for every connection
+    return {
+        "certfile": str(own),
+        "keyfile": str(own),
+        "ca_certs": str(authority),
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_context": lambda _config, _default: context,
+    }
 
 
 def end_with_the_master(arbiter: Any, _worker: Any) -> None:

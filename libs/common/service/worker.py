@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from libs.common import tls
 from libs.common.config import ServiceSettings
 from libs.common.http.health import Health
 from libs.common.service.assembly import Assembled
@@ -32,9 +33,10 @@ def run_worker(assemble: Callable[[], Assembled], settings: ServiceSettings) -> 
         settings.amqp_url.get_secret_value(),
         subscriptions=assembled.service.declared_subscriptions,
         jobs=assembled.service.declared_jobs,
+        measures=assembled.service.declared_measures,
         resources=assembled.resources,
     )
-    health = Health({"worker": lambda: _describe(worker)})
+    health = Health({"worker": lambda: _describe(worker), **assembled.beside()})
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -60,5 +62,8 @@ def _describe(worker: Worker) -> str:
 
 def _serve(assembled: Assembled, health: Health, settings: ServiceSettings) -> WSGIServer:
     server = make_server(settings.host, settings.port, assembled.application(health), handler_class=_Quiet)
+    if settings.tls_certificate is not None and settings.tls_authority is not None:
+        mutual = tls.serving(settings.tls_certificate, settings.tls_authority)
+        server.socket = mutual.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -10,6 +10,7 @@ import structlog
 
 from libs.common.telemetry import context
 from libs.common.telemetry.redaction import redact, redact_text
+from libs.common.telemetry.reports import report
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _KEPT = ("event", "level", "timestamp", "service", "process", "request_id", "correlation_id", "trace_id")
@@ -39,13 +40,15 @@ def configure_logs(service: str, process: str, level: str = "info") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         identify,
+        _reported,
         structlog.processors.format_exc_info,
         _redact,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write a line: two threads must not end up in one another's.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -62,6 +65,17 @@ def configure_logs(service: str, process: str, level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING if level == "info" else _LEVELS[level])
+    # Each attempt of a library at something that is away; who uses the library says what came of it.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+def _reported(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception that is logged as an error is reported too: what is worth a line at that level is worth a look."""
+    if entry.get("level") in {"error", "critical"} and (found := entry.get("exc_info")):
+        error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
+        if isinstance(error, BaseException):
+            report(error)
+    return entry
 
 
 def _redact(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry import trace
@@ -16,6 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from libs.common.telemetry import context
 from libs.common.telemetry.redaction import redact
 
+SAMPLED = "01"
 _propagator = TraceContextTextMapPropagator()
 _tracer: trace.Tracer | None = None
 
@@ -55,6 +57,11 @@ def collect_spans(service: str) -> CollectedSpans:
     return exporter
 
 
+def recording() -> bool:
+    """Whether this process sends spans anywhere: what takes work to find out is then worth it."""
+    return _tracer is not None
+
+
 def new_traceparent(*, sampled: bool) -> str:
     """A fresh W3C traceparent (Trace Context section 3.2)."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{'01' if sampled else '00'}"
@@ -90,6 +97,43 @@ def linked_span(
     with _tracer.start_as_current_span(name, Context(), kind=kind, attributes=redact(attributes), links=links) as current:
         with context.bound(traceparent=_format(current.get_span_context())):
             yield
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The share of one trace in work that is done for several."""
+
+    name: str
+    traceparent: str
+
+
+@contextmanager
+def spans_beside(parts: Sequence[Part], kind: SpanKind = SpanKind.INTERNAL, **attributes: Any) -> Iterator[None]:
+    """Work for several traces: a span in each of those that are sampled, as long as the block, linked to the span in hand.
+
+    So each trace shows where its own event went, and leads to the others that it shared the work with.
+    """
+    sampled = [part for part in parts if part.traceparent.endswith(SAMPLED)]
+    if _tracer is None or not sampled:
+        yield
+        return
+    shared = trace.get_current_span().get_span_context()
+    links = [trace.Link(shared)] if shared.is_valid else []
+    opened = [
+        _tracer.start_span(
+            part.name,
+            _propagator.extract({"traceparent": part.traceparent}, Context()),
+            kind=kind,
+            attributes=redact(attributes),
+            links=links,
+        )
+        for part in sampled
+    ]
+    try:
+        yield
+    finally:
+        for each in opened:
+            each.end()
 
 
 def _format(span_context: SpanContext) -> str:

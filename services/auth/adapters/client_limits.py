@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import redis
 
 from libs.common import clock
+from libs.common.companions import Companion
 from libs.common.telemetry import logger
 from services.auth.domain.limits import ALLOWANCES, ClientLimited, Limit
 from services.auth.domain.secrets import MasterSecret
@@ -68,6 +69,10 @@ class RedisWindows:
             count, left = steps.execute()
         return Window(int(count or 0), timedelta(milliseconds=max(0, int(left))))
 
+    def ping(self) -> None:
+        """Pass when it answers."""
+        self._redis.ping()
+
 
 class MemoryWindows:
     """In this process: each counts alone, and forgets when it ends."""
@@ -102,11 +107,12 @@ class MemoryWindows:
 class CountedClients:
     """The limits of `domain.limits`, times `factor`. While Redis is away this process counts for itself."""
 
-    def __init__(self, secret: MasterSecret, factor: int, shared: Windows | None) -> None:
-        """Count in `shared`, or in this process where there is nothing shared."""
+    def __init__(self, secret: MasterSecret, factor: int, shared: Windows | None, companion: Companion | None = None) -> None:
+        """Count in `shared`, or in this process where there is nothing shared; `companion` is told whether that answers."""
         self._secret = secret
         self._factor = factor
         self._shared = shared
+        self._companion = companion
         self._own = MemoryWindows()
         self._away_until = 0.0
 
@@ -130,11 +136,23 @@ class CountedClients:
     def _ask(self, question: Callable[[Windows], Window]) -> Window:
         if self._shared is not None and clock.monotonic() >= self._away_until:
             try:
-                return question(self._shared)
+                answer = question(self._shared)
             except redis.RedisError as error:
                 self._away_until = clock.monotonic() + AWAY_SECONDS
                 log.warning("auth.limits.redis_away", reason=type(error).__name__)
+                self._tell(error)
+            else:
+                self._tell(None)
+                return answer
         return question(self._own)
+
+    def _tell(self, failure: redis.RedisError | None) -> None:
+        if self._companion is None:
+            return
+        if failure is None:
+            self._companion.found()
+        else:
+            self._companion.lost(type(failure).__name__)
 
 
 def _limited(seen: Window) -> ClientLimited:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import langcodes
-from Crypto.Hash import keccak
+from Crypto.Hash import keccak  # nosec B413 - this is pycryptodome, not the abandoned pyCrypto
 from langcodes.tag_parser import LanguageTagError
 
 LANGUAGES_MAXIMUM = 9

@@ -1,5 +1,6 @@
 """The rows of schema `auth`."""
 
+from libs.common.db import declare_figures
 from services.auth.models.access_tokens import personal_access_token
 from services.auth.models.accounts import (
     login_failure,
@@ -13,6 +14,7 @@ from services.auth.models.accounts import (
 from services.auth.models.email_changes import email_change
 from services.auth.models.factors import login_challenge, passkey, passkey_ceremony, recovery_code, totp_credential
 from services.auth.models.federation import federated_identity, federation_attempt, identity_offer
+from services.auth.models.figures import FIGURES
 from services.auth.models.metadata import metadata
 from services.auth.models.oauth import (
     authorization_code,
@@ -27,6 +29,8 @@ from services.auth.models.platform import maintenance, root_key, signing_key
 from services.auth.models.presence import last_sign_in
 from services.auth.models.proposals import administrator_proposal
 from services.auth.models.sessions import refresh_token, session
+
+declare_figures(metadata, FIGURES)
 
 __all__ = [
     "administrator_proposal",

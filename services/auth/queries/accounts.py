@@ -57,6 +57,13 @@ _administrators = select(func.count()).select_from(user_account).where(user_acco
 _administers = _administrators.where(user_account.c.status == Status.ACTIVE, user_account.c.id == bindparam("user_id"))
 _other_administrators = _administrators.where(user_account.c.status == Status.ACTIVE, user_account.c.id != bindparam("user_id"))
 
+_administrators_passwords = (
+    select(user_account.c.email, password_credential.c.password_hash)
+    .outerjoin(password_credential, password_credential.c.user_id == user_account.c.id)
+    .where(user_account.c.role == Role.ADMIN, user_account.c.status == Status.ACTIVE)
+    .order_by(user_account.c.id)
+)
+
 _accounts_page = (
     select(user_account)
     .where(
@@ -116,6 +123,11 @@ def passwords_to_confirm(db: Reader, user_id: UUID, now: datetime) -> list[str]:
 def administrators(db: Reader) -> int:
     """How many administrators are there, suspended ones included?"""
     return int(db.scalar(_administrators))
+
+
+def administrators_passwords(db: Reader) -> list[Row[Any]]:
+    """Which active administrators are there, and how are their passwords hashed, if they have one?"""
+    return db.all(_administrators_passwords)
 
 
 def administers(db: Reader, user_id: UUID) -> bool:

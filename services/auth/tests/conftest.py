@@ -55,6 +55,7 @@ def replica(harness: Harness, **environ: str) -> Iterator[Flask]:
     """Another web process of the service, which shares nothing with the first but what stands outside of both."""
     _keep_root(harness)
     assembled = service.assemble(load(service.settings, {**harness.environ, **environ}), "web", harness.keys)
+    assembled.revocations.merge({})  # as if it had read the list: it is ready
     try:
         yield assembled.application(Health(assembled.checks()))
     finally:

@@ -259,3 +259,40 @@ class TestDoors:
         assert all(0 < int(server.client.ttl(key)) <= DAY.total_seconds() for key in keys)  # type: ignore[arg-type]
         assert client not in "".join(rows).replace("\\\\x", "")
         assert client not in str(entries)
+
+
+class TestReadiness:
+    @staticmethod
+    def readiness(application: Flask) -> tuple[int, str, str]:
+        """Status, the word for it, and what is said of Redis."""
+        answer = application.test_client().get("/health/ready")
+        document = answer.get_json()
+        return answer.status_code, document["status"], document["checks"].get("redis", "")
+
+    def test_a_service_that_starts_without_redis_is_ready_and_says_what_it_does_meanwhile(
+        self, harness: Harness, tmp_path: Path
+    ) -> None:
+        with replica(harness, REDIS_URL=f"unix://{tmp_path}/none.sock") as one:
+            eventually(lambda: self.readiness(one)[1] == "degraded", "the probe has noticed")
+            status, _, detail = self.readiness(one)
+            answers = [ask(one, Limit.RESET, a_client(), number).status_code for number in range(3)]
+        assert (status, detail.partition(" (")[0]) == (200, "degraded: each process counts alone")
+        assert answers == [202] * 3
+
+    def test_redis_is_lost_and_comes_back_while_clients_are_counted_all_along(
+        self, harness: Harness, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("libs.common.companions.PROBE_SECONDS", 0.05)
+        monkeypatch.setattr("services.auth.adapters.client_limits.AWAY_SECONDS", 0.05)
+        allowed, client = ALLOWANCES[Limit.RESET].times, a_client()
+        with replica(harness, REDIS_URL=server.url) as one:
+            assert self.readiness(one) == (200, "ready", "ok")
+            server.stop()
+            statuses = [ask(one, Limit.RESET, client, number).status_code for number in range(allowed + 1)]
+            assert statuses == [202] * allowed + [429]  # by the process itself
+            eventually(lambda: self.readiness(one)[1] == "degraded", "readiness tells")
+            assert self.readiness(one)[0] == 200
+            server.start()
+            eventually(lambda: self.readiness(one) == (200, "ready", "ok"), "it is found again")
+            assert ask(one, Limit.RESET, client, 9).status_code == 202  # Redis has counted none of those
+            assert [int(server.client.get(key) or 0) for key in server.client.scan_iter()] == [1]  # type: ignore[arg-type]

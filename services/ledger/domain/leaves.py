@@ -11,6 +11,7 @@ from services.ledger.domain.tiles import ENTRY_BYTES_MAX
 # Where a request came through the machines says nothing of the fact.
 LEFT_OUT = frozenset({"traceparent", "tracestate"})
 LOG_SOURCE = "/services/ledger"
+RESUMED = "ledger.log.resumed"
 
 _SEALED = {"commitment", "sealed"}
 
@@ -19,9 +20,12 @@ class LeafError(ValueError):
     """The event has no canonical JSON form that fits a leaf; no retry can mend it."""
 
 
-def is_logged(source: str) -> bool:
-    """Whether events of this source become leaves. The log does not log itself: a leaf would beget a leaf without end."""
-    return source != LOG_SOURCE
+def is_logged(source: str, event_type: str = "") -> bool:
+    """Whether such events become leaves. The log does not log itself: a leaf would beget a leaf without end.
+
+    That it was restored is the exception: readers must find that in the log, and it happens once for each restoration.
+    """
+    return source != LOG_SOURCE or event_type == RESUMED
 
 
 def archive_form(value: Any) -> Any:

@@ -129,7 +129,7 @@ class DyingTransaction(Transaction):
         return result
 
 
-STATEMENTS_OF_SEAL = 7
+STATEMENTS_OF_SEAL = 8
 
 
 @pytest.mark.parametrize("step", range(1, STATEMENTS_OF_SEAL + 1))

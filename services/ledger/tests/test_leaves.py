@@ -83,3 +83,5 @@ def test_what_is_sealed_for_one_reader_is_no_part_of_a_leaf_wherever_it_stands()
 def test_the_log_does_not_log_itself() -> None:
     assert leaves.is_logged("/services/tasks")
     assert not leaves.is_logged("/services/ledger")
+    assert not leaves.is_logged("/services/ledger", "ledger.audit.recorded")
+    assert leaves.is_logged("/services/ledger", "ledger.log.resumed")

@@ -14,12 +14,15 @@ from urllib.parse import urlencode
 from libs.common import ids
 from services.media.domain.addresses import Door, Grant, Signer
 from services.media.domain.storage import (
+    BUCKET_SCHEME,
     Address,
     ContentOverrun,
     ContentShort,
     FileFacts,
+    Landing,
     ObjectMissing,
     Receipt,
+    StorageAway,
     StorageFull,
     StorageKey,
 )
@@ -49,6 +52,14 @@ class LocalStorage:
         token = self._signer.token(Grant(Door.UPLOAD, file.media_id, file.size, file.media_type), expires_at)
         url = f"{self._base}/uploads/{file.media_id}/content?{urlencode({'token': token})}"
         return Address("PUT", url, {"Content-Type": file.media_type}, expires_at)
+
+    def landing(self, file: FileFacts) -> Landing | None:  # noqa: ARG002 - for no file is there any
+        """None: bytes come through this service."""
+        return None
+
+    def collect(self, landing: Landing, file: FileFacts) -> None:  # noqa: ARG002 - there is nothing to collect
+        """Nothing ever arrives past this service. Raises ObjectMissing."""
+        raise ObjectMissing("No file has arrived.")
 
     def download_address(self, key: StorageKey, file: FileFacts, expires_at: datetime) -> Address:  # noqa: ARG002 - found by id
         """`GET …/media/{media_id}/download?token=…`."""
@@ -99,6 +110,8 @@ class LocalStorage:
                     yield StorageKey(path.name)
 
     def _path(self, key: StorageKey) -> Path:
+        if key.startswith(BUCKET_SCHEME):
+            raise StorageAway("This file is in a bucket that is not configured here; its operator must set S3_BUCKET again.")
         if not _KEY.fullmatch(key):
             raise ValueError("not a storage key")
         return self._folder / _OBJECTS / key[:2] / key

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, NewType, Protocol
+from typing import BinaryIO, Final, NewType, Protocol
 from uuid import UUID
 
 from libs.common.errors import BadRequest, ContentTooLarge, NotFound, Unavailable
@@ -11,6 +11,9 @@ from services.media.domain.addresses import Grant
 
 StorageKey = NewType("StorageKey", str)
 """Where the bytes are: made by the server from random bits, never from anything a client said."""
+
+BUCKET_SCHEME: Final = "s3:"
+"""Begins every key whose bytes are in the bucket; the rest is the name of the object."""
 
 CHUNK_BYTES = 256 * 1024
 """How much of a file is in memory at once."""
@@ -31,6 +34,7 @@ class FileFacts:
     """What an address is made for."""
 
     media_id: UUID
+    owner_id: UUID
     size: int
     media_type: str
     filename: str
@@ -42,6 +46,17 @@ class Receipt:
 
     size: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where a file that is sent past this service comes down, and where it is kept from then on.
+
+    Whoever has the address of the upload may write to `arrival` until it expires, and to `key` never.
+    """
+
+    arrival: StorageKey
+    key: StorageKey
 
 
 class ObjectMissing(NotFound):
@@ -60,20 +75,30 @@ class StorageFull(Unavailable):
     """There is no room for the bytes now."""
 
 
+class StorageAway(Unavailable):
+    """Whatever keeps the bytes does not answer now. Nothing is lost: the same request does it once it is back."""
+
+
 class Storage(Protocol):
     """Keeps bytes under keys. Clients reach it only by signed addresses."""
 
     def upload_address(self, file: FileFacts, expires_at: datetime) -> Address:
-        """A one-time address that takes exactly this file until then."""
+        """A one-time address that takes exactly this file until then. Raises StorageAway."""
+
+    def landing(self, file: FileFacts) -> Landing | None:
+        """Where this file is to be collected, its key a new one; None where bytes come through this service."""
+
+    def collect(self, landing: Landing, file: FileFacts) -> None:
+        """Take a file that has arrived into keeping. Raises ObjectMissing, ContentOverrun, ContentShort, StorageAway."""
 
     def download_address(self, key: StorageKey, file: FileFacts, expires_at: datetime) -> Address:
-        """An address that gives this file until then."""
+        """An address that gives this file until then. Raises StorageAway."""
 
     def open(self, key: StorageKey) -> BinaryIO:
-        """The bytes, to be read and closed by the caller. Raises ObjectMissing."""
+        """The bytes, to be read and closed by the caller; reading may raise StorageAway. Raises ObjectMissing, StorageAway."""
 
     def delete(self, key: StorageKey) -> None:
-        """Remove the bytes; removing what is not there is no error."""
+        """Remove the bytes; removing what is not there is no error. Raises StorageAway."""
 
     def idle_since(self, moment: datetime) -> Iterator[StorageKey]:
         """Every key whose bytes, whole or partial, have not changed since then."""

@@ -89,6 +89,8 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
 )
 OPEN = frozenset({Status.PENDING, Status.UPLOADING, Status.RECEIVED})
 """Counted against PENDING_MAX."""
+NOT_RECEIVED = frozenset({Status.PENDING, Status.UPLOADING})
+"""Nothing has been taken into keeping yet."""
 GONE = frozenset({Status.EXPIRED, Status.DELETED})
 """Nobody sees these any more."""
 
@@ -155,7 +157,7 @@ class Upload:
     @property
     def facts(self) -> FileFacts:
         """What an address for this file is made from."""
-        return FileFacts(self.id, self.declared.size, self.declared.content_type, self.declared.filename)
+        return FileFacts(self.id, self.owner_id, self.declared.size, self.declared.content_type, self.declared.filename)
 
     def grant(self, door: Door) -> Grant:
         """What an address of this file permits."""

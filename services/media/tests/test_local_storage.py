@@ -141,7 +141,7 @@ def test_only_old_keys_are_idle_and_old_partial_files_go(storage: LocalStorage, 
 
 
 def test_an_address_leads_through_the_gateway(storage: LocalStorage) -> None:
-    facts = FileFacts(UUID(int=7), 3, "image/png", "../../a.png")
+    facts = FileFacts(UUID(int=7), UUID(int=8), 3, "image/png", "../../a.png")
     address = storage.upload_address(facts, datetime(2030, 1, 1, tzinfo=UTC))
     assert address.url.startswith(f"{ORIGIN}/api/v1/uploads/{UUID(int=7)}/content?token=")
     assert (address.method, address.headers) == ("PUT", {"Content-Type": "image/png"})

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,11 +10,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from structlog.testing import capture_logs
+import structlog
 
+from libs.common.telemetry import configure_logs
+from libs.common.testing import Harness
 from services.notify.adapters.mail import LogSender, MailFolder, message_of
 from services.notify.adapters.words import FOLDER, FileTemplates
-from services.notify.domain import LOCALES, DeliveryRefused, EmailId, Mail
+from services.notify.domain import LOCALES, DeliveryRefused, EmailId, Mail, MailSender
 
 MAIL = Mail(
     id=EmailId(UUID("018f0000-0000-7000-8000-0000000000aa")),
@@ -117,12 +120,34 @@ def test_an_address_in_another_script_is_kept() -> None:
     assert "дом@пример.example" in message_of(replace(MAIL, recipient="дом@пример.example"))["To"]
 
 
-def test_the_log_tells_of_an_email_without_address_or_content() -> None:
-    with capture_logs() as lines:
-        LogSender().send(MAIL)
+def logged(capsys: pytest.CaptureFixture[str], mail: Mail = MAIL, *, shows_links: bool = False) -> str:
+    """The line that the log sender leaves, as operators see it."""
+    configure_logs("notify", "worker")
+    LogSender(shows_links=shows_links).send(mail)
+    structlog.reset_defaults()
+    return capsys.readouterr().err
 
-    assert (lines[0]["event"], lines[0]["email_id"]) == ("email.logged", str(MAIL.id))
-    assert [part for part in ("ada@", "example.org", "token", "Bonjour") if part in repr(lines)] == []
+
+def test_the_log_tells_of_an_email_with_a_masked_address_and_without_content(capsys: pytest.CaptureFixture[str]) -> None:
+    line = json.loads(logged(capsys))
+
+    assert (line["event"], line["email_id"], line["to"]) == ("email.logged", str(MAIL.id), "a…@e….org")
+    assert [part for part in ("ada@", "example.org", "token", "Bonjour", "http") if part in repr(line)] == []
+
+
+def test_on_a_developers_machine_the_log_shows_the_link(capsys: pytest.CaptureFixture[str]) -> None:
+    line = json.loads(logged(capsys, shows_links=True))
+
+    assert line["link"] == "http://127.0.0.1:8080/verify-email?token=secret"
+    assert [part for part in ("ada@", "example.org", "Bonjour") if part in repr(line)] == []
+
+
+@pytest.mark.parametrize(("environment", "shown"), [("development", True), ("test", False), ("production", False)])
+def test_only_in_development_the_log_shows_links(harness: Harness, environment: str, shown: bool) -> None:
+    settings = harness.settings.model_copy(update={"lumiere_env": environment, "mail_folder": None})
+    sender = harness.service.resources(settings, harness.database)[MailSender]
+    assert isinstance(sender, LogSender)
+    assert sender._shows_links is shown
 
 
 def test_an_email_shown_by_accident_shows_neither_address_nor_content() -> None:

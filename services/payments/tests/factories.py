@@ -6,6 +6,7 @@ from uuid import UUID
 from libs.common.ids import new_id
 from libs.common.money import Money
 from libs.common.testing import Harness
+from services.payments.domain import Payer
 from services.payments.use_cases import Work, open_payable
 from services.tasks.events import TaskValidated
 
@@ -40,7 +41,7 @@ def a_payment(
     with harness.transaction() as tx:
         tx.now = at or tx.now
         payment_id = open_payable(
-            tx, Work(new_id(), new_id(), contributor_id, title, "Le Voyage dans la Lune"), Money(amount=cents)
+            tx, Work(new_id(), new_id(), contributor_id, title, "Le Voyage dans la Lune"), Money(amount=cents), Payer.STRIPE
         )
     assert payment_id is not None
     return payment_id

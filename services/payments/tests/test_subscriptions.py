@@ -11,7 +11,7 @@ from libs.common.ids import new_id
 from libs.common.money import Money
 from libs.common.testing import Harness
 from services.payments import use_cases
-from services.payments.domain import AccountKind
+from services.payments.domain import AccountKind, Payer
 from services.payments.models import account, entry, payment
 from services.payments.subscriptions import pay_for_validated_task
 from services.payments.tests.factories import task_validated
@@ -71,9 +71,9 @@ def test_delivered_twice_it_changes_once(harness: Harness) -> None:
 def test_the_same_fact_under_another_id_still_pays_once(harness: Harness) -> None:
     event = task_validated()
     with harness.transaction() as tx:
-        pay_for_validated_task(event, tx)
+        pay_for_validated_task(event, tx, Payer.MOCK)
     with harness.transaction() as tx:
-        pay_for_validated_task(event, tx)
+        pay_for_validated_task(event, tx, Payer.MOCK)
 
     assert (count(harness, payment), count(harness, entry), balance_of(harness, event.contributor_id)) == (1, 2, 10)
     assert len(harness.published()) == 2

@@ -106,6 +106,13 @@ _SUBMITTED = select(
     func.count().label("submitted"), func.count().filter(submission.c.status == SubmissionStatus.REJECTED).label("rejected")
 ).where(submission.c.contributor_id == bindparam("contributor_id"))
 
+_BY_STATUS = select(task.c.status, func.count().label("tasks")).group_by(task.c.status)
+
+
+def tasks_by_status(db: Reader) -> dict[str, int]:
+    """How many tasks of all films stand where."""
+    return {row.status: row.tasks for row in db.all(_BY_STATUS)}
+
 
 def films(db: Reader, *, every_film: bool, after: UUID | None, limit: int) -> list[Row[Any]]:
     """Films, newest first; one more than `limit`. Those not public only when `every_film`."""

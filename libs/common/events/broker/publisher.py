@@ -10,6 +10,8 @@ import pika  # type: ignore[import-untyped]
 from pika.exceptions import AMQPError, StreamLostError  # type: ignore[import-untyped]
 
 from libs.common import clock
+from libs.common.addresses import broker_addresses
+from libs.common.events.broker.address import BrokerAddress, at_any_node
 from libs.common.events.broker.failure import (
     CONNECT_TIMEOUT_SECONDS,
     HEARTBEAT_SECONDS,
@@ -59,13 +61,9 @@ class PipelinedPublisher:
     """
 
     def __init__(self, url: str, service: str) -> None:
-        self._parameters = pika.URLParameters(url)
-        if self._parameters.heartbeat is None:  # an address may ask for another one: `?heartbeat=5`
-            self._parameters.heartbeat = HEARTBEAT_SECONDS
-        self._parameters.socket_timeout = CONNECT_TIMEOUT_SECONDS
-        self._parameters.stack_timeout = CONNECT_TIMEOUT_SECONDS
-        self._parameters.client_properties = {"connection_name": f"{service} relay"}
+        self._url = url
         self._service = service
+        self._user = pika.URLParameters(BrokerAddress.parse(broker_addresses(url)[0]).url).credentials.username
         self._connection: Any = None
         self._channel: Any = None
         self._reset()
@@ -85,11 +83,14 @@ class PipelinedPublisher:
         return self._confirming and self._closed_because is None
 
     def open(self) -> None:
-        """Connect and switch to publisher confirms. Raises BrokerUnavailable."""
+        """Connect to any node and switch to publisher confirms. Raises BrokerUnavailable when none takes us."""
+        at_any_node(self._url, self._open)
+
+    def _open(self, address: BrokerAddress) -> None:
         self._reset()
         try:
             self._connection = pika.SelectConnection(
-                self._parameters,
+                self._parameters(address),
                 on_open_callback=self._on_open,
                 on_open_error_callback=self._on_closed,
                 on_close_callback=self._on_closed,
@@ -102,6 +103,17 @@ class PipelinedPublisher:
             reason = self._closed_because or "timed out"
             self.sever()
             raise BrokerUnavailable(f"connect: {reason}")
+
+    def _parameters(self, address: BrokerAddress) -> Any:
+        parameters = pika.URLParameters(address.url)
+        if (context := address.context()) is not None:
+            parameters.ssl_options = pika.SSLOptions(context, address.server_name)
+        if parameters.heartbeat is None:  # an address may ask for another one: `?heartbeat=5`
+            parameters.heartbeat = HEARTBEAT_SECONDS
+        parameters.socket_timeout = CONNECT_TIMEOUT_SECONDS
+        parameters.stack_timeout = CONNECT_TIMEOUT_SECONDS
+        parameters.client_properties = {"connection_name": f"{self._service} relay"}
+        return parameters
 
     def publish(self, events: Sequence[Outgoing], *, timeout_seconds: float) -> None:
         """Publish all and wait until the broker has all. Raises BrokerUnavailable as `send` and `confirm` do."""
@@ -194,7 +206,7 @@ class PipelinedPublisher:
             message_id=event.event_id,
             type=event.type,
             app_id=self._service,
-            user_id=self._parameters.credentials.username,
+            user_id=self._user,
         )
 
     def _run(self, seconds: float, done: Callable[[], bool]) -> bool:

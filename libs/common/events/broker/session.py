@@ -4,6 +4,7 @@ import select
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from ssl import SSLSocket
 from typing import Any, Final
 
 import kombu as untyped_kombu
@@ -11,6 +12,7 @@ from amqp.exceptions import AMQPError, MessageNacked, NotFound, ResourceLocked  
 from kombu.exceptions import KombuError
 
 from libs.common import clock
+from libs.common.events.broker.address import BrokerAddress, at_any_node
 from libs.common.events.broker.failure import (
     CONFIRM_TIMEOUT_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
@@ -79,8 +81,12 @@ class Session:
     """One connection that consumes queues and publishes with confirms."""
 
     def __init__(self, url: str) -> None:
+        at_any_node(url, self._open)
+
+    def _open(self, address: BrokerAddress) -> None:
         self._connection = kombu.Connection(
-            url,
+            address.url,
+            ssl=address.for_kombu(),
             heartbeat=HEARTBEAT_SECONDS,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             transport_options={
@@ -206,7 +212,9 @@ class Session:
 
     def _more_is_here(self) -> bool:
         transport = self._connection.connection.transport
-        return bool(transport._read_buffer) or bool(select.select([transport.sock], [], [], 0)[0])  # noqa: SLF001 - see _read_ahead
+        if transport._read_buffer or (isinstance(transport.sock, SSLSocket) and transport.sock.pending()):  # noqa: SLF001 - see _read_ahead
+            return True
+        return bool(select.select([transport.sock], [], [], 0)[0])
 
     def _beat(self) -> None:
         if clock.monotonic() - self._checked_at >= HEARTBEAT_CHECK_SECONDS:

@@ -216,7 +216,7 @@ def test_an_event_that_nobody_wants_is_kept_where_it_is_counted_and_blocks_nobod
 
 def test_the_worker_whose_relay_is_active_counts_what_nobody_wants(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "MEASURE_SECONDS", 0.05)
-    monkeypatch.setattr(workers, "UNROUTABLE_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "QUEUES_SECONDS", 0.0)
     platform.take(UNROUTABLE_QUEUE)
     worker = Worker(platform.studio, platform.amqp_url, subscriptions=Subscriptions(STUDIO, (), ()))
     worker.start()

@@ -140,7 +140,7 @@ def test_a_broadcast_by_another_service_is_not_heard(vhost: str, way: Way) -> No
 def test_the_broker_refuses_a_sender_that_states_another_user(vhost: str) -> None:
     publisher = PipelinedPublisher(url(THIEF, vhost), THIEF)
     publisher.open()
-    publisher._parameters.credentials.username = STUDIO
+    publisher._user = STUDIO
 
     with pytest.raises(BrokerUnavailable, match="406"):
         publisher.publish([Outgoing("1", OWN_KEY, b"{}")], timeout_seconds=5)

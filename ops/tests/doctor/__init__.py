@@ -1,0 +1,1 @@
+"""Every box of the checklist, ticked by what is well and unticked by the fault it is there for."""

@@ -1,0 +1,24 @@
+"""The whole story in containers, told by the operator's own command."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from ops.cli import main
+from tests.containers.conftest import PROJECT, Running, Say
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
+
+
+def test_the_demo_is_green_against_containers(
+    running: Running, variables: dict[str, str], say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**variables, "COMPOSE_PROJECT_NAME": PROJECT}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, ["demo", "--compose", "--json"])
+    told = json.loads(done.stdout)
+    assert [step["fault"] for step in told["steps"] if step["fault"]] == []
+    assert (done.exit_code, told["failed"]) == (0, 0)
+    figures = ", ".join(f"{name} p50 {each['p50_ms']:.0f} ms" for name, each in told["figures"].items())
+    say(f"containers: demo {told['passed']} passed; validated → {figures}")
