@@ -7,13 +7,14 @@ from typing import Final
 
 from bench.figures import Figure, NothingMeasured, against, limit
 from bench.output import number
+from libs.common.config import process_environment
 from ops.errors import OperationError
 from ops.images import engine
 from ops.images.contents import GATEWAY, OPERATOR, ROOT, images
 from ops.images.group import version_of
 from ops.images.selection import pins
 
-TAG: Final = "local"
+TAG: Final = process_environment().get("LUMIERE_TAG", "local")
 TURNS: Final = 3
 MEBIBYTE: Final = 1_048_576
 BARE: Final = "an interpreter that does nothing"
