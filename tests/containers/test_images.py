@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from libs.common.config import process_environment
 from ops.images import engine, sbom, scan
 from ops.images.contents import images
 from ops.images.engine import Built, Stamp, docker
@@ -22,7 +21,7 @@ from ops.settings import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1_800)]
 
-TAG = process_environment().get("LUMIERE_TAG", "images-test")
+TAG = "images-test"
 STAMP = Stamp("9.9.9", "0123abcd", datetime(2026, 11, 26, 18, tzinfo=UTC))
 NAMES = list(images())
 SERVED = [name for name in NAMES if name != "operator"]
@@ -53,7 +52,8 @@ for file in sorted(files):
         importlib.import_module(name)
     except BaseException as error:
         failed[name] = repr(error)
-print(json.dumps({"files": sorted(files), "distributions": distributions, "rights": rights, "imported": imported, "failed": failed}))
+seen = {"files": sorted(files), "distributions": distributions, "rights": rights, "imported": imported, "failed": failed}
+print(json.dumps(seen))
 """
 """One look from inside: what is there, what cannot be imported, what may be done."""
 
