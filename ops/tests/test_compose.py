@@ -49,7 +49,7 @@ def ours(composed: Composed) -> list[str]:
     return [name for name in composed.services if name.partition("-")[0] in {*SERVICES, "gateway"}]
 
 
-@pytest.mark.parametrize(("overlays", "environment"), VARIANTS, ids=lambda each: "+".join(each))
+@pytest.mark.parametrize(("overlays", "environment"), VARIANTS, ids="+".join)
 def test_every_container_has_what_its_settings_ask_for(
     secrets: Path, overlays: tuple[str, ...], environment: dict[str, str]
 ) -> None:
