@@ -109,6 +109,7 @@ def test_everything_has_limits_a_healthcheck_and_no_rights() -> None:
         limits = each["deploy"]["resources"]["limits"]
         assert {"memory", "pids"} <= set(limits), name
         assert each["cap_drop"] == ["ALL"], name
+        assert each["init"] is True, f"{name}: what a health check leaves behind would become its program's own child"
         assert each["security_opt"] == ["no-new-privileges:true"], name
 
 
