@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.x509 import load_der_x509_certificate
 
 from gateway.door import AmqpsDoor, InnerSide
 from gateway.settings import GatewaySettings
@@ -50,8 +51,8 @@ def service(certificates: Path, leaf: str) -> Iterator[tuple[int, list[str]]]:
 
         def answer(connection: socket.socket) -> None:
             with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as secured:
-                shown = secured.getpeercert() or {}
-                seen.append(str(dict(pair[0] for pair in shown["subject"])["commonName"]))
+                shown = load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
+                seen.append(shown.subject.rfc4514_string())
                 while secured.recv(65_536):
                     secured.sendall(ANSWER)
 
@@ -96,7 +97,7 @@ def status(running: RunningGateway) -> int:
 def test_a_service_is_believed_by_its_name_and_shown_our_certificate(tmp_path: Path, certificates: Path) -> None:
     with service(certificates, "TLS_ECHO") as (port, seen), gateway(tmp_path, certificates, port) as running:
         eventually(lambda: status(running) == 200)
-    assert set(seen) == {"gateway"}
+    assert set(seen) == {"CN=gateway"}
 
 
 def test_a_service_under_another_name_is_sent_nothing(tmp_path: Path, certificates: Path) -> None:
