@@ -1,4 +1,4 @@
-"""What orchestrators are given is what they take: Kustomize builds it, every object has the shape of its kind, Swarm reads it."""
+"""What orchestrators are given is what they take: Kustomize builds it, each object has its shape, Swarm reads it."""
 
 import shutil
 import subprocess
@@ -38,7 +38,11 @@ def manifests(root: Path, programs: Path) -> Outcome:
             document.write_text(built.stdout, encoding="utf-8")
             lines += [fault for version in VERSIONS for fault in _shape_faults(programs, document, version)]
     lines += _swarm_faults(root)
-    return failed("manifests", lines) if lines else passed("manifests", f"{objects} objects fit Kubernetes {' and '.join(VERSIONS)}")
+    return (
+        failed("manifests", lines)
+        if lines
+        else passed("manifests", f"{objects} objects fit Kubernetes {' and '.join(VERSIONS)}")
+    )
 
 
 @contextmanager
