@@ -24,15 +24,22 @@ TARGETS: Final = (
 )
 
 
-def measure(_seconds: float) -> list[Figure]:
-    """The three rehearsals, one after another."""
+def brokers(_seconds: float) -> list[Figure]:
+    """Leaders of a queue die, and two of three nodes."""
     with _folder() as folder:
-        brokers = _brokers(folder)
+        return _brokers(folder)
+
+
+def databases(_seconds: float) -> list[Figure]:
+    """A primary dies, there and back, and an only standby."""
     with _folder() as folder:
-        databases = _databases(folder)
+        return _databases(folder)
+
+
+def gateways(_seconds: float) -> list[Figure]:
+    """Sessions that end, and limits, at two gateways."""
     with _folder() as folder, live_platform(PLATFORM) as platform:
-        gateways = _gateways(gateway_rehearsal.rehearse(platform, folder))
-    return [*brokers, *databases, *gateways]
+        return _gateways(gateway_rehearsal.rehearse(platform, folder))
 
 
 def missed(figures: list[Figure]) -> list[str]:

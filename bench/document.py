@@ -1,4 +1,4 @@
-"""`python -m bench.document gateway|cluster`: write what was measured last into its place in docs/figures.md."""
+"""`python -m bench.document gateway|brokers|databases|gateways`: write what was measured last into its place in docs/figures.md."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from ops.settings import ROOT
 
 PAGE = ROOT / "docs" / "figures.md"
 FOLDER = ROOT / ".local" / "bench"
-TARGETS: dict[str, Sequence[Target]] = {"gateway": GATEWAY, "cluster": CLUSTER}
+TARGETS: dict[str, Sequence[Target]] = {"gateway": GATEWAY, "brokers": CLUSTER, "databases": CLUSTER, "gateways": CLUSTER}
 """What was promised of the figures in the page."""
 HEAD = ["| figure | value | ratio | to | promised |", "|---|---|---|---|---|"]
 
