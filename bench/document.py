@@ -1,4 +1,4 @@
-"""`python -m bench.document gateway|brokers|databases|gateways`: write what was measured last into its place in docs/figures.md."""
+"""`python -m bench.document NAME`: write what was measured last into its place in docs/figures.md."""
 
 import json
 import re
