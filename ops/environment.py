@@ -16,7 +16,7 @@ from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
-from ops.settings import Identity, PassedOn, passed_on, stated
+from ops.settings import Advising, HandedOn, Identity, Keeping, Mailing, PassedOn, Paying, passed_on, stated
 from ops.supervisor import clean_environment
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
@@ -174,7 +174,7 @@ class Environments:
             }
         )
 
-    def _handed(self, kind: type[PassedOn | Identity]) -> dict[str, str]:
+    def _handed(self, kind: type[HandedOn]) -> dict[str, str]:
         given = passed_on(self.layout.settings, kind)
         return {f"{name}_FILE": str(self.vault.write(name, value)) for name, value in given.items()}
 
@@ -188,11 +188,15 @@ class Environments:
             "notify": lambda: {
                 "NOTIFY_PRIVATE_KEY_FILE": str(self.vault.path("NOTIFY_PRIVATE_KEY")),
                 "MAIL_FOLDER": str(self.layout.mail),
+                **self._handed(Mailing),
             },
             "media": lambda: {
                 "STORAGE_SECRET_FILE": self._secret("STORAGE_SECRET"),
                 "STORAGE_FOLDER": str(self.layout.state / "storage"),
+                **self._handed(Keeping),
             },
+            "payments": lambda: self._handed(Paying),
+            "tasks": lambda: self._handed(Advising),
             "ledger": lambda: {"LOG_SIGNING_KEY_FILE": self._log_key(), "LOG_ORIGIN": self.log_origin},
         }
         return additions.get(service, dict)()

@@ -11,13 +11,14 @@ from ops.settings import HANDED_ON, ROOT
 OPERATOR = "lumiere"
 """The reader that is no process of the platform: the command, on the machine of whoever runs it."""
 GATEWAY = "gateway"
-BACKUP, VAULT = "backup", "vault"
+BACKUP, VAULT, WATCHMAN = "backup", "vault", "watchman"
 EVERY_SERVICE = "every service"
 TITLES = {
     GATEWAY: "the gateway",
     OPERATOR: "the command `lumiere`",
     BACKUP: "`lumiere backup`",
     VAULT: "whatever is given a NAME_VAULT",
+    WATCHMAN: "the watchman",
 }
 """How readers that are no services are called."""
 WIDTH = 118
