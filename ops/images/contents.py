@@ -16,11 +16,13 @@ from ops.images.reach import OURS, Reach, reach
 ROOT: Final = Path(__file__).resolve().parents[2]
 GATEWAY: Final = "gateway"
 OPERATOR: Final = "operator"
-OPERATOR_ENTRIES: Final = ("ops.cli", "ops.compose")
+OPERATOR_ENTRIES: Final = ("ops.cli", "ops.compose", "libs.common.db.provisioning")
 BOXES: Final = Path("ops") / "doctor" / "boxes"
 """Found by their folder, and not by an import."""
 DOCUMENTS: Final = ("policy.json", "openapi.json", "asyncapi.json")
 """What services commit of themselves for those who may not hold their code."""
+OF_SERVICES: Final = ("libs.common.probe",)
+"""What a health check runs beside a service."""
 OF_PROCESS: Final = {"stream": ("libs.common.service.hub",)}
 """Modules of the kernel that a kind of process loads by name, which no import shows."""
 LEFT_OUT: Final = frozenset({"tests", "__pycache__"})
@@ -81,7 +83,8 @@ def _of_service(root: Path, name: str) -> Image:
     folder = root / "services" / name
     processes = json.loads((folder / "policy.json").read_bytes())["processes"]
     loaded = [module for each in processes for module in OF_PROCESS.get(each, ())]
-    return Image(name, folder, (*_modules(root, folder), *loaded), root)
+    beside = [name for name in OF_SERVICES if (root / f"{name.replace('.', '/')}.py").exists()]
+    return Image(name, folder, (*_modules(root, folder), *beside, *loaded), root)
 
 
 def _modules(root: Path, folder: Path) -> list[str]:
