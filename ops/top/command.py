@@ -62,7 +62,7 @@ class Watching:
 
     def __init__(self, examined: Examined) -> None:
         self._examined = examined
-        self._client = httpx.Client(trust_env=False)
+        self._client = httpx.Client(trust_env=False, verify=True if examined.trust is None else examined.trust)
         self._last = self._look()
 
     def after(self, seconds: float) -> Standing:
