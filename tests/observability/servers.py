@@ -1,4 +1,4 @@
-"""Debian's real Prometheus and Alertmanager on the shipped configurations, with this machine's addresses in the place of names."""
+"""Debian's Prometheus and Alertmanager on the shipped configurations, with this machine's addresses in place of names."""
 
 import json
 import shutil

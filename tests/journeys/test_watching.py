@@ -71,7 +71,8 @@ def watching(platform: LivePlatform, studio: Studio, tmp_path_factory: pytest.Te
         told, messages = stack.enter_context(inbox())
         watched = Watched(examined.addresses.database, {"state": platform.state}, folder, platform.layout.secrets)
         server, thread = start_http_server(port + 2, "127.0.0.1", Watchman(watched).registry)
-        stack.callback(lambda: (server.shutdown(), thread.join()))
+        stack.callback(thread.join)
+        stack.callback(server.shutdown)
         rules = folder / "rules"
         rules.mkdir()
         addresses = examined.addresses.processes()
@@ -146,10 +147,10 @@ def test_what_happens_is_told_to_the_incident_channel_with_its_runbook_and_when_
     def told(word: str) -> bool:
         return any(path == "/slack" and word in json.dumps(message) for path, message in list(watching.messages))
 
-    lumiere("gateway", "maintenance", "on")
+    lumiere("gateway", "maintenance", "on", "--reason", "a rehearsal of the alert")
     try:
         wait_for("the alert", lambda: told("[SEV-2] MaintenanceTooLong"), seconds=90, every=0.5)
     finally:
-        lumiere("gateway", "maintenance", "off")
+        lumiere("gateway", "maintenance", "follow")
     assert told("docs/runbooks/maintenance-too-long.md")
     wait_for("its end", lambda: told("MaintenanceTooLong is over"), seconds=120, every=0.5)
