@@ -26,6 +26,7 @@ from ops.layout import scale_of
 from ops.lifecycle import Started
 from ops.observability.watchman import watchman
 from ops.release.group import group as release
+from ops.secrets import commands as secret_commands
 from ops.top.command import top
 
 
@@ -234,6 +235,7 @@ main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
 main.add_command(gateway)
 main.add_command(backups.group)
+main.add_command(secret_commands.group)
 main.add_command(ledger.group)
 main.add_command(images)
 main.add_command(release)

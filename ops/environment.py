@@ -16,7 +16,7 @@ from ops.errors import OperationError
 from ops.layout import Layout, Replica
 from ops.postgres import DATABASE, Postgres
 from ops.rabbitmq import RabbitMQ
-from ops.settings import Identity, PassedOn, passed_on, stated
+from ops.settings import Advising, HandedOn, Identity, Keeping, Mailing, PassedOn, Paying, passed_on, stated
 from ops.supervisor import clean_environment
 from ops.vault import Vault
 from services.ledger.domain.notes import NoteSigner
@@ -174,24 +174,36 @@ class Environments:
             }
         )
 
-    def _handed(self, kind: type[PassedOn | Identity]) -> dict[str, str]:
+    def _handed(self, kind: type[HandedOn]) -> dict[str, str]:
         given = passed_on(self.layout.settings, kind)
         return {f"{name}_FILE": str(self.vault.write(name, value)) for name, value in given.items()}
 
     def _own(self, service: str) -> dict[str, str]:
         additions: dict[str, Callable[[], dict[str, str]]] = {
-            "auth": lambda: {"AUTH_SECRET_FILE": self._secret("AUTH_SECRET"), **self._handed(Identity)},
+            "auth": lambda: {
+                "AUTH_SECRET_FILE": self._secret("AUTH_SECRET"),
+                **self._while_rotated("AUTH_SECRET_PREVIOUS"),
+                **self._handed(Identity),
+            },
             "notify": lambda: {
                 "NOTIFY_PRIVATE_KEY_FILE": str(self.vault.path("NOTIFY_PRIVATE_KEY")),
                 "MAIL_FOLDER": str(self.layout.mail),
+                **self._handed(Mailing),
             },
             "media": lambda: {
                 "STORAGE_SECRET_FILE": self._secret("STORAGE_SECRET"),
                 "STORAGE_FOLDER": str(self.layout.state / "storage"),
+                **self._handed(Keeping),
             },
+            "payments": lambda: self._handed(Paying),
+            "tasks": lambda: self._handed(Advising),
             "ledger": lambda: {"LOG_SIGNING_KEY_FILE": self._log_key(), "LOG_ORIGIN": self.log_origin},
         }
         return additions.get(service, dict)()
+
+    def _while_rotated(self, name: str) -> dict[str, str]:
+        path = self.vault.path(name)
+        return {f"{name}_FILE": str(path)} if path.exists() else {}
 
     @property
     def log_origin(self) -> str:
@@ -215,4 +227,6 @@ class Environments:
 def notify_public_key(vault: Vault) -> str:
     """The X25519 public key of notify, base64; the pair is generated when it is new."""
     private = vault.ensure("NOTIFY_PRIVATE_KEY", lambda: base64.b64encode(bytes(PrivateKey.generate())).decode("ascii"))
-    return base64.b64encode(bytes(PrivateKey(base64.b64decode(private)).public_key)).decode("ascii")
+    # Older keys stand behind the newest.
+    newest = private.split()[0]
+    return base64.b64encode(bytes(PrivateKey(base64.b64decode(newest)).public_key)).decode("ascii")

@@ -24,6 +24,9 @@ HANDED_ON = without("as where the process that reads it does not have it")
 class PassedOn(Settings):
     """What every service takes from the operator's environment as it is given."""
 
+    mock_providers: str | None = Field(
+        default=None, description="Stand-ins that production may do with", json_schema_extra=HANDED_ON
+    )
     sentry_dsn: SecretStr | None = Field(default=None, description="Where errors are reported to", json_schema_extra=HANDED_ON)
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, description="Base address of an OTLP collector", json_schema_extra=HANDED_ON
@@ -38,6 +41,40 @@ class PassedOn(Settings):
     event_retention_days: str | None = Field(
         default=None, description="Days for which published events stay in the archive", json_schema_extra=HANDED_ON
     )
+
+
+class Mailing(Settings):
+    """What notify takes as it is given."""
+
+    resend_api_key: SecretStr | None = Field(default=None, description="Key of Resend", json_schema_extra=HANDED_ON)
+    resend_endpoint: str | None = Field(default=None, description="Base address of Resend", json_schema_extra=HANDED_ON)
+    smtp_url: SecretStr | None = Field(default=None, description="A mail server instead", json_schema_extra=HANDED_ON)
+    mail_from: str | None = Field(default=None, description="Whom e-mails come from", json_schema_extra=HANDED_ON)
+
+
+class Keeping(Settings):
+    """What media takes as it is given."""
+
+    s3_bucket: str | None = Field(default=None, description="Private bucket for files", json_schema_extra=HANDED_ON)
+    s3_region: str | None = Field(default=None, description="Its region", json_schema_extra=HANDED_ON)
+    s3_endpoint: str | None = Field(default=None, description="Its server", json_schema_extra=HANDED_ON)
+    s3_public_endpoint: str | None = Field(default=None, description="Its server for clients", json_schema_extra=HANDED_ON)
+    s3_access_key_id: str | None = Field(default=None, description="Name of its key", json_schema_extra=HANDED_ON)
+    s3_secret_access_key: SecretStr | None = Field(default=None, description="Its key", json_schema_extra=HANDED_ON)
+
+
+class Paying(Settings):
+    """What payments takes as it is given."""
+
+    stripe_secret_key: SecretStr | None = Field(default=None, description="Key of Stripe", json_schema_extra=HANDED_ON)
+
+
+class Advising(Settings):
+    """What tasks takes as it is given."""
+
+    anthropic_api_key: SecretStr | None = Field(default=None, description="Key of Anthropic", json_schema_extra=HANDED_ON)
+    anthropic_model: str | None = Field(default=None, description="Model that advises", json_schema_extra=HANDED_ON)
+    anthropic_endpoint: str | None = Field(default=None, description="Base address of it", json_schema_extra=HANDED_ON)
 
 
 class Identity(Settings):
@@ -105,7 +142,10 @@ class Announcements(Settings):
     )
 
 
-class PlatformSettings(PassedOn, Identity, Statements, Announcements):
+HandedOn = PassedOn | Identity | Mailing | Keeping | Paying | Advising
+
+
+class PlatformSettings(PassedOn, Identity, Mailing, Keeping, Paying, Advising, Statements, Announcements):
     """The local platform: where its state stands, which ports it takes, what it uses from outside."""
 
     lumiere_home: Path = Field(default=ROOT / ".local", description="State folder: secrets, data, logs, mail")
@@ -177,7 +217,7 @@ def stated(given: Statements) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def passed_on(given: PlatformSettings, kind: type[PassedOn | Identity]) -> dict[str, str]:
+def passed_on(given: PlatformSettings, kind: type[HandedOn]) -> dict[str, str]:
     """The optional variables of this kind that are set, by name."""
     values = {name.upper(): getattr(given, name) for name in kind.model_fields}
     return {

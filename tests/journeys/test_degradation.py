@@ -1,4 +1,4 @@
-"""The broker is away: people go on, what they did is told to everyone once it is back."""
+"""A server is away: people go on or are asked for patience, and what they did is told to everyone once it is back."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from libs.common.ids import new_id
-from ops.demo.client import wait_for
+from ops.demo.client import API, wait_for
 from tests.journeys.inside import Inside
 from tests.journeys.people import FRAME, ONCE, POLL_SECONDS, Film, Person, Studio, Work, hand_in, upload
 
@@ -73,3 +73,33 @@ def test_without_the_broker_commands_succeed_and_their_facts_flow_once_it_is_bac
     studio.approve(work)
     studio.wait_for_effects(contributor, task)
     assert [studio.effects(contributor, each) for each in (waiting.task, task)] == [ONCE, ONCE]
+
+
+@pytest.fixture
+def without_postgres(studio: Studio) -> Iterator[None]:
+    """Stops Postgres; starts it again if the test did not."""
+    studio.platform.operations.supervisor.stop(["postgres"])
+    yield
+    studio.platform.operations.up()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("without_postgres")
+def test_without_postgres_everybody_is_refused_for_now_and_work_goes_on_once_it_is_back(
+    studio: Studio, inside: Inside, contributor: Person, film: Film
+) -> None:
+    for service in inside.services:
+        address = f"{inside.straight(service)}/health/ready"
+        wait_for(f"{service} is not ready", lambda address=address: httpx.get(address, trust_env=False).status_code == 503)  # type: ignore[misc]
+    for path in ("/films", "/profile", "/lumens"):
+        answer = contributor.http.get(f"{API}{path}", headers=contributor.authorization)
+        assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True), answer.text
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+
+    studio.platform.operations.up()
+
+    wait_for("people are answered", lambda: contributor.status() == 200, seconds=60, every=POLL_SECONDS)
+    task = studio.plan_task(film, f"After the database came back {new_id()}")
+    studio.finish(contributor, task)
+    studio.wait_for_effects(contributor, task, seconds=60)
+    assert studio.effects(contributor, task) == ONCE
