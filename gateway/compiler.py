@@ -19,6 +19,7 @@ from gateway.answers import MAP, Answers
 from gateway.door import ADDRESS, BULK_SUFFIX, Door, TargetError, Targets
 from gateway.keys import VerificationKey
 from gateway.manifest import GATEWAY, Manifest, Route, written
+from gateway.peers import ALONE
 from gateway.problems import ERRORS, SECURITY_HEADERS, error_file, problem
 from gateway.rules import HTTP_PROCESSES
 from gateway.servers import SPARE
@@ -179,6 +180,7 @@ def _template(
         errors=ERRORS,
         cron=door.cron,
         cron_header=CRON_HEADER,
+        alone=ALONE,
         nothing_here=NOTHING_HERE,
         uuid=paths.UUID,
         uuid_lower=paths.UUID.replace("A-F", ""),

@@ -16,6 +16,7 @@ from gateway.door import Door
 from gateway.dry_run import CANDIDATE_FILE
 from gateway.folder import Folder
 from gateway.manifest import manifest_paths
+from gateway.peers import Whereabouts
 from gateway.revocations import KEYS_FILE as WITHDRAWN_FILE
 from libs.common import clock
 
@@ -38,6 +39,7 @@ class KeptCurrent(Containment):
         self._door = door
         self._targets = targets
         self._manifests = manifests
+        self._whereabouts = Whereabouts()
         self.compiles: Counter[str] = Counter()
         """Compilations by outcome: `in_force`, `unchanged`, `refused`."""
         self.current = True
@@ -51,6 +53,7 @@ class KeptCurrent(Containment):
         return (
             clock.now().date(),
             self._targets.fingerprint(),
+            self._whereabouts.now(self._door.peers),
             self.folder.stamp(WITHDRAWN_FILE),
             self.folder.stamp(CANDIDATE_FILE),
             [(path, stat.st_mtime_ns, stat.st_size) for path in paths if path.exists() for stat in [path.stat()]],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from gateway.peers import Peers
 from libs.common.config import Environment as Profile
 
 ADDRESS = re.compile(r"^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}\Z")
@@ -100,6 +101,8 @@ class Door:
     """What schedulers present; None: routes for them do not exist."""
     mutual: InnerSide | None = None
     """How services are spoken to; None: without TLS."""
+    peers: Peers | None = None
+    """Gateways that count together with this one; None: it counts alone."""
     certificates_digest: str = ""
     """Of what the certificate files hold: another one is another configuration, and so a reload."""
 

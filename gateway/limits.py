@@ -1,7 +1,8 @@
 """Every limit of the gateway, in one place; docs/limits.md repeats it. Limits of accounts (failed logins, resets) are auth's.
 
 A class is counted twice: by subject once a token was verified, and by keyed address hash before that. Counting is a sliding
-window; each gateway replica counts alone, so N replicas permit N times these numbers.
+window. Gateways side by side count together where GATEWAY_PEERS names them; else each counts alone, and N permit N times
+these numbers.
 """
 
 from collections.abc import Mapping
@@ -110,6 +111,8 @@ PAGES_END_SECONDS = 1
 
 # -- replicas
 
+GATEWAYS_MAX = 8
+"""Gateways that count together: each tells each other every count."""
 LOOKUPS_AT_ONCE = 8
 """Names of services looked up side by side."""
 LOOKUP_SECONDS = 2.0

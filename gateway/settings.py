@@ -10,6 +10,7 @@ from gateway.discovery import FileTargets, NamedTargets, TargetSource
 from gateway.door import AmqpsDoor, Door, InnerSide
 from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
+from gateway.peers import peers_of
 from gateway.site.operator import Operator
 from libs.common.addresses import broker_addresses
 from libs.common.config import (
@@ -155,6 +156,16 @@ class GatewaySettings(FolderSettings, InnerTls):
         description="As the services have it: the privacy page names it",
     )
     cron_secret: SecretStr | None = Field(default=None, description=CRON_DOOR, json_schema_extra=without(CRON_DOOR_SHUT))
+    gateway_peers: str | None = Field(
+        default=None,
+        description="Gateways that count requests together, as name=host:port with commas, this one among them",
+        json_schema_extra=without("each gateway counts alone: N of them permit N times the limits"),
+    )
+    gateway_peer: str | None = Field(
+        default=None,
+        description="The name of this gateway in GATEWAY_PEERS",
+        json_schema_extra=without("GATEWAY_PEERS cannot be used"),
+    )
     trace_sample_ratio: float = Field(
         default=0.1, ge=0, le=1, description="Share of requests that are traced when the caller does not say"
     )
@@ -177,6 +188,15 @@ class GatewaySettings(FolderSettings, InnerTls):
             raise ValueError("GATEWAY_AMQPS_PORT must differ from LUMIERE_PORT")
         if self.amqp_url.get_secret_value().startswith("amqps:") and self.tls_authority is None:
             raise ValueError("GATEWAY_AMQPS_PORT needs TLS_AUTHORITY where AMQP_URL begins with amqps://")
+        return self
+
+    @model_validator(mode="after")
+    def _peers_are_several(self) -> Self:
+        if self.gateway_peers is not None:
+            try:
+                peers_of(self.gateway_peers, self.gateway_peer)
+            except ValueError as error:
+                raise ValueError(f"GATEWAY_PEERS {error}") from None
         return self
 
     @model_validator(mode="after")
@@ -227,6 +247,7 @@ class GatewaySettings(FolderSettings, InnerTls):
             http_port=self.gateway_http_port,
             acme=self.gateway_acme_challenges is not None,
             cron_secret=door_secret(self.cron_secret),
+            peers=None if self.gateway_peers is None else peers_of(self.gateway_peers, self.gateway_peer),
         )
 
     def _amqps_door(self) -> AmqpsDoor | None:

@@ -16,6 +16,7 @@ from gateway.door import Door
 from gateway.dry_run import DryRun
 from gateway.keys import VerificationKey, readable_keys, verification_keys
 from gateway.manifest import Manifest, ManifestError
+from gateway.peers import Peers
 from libs.common import clock
 from libs.common.telemetry import logger
 
@@ -38,7 +39,7 @@ class Gateway(KeptCurrent):
             read = rules.declared(self._manifests())
             self.read_anew()  # another process may have withdrawn a key
             self.expiries = expiries(map(Path, self._door.certificates))
-            door = replace(self._door, certificates_digest=self._certificates_digest())
+            door = replace(self._door, certificates_digest=self._certificates_digest(), peers=self._peers())
             files = self._files(read, door)
             release = self.folder.stage(files)
             if release == self.folder.current_release():
@@ -65,6 +66,11 @@ class Gateway(KeptCurrent):
         except ManifestError as error:
             log.warning("gateway.candidate.refused", reason=str(error))
         return compile_configuration(*inputs)
+
+    def _peers(self) -> Peers | None:
+        """The others where they stand now."""
+        given = self._door.peers
+        return None if given is None else Peers(given.own, self._whereabouts.now(given))
 
     def _certificates_digest(self) -> str:
         """Empty when there are none; a file that is missing is HAProxy's to complain about."""

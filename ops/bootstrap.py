@@ -39,10 +39,12 @@ PROOFS = {
     "rabbitmq-server": ("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",),
     "haproxy": ("/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/local/bin/haproxy"),
     "redis-server": ("/usr/bin/redis-server", "/usr/local/bin/redis-server"),
+    "pebble": ("/usr/bin/pebble",),
+    "certbot": ("/usr/bin/certbot",),
     "chromium": tuple(f"/usr/bin/{name}" for name in BROWSERS),
 }
-FOR_TESTS = frozenset({"chromium", "redis-server"})
-"""What only the tests need; about 112 MB to fetch."""
+FOR_TESTS = frozenset({"chromium", "redis-server", "pebble", "certbot"})
+"""What only the tests need; about 125 MB to fetch."""
 
 
 def say(message: str) -> None:

@@ -26,6 +26,8 @@ from ops.layout import scale_of
 from ops.lifecycle import Started
 from ops.observability.watchman import watchman
 from ops.release.group import group as release
+from ops.secrets import commands as secret_commands
+from ops.top.command import top
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -226,12 +228,14 @@ main.add_command(demos.command, "demo")
 main.add_command(doctors.doctor)
 main.add_command(cron.cron)
 main.add_command(watchman)
+main.add_command(top)
 main.add_command(events.group, "events")
 main.add_command(queues.queues)
 main.add_command(dead.group, "dead")
 main.add_command(replay.replay)
 main.add_command(gateway)
 main.add_command(backups.group)
+main.add_command(secret_commands.group)
 main.add_command(ledger.group)
 main.add_command(images)
 main.add_command(release)

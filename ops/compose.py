@@ -37,15 +37,15 @@ MOUNTED_FILE_MODE = 0o444
 NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
 WATCHING = ("GRAFANA_ADMIN_PASSWORD",)
+BUCKET_KEYS = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+"""Of deploy/s3.yml's own server; whoever has a bucket elsewhere writes the keys that its owner gave."""
 GIVEN = (
     "OIDC_PROVIDERS",
+    "STRIPE_SECRET_KEY",
+    "ANTHROPIC_API_KEY",
     "STRIPE_WEBHOOK_SECRET",
     "RESEND_API_KEY",
     "SMTP_URL",
-    "S3_ACCESS_KEY_ID",
-    "S3_SECRET_ACCESS_KEY",
-    "STRIPE_SECRET_KEY",
-    "ANTHROPIC_API_KEY",
     "INCIDENT_SLACK_WEBHOOK",
     "PAGERDUTY_ROUTING_KEY",
 )
@@ -70,6 +70,8 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
         vault.ensure(name)
     for name in GIVEN:
         vault.ensure(name, str)
+    for name in BUCKET_KEYS:
+        vault.ensure(name)
     vault.ensure("LOG_SIGNING_KEY", lambda: NoteSigner.generate(LOG_ORIGIN).private_key)
     vault.write("NOTIFY_PUBLIC_KEY", notify_public_key(vault))
     for service in services:

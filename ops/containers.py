@@ -101,10 +101,17 @@ class Containers:
 
     def run(self, *arguments: str, given: str | None = None) -> str:
         """One `docker compose` command; what it printed. Raises OperationError with its last words."""
+        return docker(*self._command(arguments), environment=self._environment, given=given)
+
+    def outcome(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same, where an exit code other than 0 is an answer. Raises OperationError only where there is no docker."""
+        return ask_docker(*self._command(arguments), environment=self._environment)
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
         named = ["--project-name", self.project] if self.project else []
         files = [argument for path in self.files for argument in ("--file", str(path))]
         profiles = [argument for each in self.profiles for argument in ("--profile", each)]
-        return docker("compose", *named, *files, *profiles, *arguments, environment=self._environment, given=given)
+        return ["compose", *named, *files, *profiles, *arguments]
 
     # ---- what an operator does with a platform
 
@@ -135,17 +142,7 @@ class CopiedMail:
 
 def docker(*arguments: str, environment: Mapping[str, str] | None = None, given: str | None = None) -> str:
     """One command of the engine's client; what it printed. Raises OperationError with its last words."""
-    program = shutil.which("docker")
-    if program is None:
-        raise OperationError("`docker` is not installed here. Install Docker Engine with the compose plugin, or use `make up`.")
-    done = subprocess.run(
-        [program, *arguments],
-        env=None if environment is None else dict(environment),
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ask_docker(*arguments, environment=environment, given=given)
     if done.returncode != 0:
         words = _words(arguments)
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -154,6 +151,28 @@ def docker(*arguments: str, environment: Mapping[str, str] | None = None, given:
             details="\n".join(lines[-ERROR_LINES:]),
         )
     return done.stdout
+
+
+def ask_docker(
+    *arguments: str, environment: Mapping[str, str] | None = None, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same with whatever it answers. Raises OperationError only where there is no such client."""
+    return subprocess.run(
+        [client(), *arguments],
+        env=None if environment is None else dict(environment),
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def client() -> str:
+    """The engine's client. Raises OperationError."""
+    program = shutil.which("docker")
+    if program is None:
+        raise OperationError("`docker` is not installed here. Install Docker Engine with the compose plugin, or use `make up`.")
+    return program
 
 
 def _words(arguments: Sequence[str]) -> str:

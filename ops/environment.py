@@ -180,7 +180,11 @@ class Environments:
 
     def _own(self, service: str) -> dict[str, str]:
         additions: dict[str, Callable[[], dict[str, str]]] = {
-            "auth": lambda: {"AUTH_SECRET_FILE": self._secret("AUTH_SECRET"), **self._handed(Identity)},
+            "auth": lambda: {
+                "AUTH_SECRET_FILE": self._secret("AUTH_SECRET"),
+                **self._while_rotated("AUTH_SECRET_PREVIOUS"),
+                **self._handed(Identity),
+            },
             "notify": lambda: {
                 "NOTIFY_PRIVATE_KEY_FILE": str(self.vault.path("NOTIFY_PRIVATE_KEY")),
                 "MAIL_FOLDER": str(self.layout.mail),
@@ -196,6 +200,10 @@ class Environments:
             "ledger": lambda: {"LOG_SIGNING_KEY_FILE": self._log_key(), "LOG_ORIGIN": self.log_origin},
         }
         return additions.get(service, dict)()
+
+    def _while_rotated(self, name: str) -> dict[str, str]:
+        path = self.vault.path(name)
+        return {f"{name}_FILE": str(path)} if path.exists() else {}
 
     @property
     def log_origin(self) -> str:
@@ -219,4 +227,6 @@ class Environments:
 def notify_public_key(vault: Vault) -> str:
     """The X25519 public key of notify, base64; the pair is generated when it is new."""
     private = vault.ensure("NOTIFY_PRIVATE_KEY", lambda: base64.b64encode(bytes(PrivateKey.generate())).decode("ascii"))
-    return base64.b64encode(bytes(PrivateKey(base64.b64decode(private)).public_key)).decode("ascii")
+    # Older keys stand behind the newest.
+    newest = private.split()[0]
+    return base64.b64encode(bytes(PrivateKey(base64.b64decode(newest)).public_key)).decode("ascii")

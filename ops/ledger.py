@@ -52,7 +52,7 @@ def resume(statement: str, new_name: str | None, as_json: bool) -> None:
     if before["may_sign"]:
         raise OperationError("The log signs: it waits for nobody's word.")
     if new_name is not None:
-        _rename(platform, new_name, before)
+        rename(platform, new_name, before)
     standing = json.loads(run_module(Plan(platform.layout), "ledger", "resume", given=statement))
     # Its name stands in the environment of its processes: those that have the old one sign nothing.
     platform.up()
@@ -62,7 +62,7 @@ def resume(statement: str, new_name: str | None, as_json: bool) -> None:
         _tell(standing)
 
 
-def _rename(platform: Platform, name: str, standing: dict[str, Any]) -> None:
+def rename(platform: Platform, name: str, standing: dict[str, Any]) -> None:
     """Give the log a new name and key. The old verifier key stays beside the new one: it verifies what was signed before."""
     vault = Vault(platform.layout.secrets)
     try:

@@ -59,9 +59,9 @@ class Management:
         found: list[dict[str, Any]] = self._ask("GET", "/api/nodes").json()
         return found
 
-    def put_user(self, name: str, password_hash: str) -> None:
-        """Create a user without tags, or give it another password. The hash is `topology.password_hash`."""
-        body = {"password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}
+    def put_user(self, name: str, password_hash: str, *, tags: str = "") -> None:
+        """Create a user, or give it another password. The hash is `topology.password_hash`; tags are with commas."""
+        body = {"password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": tags}
         self._ask("PUT", f"/api/users/{quote(name, safe='')}", body)
 
     def permit(self, name: str, *, configure: str, write: str, read: str) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from libs.common.db.database import single_connection_engine
+from libs.common.db.provision import alter_password
 from ops.errors import OperationError
 from ops.layout import Layout
 from ops.programs import SERVERS, Program
@@ -103,6 +104,10 @@ class Postgres:
             shutil.rmtree(self.data, ignore_errors=True)
             raise OperationError(f"Postgres could not create its data folder {self.data}.", details=done.stderr.strip())
         return True
+
+    def set_password(self, password: str) -> None:
+        """Give the superuser of the running server another password."""
+        alter_password(self.admin_url("postgres"), ADMIN, password)
 
     def program(self) -> Program:
         """How the supervisor runs it. INT is Postgres's fast shutdown: it does not wait for clients to leave."""

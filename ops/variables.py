@@ -11,9 +11,15 @@ from ops.settings import HANDED_ON, ROOT
 OPERATOR = "lumiere"
 """The reader that is no process of the platform: the command, on the machine of whoever runs it."""
 GATEWAY = "gateway"
-BACKUP = "backup"
+BACKUP, VAULT, WATCHMAN = "backup", "vault", "watchman"
 EVERY_SERVICE = "every service"
-TITLES = {GATEWAY: "the gateway", OPERATOR: "the command `lumiere`", BACKUP: "`lumiere backup`"}
+TITLES = {
+    GATEWAY: "the gateway",
+    OPERATOR: "the command `lumiere`",
+    BACKUP: "`lumiere backup`",
+    VAULT: "whatever is given a NAME_VAULT",
+    WATCHMAN: "the watchman",
+}
 """How readers that are no services are called."""
 WIDTH = 118
 
@@ -85,7 +91,7 @@ def _paragraph(reading: Reading, *, repeated: bool) -> Iterator[str]:
     told = f"{kind}{', secret' if variable.secret else ''}; read by {_readers(reading)}."
     yield from textwrap.wrap(told, WIDTH, initial_indent="# ", subsequent_indent="# ")
     yield from textwrap.wrap(f"Without it: {_without(variable)}.", WIDTH, initial_indent="# ", subsequent_indent="# ")
-    filled = variable.required and not repeated
+    filled = variable.required and not repeated and VAULT not in reading.readers
     yield f"{variable.name}={TEMPLATE_MARK}" if filled else f"#{variable.name}={_default(variable)}"
     yield ""
 

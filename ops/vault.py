@@ -4,6 +4,10 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from libs.common import clock
+from ops.secrets import register
 
 FILE_MODE = 0o600
 SECRET_BYTES = 32
@@ -36,8 +40,24 @@ class Vault:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(value)
+        known = path.read_text(encoding="utf-8") if path.exists() else ""
         draft.replace(path)
+        if _secret_part(value) != _secret_part(known):
+            register.note(self.folder, [name], clock.now())
         return path
+
+    def remove(self, name: str) -> None:
+        """Let a secret go."""
+        self.path(name).unlink(missing_ok=True)
+        register.forget(self.folder, [name])
+
+
+def _secret_part(value: str) -> str:
+    """Of an address its password, which stays the same when a port changes; of anything else the whole."""
+    try:
+        return urlsplit(value).password or value
+    except ValueError:
+        return value
 
 
 def random_secret() -> str:

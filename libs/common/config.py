@@ -1,6 +1,7 @@
 """Environment → frozen, typed settings. All faults are named at once; a value is never printed.
 
-The only reader of the process environment. A variable `NAME` may be given as `NAME_FILE`, the path of a file that holds it.
+The only reader of the process environment. A variable `NAME` may be given as `NAME_FILE`, the path of a file that holds it, or
+as `NAME_VAULT`, where it stands in Vault.
 """
 
 import os
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from libs.common import tls
 from libs.common.addresses import broker_addresses, require_primary
+from libs.common.vault import Access, VaultReader, VaultRefused
 
 SECRET_LENGTH_MIN = 32
 DOOR_SECRET_LENGTH_MIN: Final = 16
@@ -132,6 +134,50 @@ def _variable(name: str, field: FieldInfo) -> Variable:
         default=None if field.is_required() else field.default,
         without=str(said.get("without", "")),
     )
+
+
+class VaultSettings(Settings):
+    """Where Vault is, for variables that are given as NAME_VAULT."""
+
+    vault_addr: str = Field(pattern=r"^https?://[^/]+$", description="Base address of Vault or OpenBao")
+    vault_token: SecretStr | None = Field(
+        default=None,
+        description="A token, such as an agent writes into the file of VAULT_TOKEN_FILE",
+        json_schema_extra=without("VAULT_ROLE_ID and VAULT_SECRET_ID are needed"),
+    )
+    vault_role_id: str | None = Field(
+        default=None, description="AppRole to sign in as", json_schema_extra=without("VAULT_TOKEN is needed")
+    )
+    vault_secret_id: SecretStr | None = Field(
+        default=None, description="Secret of that AppRole", json_schema_extra=without("VAULT_TOKEN is needed")
+    )
+    vault_namespace: str | None = Field(
+        default=None, description="Namespace of Vault", json_schema_extra=without("the root namespace is asked")
+    )
+    vault_cacert: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities that Vault's certificate is checked against",
+        json_schema_extra=without("those of the system are taken"),
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if self.vault_token is None and (self.vault_role_id is None or self.vault_secret_id is None):
+            raise ValueError("VAULT_TOKEN is required, or VAULT_ROLE_ID and VAULT_SECRET_ID")
+        return self
+
+    def reader(self) -> VaultReader:
+        """Who reads there."""
+        return VaultReader(
+            Access(
+                self.vault_addr,
+                self.vault_token.get_secret_value() if self.vault_token else None,
+                self.vault_role_id,
+                self.vault_secret_id.get_secret_value() if self.vault_secret_id else None,
+                self.vault_namespace,
+                self.vault_cacert,
+            )
+        )
 
 
 class InnerTls(Settings):
@@ -276,11 +322,16 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     faults: list[str] = []
+    source = _Source(environ)
     for name in cls.model_fields:
         try:
-            value = _read(name.upper(), environ)
+            value = source.read(name.upper())
         except OSError as error:
             faults.append(f"{name.upper()}_FILE cannot be read: {error.strerror}")
+            values[name] = _Unreadable
+            continue
+        except VaultRefused as refused:
+            faults.append(f"{name.upper()}_VAULT cannot be read: {refused}")
             values[name] = _Unreadable
             continue
         if value and TEMPLATE_MARK in value.lower():
@@ -289,6 +340,7 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
             values[name] = _Unreadable
         if value:
             values[name] = value
+    source.close()
     unreadable = {name for name, value in values.items() if value is _Unreadable}
     try:
         settings = cls.model_validate({name: value for name, value in values.items() if name not in unreadable})
@@ -308,17 +360,36 @@ class _Unreadable:
     """Marks a variable whose fault is named already."""
 
 
-def _read(variable: str, environ: Mapping[str, str]) -> str | None:
-    if variable in environ:
-        return environ[variable]
-    path = environ.get(f"{variable}_FILE")
-    return Path(path).read_text(encoding="utf-8").strip() if path else None
+class _Source:
+    """Where values come from: the environment itself, files, and Vault."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._vault: VaultReader | None = None
+
+    def read(self, variable: str) -> str | None:
+        """The value, or None. Raises OSError, VaultRefused, ConfigurationError."""
+        if variable in self._environ:
+            return self._environ[variable]
+        if path := self._environ.get(f"{variable}_FILE"):
+            return Path(path).read_text(encoding="utf-8").strip()
+        reference = self._environ.get(f"{variable}_VAULT")
+        if not reference:
+            return None
+        if self._vault is None:
+            self._vault = load(VaultSettings, self._environ).reader()
+        return self._vault.field(reference).strip()
+
+    def close(self) -> None:
+        """Let Vault go."""
+        if self._vault is not None:
+            self._vault.close()
 
 
 def _sentence(item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"]).upper()
     if item["type"] == "missing":
-        return f"{where} is required (or {where}_FILE, the path of a file that holds it)"
+        return f"{where} is required (or {where}_FILE, the path of a file that holds it, or {where}_VAULT, its place in Vault)"
     message = item["msg"].removeprefix("Value error, ")
     return f"{where} {message[:1].lower()}{message[1:]}".strip() if where else message
 

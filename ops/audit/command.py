@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from ops import console, locked
-from ops.audit import advisories, analysis, licences
+from ops.audit import advisories, analysis, licences, manifests
 from ops.audit.outcome import Outcome, State, exit_code
 from ops.command_line import json_option, told
 from ops.console import literal, out
@@ -33,6 +33,7 @@ PARTS: Final[dict[str, Part]] = {
     "semgrep": lambda root, programs: analysis.semgrep(root, programs["semgrep"]),
     "rules": lambda root, programs: analysis.semgrep_rules(root, programs["semgrep"]),
     "workflows": lambda root, programs: analysis.workflows(root, programs["audit"]),
+    "manifests": lambda root, programs: manifests.manifests(root, programs["audit"]),
 }
 
 
@@ -41,7 +42,8 @@ PARTS: Final[dict[str, Part]] = {
 @json_option
 @told
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """Ask about known vulnerabilities, licences, insecure code and insecure workflows; all of it, or the parts named.
+    """Ask about known vulnerabilities, licences, insecure code, insecure workflows and
+    what orchestrators would refuse; all of it, or the parts named.
 
     Exit code 0: all was asked and is well. 1: something was found. 3: nothing was found, but not everything could be asked
     (no registry in reach, for example); it says what and why.

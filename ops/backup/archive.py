@@ -17,8 +17,8 @@ from typing import IO, Final
 
 from pydantic import ValidationError
 
+from ops.age import Damaged
 from ops.backup.manifest import FileFacts, Manifest
-from ops.backup.sealing import Damaged
 
 PART_BYTES: Final = 8 << 20
 """Bytes of the database's dump in one entry, and in memory."""

@@ -12,11 +12,11 @@ from rich.table import Table
 from libs.common import clock
 from libs.common.config import process_environment
 from ops import console
+from ops.age import identities_of, new_identity
 from ops.backup import making, opening, record, restoration, witness
 from ops.backup.place import FOLDER_MODE, RECIPIENTS, Place, this_place
 from ops.backup.place import require_database as _require_database
 from ops.backup.restoration import Restored
-from ops.backup.sealing import identities_of, new_identity
 from ops.command_line import json_option, this_platform, told
 from ops.console import err, literal, out, step
 from ops.errors import OperationError

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, text
 
 from libs.common import clock
 from libs.common.db import Reader
+from ops.age import encrypted
 from ops.backup import record, witness
 from ops.backup.archive import Writer
 from ops.backup.manifest import FileFacts, Keys, Log, Manifest
 from ops.backup.place import FOLDER_MODE, Place
 from ops.backup.record import Backup
-from ops.backup.sealing import encrypted
 from ops.backup.snapshot import dump, snapshot, table_facts
 from ops.errors import OperationError
 

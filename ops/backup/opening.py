@@ -13,11 +13,11 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy import Connection, text
 
+from ops.age import CHUNK, Damaged, decrypted
 from ops.backup import making, record, witness
 from ops.backup.archive import DATABASE, FILES, MANIFEST, Part, read_manifest, reading
 from ops.backup.manifest import FileFacts, Manifest, TableFacts
 from ops.backup.place import Place
-from ops.backup.sealing import CHUNK, Damaged, decrypted
 from ops.backup.snapshot import differences, restoring, snapshot, table_facts, with_database
 from ops.errors import OperationError
 from ops.proof import VerifierKey

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from libs.common.config import load
 from libs.common.db.provision import backup_role
-from ops.backup.sealing import recipients_of
+from ops.age import recipients_of
 from ops.backup.settings import BackupSettings
 from ops.backup.snapshot import with_database
 from ops.environment import LOG_KEY_FILE, notify_public_key

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from ops import manifests
 from ops.audit import licences
-from ops.checks import addresses, evolution, locks, policy, secrets_scan
+from ops.checks import addresses, evolution, locks, migrations, policy, secrets_scan
 from ops.console import err, out
 from ops.settings import ROOT
 
@@ -49,6 +49,7 @@ def _checks() -> dict[str, Check]:
         "dockerfile": _tool("hadolint", "deploy/Dockerfile"),
         "generated": manifests.drift,
         "policy": policy.faults,
+        "migrations": migrations.faults,
         "evolution": evolution.faults,
         "addresses": addresses.faults,
     }

@@ -1,6 +1,7 @@
 """`lumiere doctor`: the checklist, asked of a running platform."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from libs.common.config import ConfigurationError, load
 from ops import console
 from ops.command_line import json_option
 from ops.console import err, literal, step
+from ops.containers import Containers
 from ops.doctor.box import Box, Finding, State, Target, boxes
 from ops.doctor.engine import Engine
 from ops.doctor.examination import Answer, Told, examine
@@ -17,11 +19,9 @@ from ops.doctor.places import here, outside
 from ops.doctor.settings import DoctorSettings
 from ops.doctor.showing import Progress, show, show_list
 from ops.errors import OperationError
-from ops.settings import ROOT
 
 UNTICKED: Final = 1
 COULD_NOT_RUN: Final = 2
-COMPOSE_FILE: Final = ROOT / "deploy" / "compose.yml"
 
 
 @click.command()
@@ -31,17 +31,10 @@ COMPOSE_FILE: Final = ROOT / "deploy" / "compose.yml"
 @click.option(
     "--compose", is_flag=True, help="Examine the platform in containers, and the containers themselves, from outside."
 )
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="With --compose: its files [deploy/compose.yml].",
-)
+@click.option("-f", "--file", "overlays", multiple=True, type=click.Path(path_type=Path), help="With --compose: an overlay.")
 @click.option("-p", "--project", default=None, help="With --compose: the project's name, when it is another.")
 @json_option
-def doctor(*, compose: bool, files: tuple[Path, ...], project: str | None, as_json: bool, **asked: Any) -> None:
+def doctor(*, compose: bool, overlays: tuple[Path, ...], project: str | None, as_json: bool, **asked: Any) -> None:
     """Go through the deployment checklist: what was seen, and what to do about it.
 
     Exit code 0 when every required box is ticked, 1 when one is not, 2 when nothing could be examined. `--json` is a list of
@@ -53,7 +46,7 @@ def doctor(*, compose: bool, files: tuple[Path, ...], project: str | None, as_js
             show_list(chosen, as_json)
             return
         progress = Progress(len(chosen), shown=err.is_terminal and not as_json)
-        engine = Engine(files or (COMPOSE_FILE,), project) if compose else None
+        engine = Engine(Containers([each.resolve() for each in overlays], project=project)) if compose else None
         answers = _answers(chosen, engine, production=asked["production"], progress=progress)
     except (OperationError, ConfigurationError) as error:
         if details := getattr(error, "details", ""):
@@ -70,11 +63,11 @@ def doctor(*, compose: bool, files: tuple[Path, ...], project: str | None, as_js
 def _answers(chosen: list[Box], engine: Engine | None, *, production: bool, progress: Told) -> list[Answer]:
     settings = load(DoctorSettings)
     if engine is None:
-        examined = here(settings, production=production)
-        with step("The code's own declarations", quiet_below=2):
-            # Not on a box's time: on a busy machine that is most of it.
-            examined.code()
-        return examine(chosen, examined, progress)
+        with closing(here(settings, production=production)) as examined:
+            with step("The code's own declarations", quiet_below=2):
+                # Not on a box's time: on a busy machine that is most of it.
+                examined.code()
+            return examine(chosen, examined, progress)
     around = outside(engine, settings, production=production)
     from_outside = [each for each in chosen if Target.ENGINE in each.targets]
     answers = examine(from_outside, around, progress)

@@ -9,13 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from ops.containers import Containers, client, docker
 from ops.errors import OperationError
 
-DOCKER: Final = "docker"
-ANSWER_SECONDS: Final = 60
 OURS: Final = "lumiere/"
 """In the name of every image of ours, whatever registry it is in."""
-PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
 ONE_OFF_LABEL: Final = "com.docker.compose.oneoff"
 Inspected = Mapping[str, Any]
@@ -25,27 +23,22 @@ Inspected = Mapping[str, Any]
 class Engine:
     """One compose project on this machine's engine."""
 
-    files: tuple[Path, ...]
-    project: str | None = None
+    project: Containers
 
     @cached_property
     def configuration(self) -> Inspected:
         """The project as compose understands it. Raises OperationError."""
-        found: Inspected = json.loads(self._compose("config", "--format", "json"))
-        return found
-
-    @property
-    def name(self) -> str:
-        """The project's name."""
-        return str(self.configuration["name"])
+        return self.project.configuration()
 
     @cached_property
     def containers(self) -> list[Inspected]:
         """Every container of the project, stopped ones too, but those of `run`. Raises OperationError."""
-        ids = _run([DOCKER, "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={self.name}"]).split()
+        ids = [each.id for each in self.project.states()]
         if not ids:
-            raise OperationError(f"The project {self.name} has no container: start it with `docker compose … up --wait`.")
-        found: list[Inspected] = json.loads(_run([DOCKER, "inspect", *ids]))
+            raise OperationError(
+                "The project has no container. Start it with `docker compose … up --wait` (deploy/compose.yml)."
+            )
+        found: list[Inspected] = json.loads(docker("inspect", *ids))
         return [each for each in found if each["Config"]["Labels"].get(ONE_OFF_LABEL, "False").lower() != "true"]
 
     @property
@@ -60,7 +53,7 @@ class Engine:
     def images(self, services: Iterable[str]) -> dict[str, Inspected]:
         """Image id → what the engine knows of it, of these services' containers."""
         chosen = {each["Image"] for each in self.containers if self.service(each) in set(services)}
-        found: list[Inspected] = json.loads(_run([DOCKER, "image", "inspect", *sorted(chosen)])) if chosen else []
+        found: list[Inspected] = json.loads(docker("image", "inspect", *sorted(chosen))) if chosen else []
         return {str(each["Id"]): each for each in found}
 
     def built_services(self) -> list[str]:
@@ -70,14 +63,14 @@ class Engine:
 
     def files_in(self, image: str) -> list[str]:
         """The paths of all files in an image; nothing of it is run."""
-        container = _run([DOCKER, "create", "--network", "none", image, "nothing"]).strip()
+        container = docker("create", "--network", "none", image, "nothing").strip()
         try:
-            with subprocess.Popen([DOCKER, "export", container], stdout=subprocess.PIPE) as exported:
+            with subprocess.Popen([client(), "export", container], stdout=subprocess.PIPE) as exported:
                 assert exported.stdout is not None  # noqa: S101 — it is a pipe
                 with tarfile.open(fileobj=exported.stdout, mode="r|") as archive:
                     return [member.name for member in archive]
         finally:
-            _run([DOCKER, "rm", "-f", container])
+            docker("rm", "--force", container)
 
     def secrets(self) -> Path | None:
         """The folder of secret files that the project mounts; None when it mounts none."""
@@ -86,12 +79,11 @@ class Engine:
 
     def execute(self, service: str, *command: str) -> str:
         """Run a command in a container of a service, as its own user; returns what it prints. Raises OperationError."""
-        return self._compose("exec", "-T", service, *command)
+        return self.project.execute(service, *command)
 
     def doctor(self, arguments: Sequence[str]) -> list[dict[str, Any]]:
         """What `lumiere doctor` finds in a container beside the platform's. Raises OperationError."""
-        command = [*self._command(), "run", "--rm", "-T", "operator", "doctor", "--json", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5 * ANSWER_SECONDS)
+        done = self.project.outcome("run", "--rm", "-T", "operator", "doctor", "--json", *arguments)
         try:
             answers: list[dict[str, Any]] = json.loads(done.stdout)
         except ValueError:
@@ -99,24 +91,3 @@ class Engine:
                 "The doctor could not run in the operator's container.", details=(done.stderr or done.stdout).strip()
             ) from None
         return answers
-
-    def _command(self) -> list[str]:
-        files = [word for each in self.files for word in ("-f", str(each))]
-        return [DOCKER, "compose", *files, *(("-p", self.project) if self.project else ())]
-
-    def _compose(self, *arguments: str) -> str:
-        return _run([*self._command(), *arguments])
-
-
-def _run(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS)
-    except FileNotFoundError:
-        raise OperationError(
-            "There is no docker command here: install the engine's client, or examine from a container."
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise OperationError(f"The engine did not answer {' '.join(command[:3])} within {ANSWER_SECONDS} s.") from None
-    if done.returncode != 0:
-        raise OperationError(f"{' '.join(command[:3])} … failed.", details=done.stderr.strip())
-    return done.stdout

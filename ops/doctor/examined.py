@@ -3,7 +3,7 @@
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -79,6 +79,11 @@ class Examined:
     """The container engine that runs the platform, where the doctor stands outside of it."""
     _kept: dict[str, "_Once"] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _opened: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._opened.close()
 
     # ---- the code
 
@@ -94,13 +99,18 @@ class Examined:
         if self.addresses.database is None:
             raise NotExamined("the database's address is not known here: set MONITORING_DATABASE_URL")
         url = self.addresses.database
-        pool: Pool = self.once("pool", lambda: monitor_engine(url))
+        pool: Pool = self.once("pool", lambda: self._pool(url))
         try:
             with pool.connect() as connection:
                 yield Reader(connection)
         except SQLAlchemyError as error:
             # The message may quote the address.
             raise NotExamined(f"the database does not answer or refuses ({type(error).__name__})") from error
+
+    def _pool(self, url: str) -> Pool:
+        made = monitor_engine(url)
+        self._opened.callback(made.dispose)
+        return made
 
     def figures(self, service: str) -> Mapping[str, float | None]:
         """What a service's schema says of itself in numbers (`libs.common.db.figures`). Raises NotExamined."""
@@ -165,13 +175,14 @@ class Examined:
     def _client(self) -> httpx.Client:
         origin, gateway = httpx.URL(self.addresses.origin), httpx.URL(self.addresses.gateway)
         # Certificates are a box of their own: the others look at what is behind them.
-        return httpx.Client(
+        client = httpx.Client(
             base_url=gateway.copy_with(scheme="https") if origin.scheme == "https" and self._encrypted(gateway) else gateway,
             headers={"Host": origin.netloc.decode()},
             timeout=ANSWER_SECONDS,
             trust_env=False,
             verify=False,  # noqa: S501
         )
+        return self._opened.enter_context(client)
 
     def _encrypted(self, gateway: httpx.URL) -> bool:
         try:

@@ -12,6 +12,7 @@ from ops.doctor.engine import Engine
 from ops.doctor.examined import Addresses, Examined
 from ops.doctor.processes import Address
 from ops.doctor.settings import DoctorSettings
+from ops.errors import OperationError
 from ops.layout import Layout
 from ops.lifecycle import Platform
 from ops.plan import Plan
@@ -65,7 +66,7 @@ def _local_processes(plan: Plan) -> list[Address]:
 
 def beside(settings: DoctorSettings, *, production: bool, resolve: Callable[[str], list[str]] | None = None) -> Examined:
     """The platform in whose network this container is."""
-    services = Layout(platform_settings(), ROOT).services
+    services = _declared()
     return Examined(
         target=Target.COMPOSE,
         production=production or settings.lumiere_env == "production",
@@ -86,16 +87,24 @@ def beside(settings: DoctorSettings, *, production: bool, resolve: Callable[[str
     )
 
 
+def _declared() -> dict[str, tuple[str, ...]]:
+    """Every service that the code here knows. Raises OperationError: where none is, every question would be answered well."""
+    services = Layout(platform_settings(), ROOT).services
+    if not services:
+        raise OperationError("This image does not hold what the services declare. Run the doctor in the operator's image.")
+    return services
+
+
 def outside(engine: Engine, settings: DoctorSettings, *, production: bool) -> Examined:
     """The containers of a compose project, from the machine that runs its engine. Raises OperationError."""
     configuration = engine.configuration["services"].get("gateway", {}).get("environment", {})
     environment = str(configuration.get("LUMIERE_ENV", settings.lumiere_env))
     origin = str(configuration.get("LUMIERE_ORIGIN", settings.lumiere_origin))
-    layout = Layout(platform_settings())
+    layout, services = Layout(platform_settings()), _declared()
     return Examined(
         target=Target.ENGINE,
         production=production or environment == "production",
-        services=layout.services,
+        services=services,
         addresses=Addresses(
             origin=origin,
             gateway=origin,

@@ -1,7 +1,8 @@
 """What belongs into each image of ours. Standard library only: images are gathered before anything is installed.
 
 A service's image holds its own folder, the part of the kernel that it can reach and the published events that it listens to;
-the gateway's the policy manifests and no service; the operator's the `lumiere` command.
+the gateway's the policy manifests and no service; the operator's the `lumiere` command, with what services declare: their
+queues, tables and revisions are what the doctor compares the platform with.
 """
 
 import json
@@ -15,9 +16,13 @@ from ops.images.reach import OURS, Reach, reach
 ROOT: Final = Path(__file__).resolve().parents[2]
 GATEWAY: Final = "gateway"
 OPERATOR: Final = "operator"
-OPERATOR_ENTRIES: Final = ("ops.cli", "ops.compose")
+OPERATOR_ENTRIES: Final = ("ops.cli", "ops.compose", "libs.common.db.provisioning")
+BOXES: Final = Path("ops") / "doctor" / "boxes"
+"""Found by their folder, and not by an import."""
 DOCUMENTS: Final = ("policy.json", "openapi.json", "asyncapi.json")
 """What services commit of themselves for those who may not hold their code."""
+OF_SERVICES: Final = ("libs.common.probe",)
+"""What a health check runs beside a service."""
 OF_PROCESS: Final = {"stream": ("libs.common.service.hub",)}
 """Modules of the kernel that a kind of process loads by name, which no import shows."""
 LEFT_OUT: Final = frozenset({"tests", "__pycache__"})
@@ -54,6 +59,8 @@ class Image:
         for package in {path.parent for path in self.reach.files}:
             if package.relative_to(self.root).parts[0] in ("libs", "ops"):
                 chosen |= set(_data(package))
+        if self.name == OPERATOR:
+            chosen |= {path for each in (self.root / "services").glob("*/migrations") for path in _below(each)}
         if self.name in (GATEWAY, OPERATOR):
             chosen |= {path for name in DOCUMENTS for path in (self.root / "services").glob(f"*/{name}")}
         return tuple(sorted(path.relative_to(self.root) for path in chosen))
@@ -66,7 +73,9 @@ def images(root: Path = ROOT) -> dict[str, Image]:
     if (root / GATEWAY).is_dir():
         found.append(Image(GATEWAY, root / GATEWAY, tuple(_modules(root, root / GATEWAY)), root))
     if (root / "ops").is_dir():
-        found.append(Image(OPERATOR, None, OPERATOR_ENTRIES, root))
+        declared = tuple(f"services.{name}.app" for name in services)
+        boxes = tuple(_modules(root, root / BOXES))
+        found.append(Image(OPERATOR, None, (*OPERATOR_ENTRIES, *boxes, *declared), root))
     return {each.name: each for each in found}
 
 
@@ -74,7 +83,8 @@ def _of_service(root: Path, name: str) -> Image:
     folder = root / "services" / name
     processes = json.loads((folder / "policy.json").read_bytes())["processes"]
     loaded = [module for each in processes for module in OF_PROCESS.get(each, ())]
-    return Image(name, folder, (*_modules(root, folder), *loaded), root)
+    beside = [name for name in OF_SERVICES if (root / f"{name.replace('.', '/')}.py").exists()]
+    return Image(name, folder, (*_modules(root, folder), *beside, *loaded), root)
 
 
 def _modules(root: Path, folder: Path) -> list[str]:

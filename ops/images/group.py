@@ -1,5 +1,6 @@
 """`lumiere images`: build the container images and say what each holds."""
 
+import sys
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from ops import console
 from ops.command_line import json_option, told
 from ops.console import out
 from ops.errors import OperationError
-from ops.images import engine
+from ops.images import engine, scan
 from ops.images.contents import ROOT, Image, images
 from ops.images.selection import pins
 
@@ -67,6 +68,32 @@ def contents(name: str, as_json: bool) -> None:
         out.print(f"  {console.literal(each)}")
     for distribution, version in pinned.items():
         out.print(f"  [dim]{distribution}[/] {version}")
+
+
+@group.command(name="scan")
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.option("--tag", default="local", show_default=True, help="The tag to look into.")
+@json_option
+@told
+def scan_images(names: tuple[str, ...], tag: str, as_json: bool) -> None:
+    """Look into every layer for keys, files of secrets and the secrets of this checkout. Exit code 1 when any is there."""
+    values, found = secrets_of(ROOT), list[scan.Found]()
+    for name in chosen(names):
+        with console.step(f"Looking into {engine.reference(name, tag)}"):
+            found += scan.scan(engine.inspect(name, tag), values)
+    if as_json:
+        console.print_json({"found": [asdict(each) for each in found]})
+    elif not found:
+        out.print("[green]✓[/] No key, no file of secrets and none of this checkout's secrets in any layer.")
+    for each in () if as_json else found:
+        out.print(f"[red]✗[/] {console.literal(each.path)}: {each.what} [dim]({each.layer[:19]}…)[/]")
+    sys.exit(int(bool(found)))
+
+
+def secrets_of(root: Path) -> set[bytes]:
+    """The values of the secrets that this checkout keeps for containers, so that a layer can be searched for them."""
+    folder = root / "deploy" / "secrets"
+    return {path.read_bytes().strip() for path in folder.glob("*") if path.is_file()} if folder.is_dir() else set()
 
 
 def chosen(names: tuple[str, ...]) -> list[str]:

@@ -19,6 +19,7 @@ from ops.images.contents import ROOT, images
 SHARED: Final = "shared"
 OWN: Final = "own"
 _PIN: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+_LEFT_OUT: Final = frozenset({"..", "tests"})
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 
 
@@ -60,10 +61,10 @@ def _copy(name: str, version: str, distributions: Mapping[str, metadata.Distribu
 
 
 def _files(distribution: metadata.Distribution) -> Iterator[tuple[Path, Path]]:
-    """Files inside the folder of packages with what they were compiled to; programs beside it nobody calls."""
+    """Files with what they were compiled to; not programs, which nobody calls, nor tests, which hold private keys."""
     for file in distribution.files or ():
         source = Path(str(distribution.locate_file(file)))
-        if ".." in file.parts or file.parts[0] == "bin" or not source.is_file():
+        if not _LEFT_OUT.isdisjoint(file.parts) or file.parts[0] == "bin" or not source.is_file():
             continue
         yield source, Path(*file.parts)
         compiled = Path(cache_from_source(str(source))) if source.suffix == ".py" else source

@@ -6,8 +6,10 @@ Each credential is first shown to work, at the gateway and straight at a service
 import base64
 import json
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 from libs.common.ids import random_token
 from ops.demo.client import API, Client, wait_for
@@ -31,20 +33,18 @@ def require_rehearsal(platform: Platform) -> None:
 
 def drill(platform: Platform, report: Report) -> None:
     """All steps in order; a failed one ends the drill, because the rest stands on it."""
-    try:
-        _Drill(platform, report).run()
-    except StepFailed:
-        return
+    with ExitStack() as stack, suppress(StepFailed):
+        _Drill(platform, report, stack).run()
 
 
 class _Drill:
-    def __init__(self, platform: Platform, report: Report) -> None:
+    def __init__(self, platform: Platform, report: Report, stack: ExitStack) -> None:
         self.platform = platform
         self.report = report
         self.origin = platform.layout.origin
         self.inside = f"http://127.0.0.1:{platform.layout.replica_port(Replica(SERVICE, 'web', 1))}"
-        self.owner, self.owner_elsewhere, self.bystander = (Client(self.origin) for _ in range(3))
-        self.stolen = Client(self.origin)
+        self.stack = stack
+        self.owner, self.owner_elsewhere, self.bystander, self.stolen = (self._client() for _ in range(4))
 
     def run(self) -> None:
         step = self.report.step
@@ -74,7 +74,7 @@ class _Drill:
 
     def _key(self) -> None:
         step = self.report.step
-        forged = Client(self.origin)
+        forged = self._client()
         with step("The signing key is stolen: a token that it signed works, at the gateway and straight at a service") as now:
             forged.tokens = dict(self.bystander.tokens)
             self._works(forged)
@@ -99,18 +99,21 @@ class _Drill:
                 for base in (self.origin, self.inside):
                     expect(self._status(thief, base) == 401, f"a stolen token is believed again at {base}")
 
+    def _client(self) -> Client:
+        client = Client(self.origin)
+        self.stack.callback(client.http.close)
+        return client
+
     def _person(self) -> tuple[str, str]:
         email, password = f"drill-{random_token()[:12].lower().strip('-_')}@studio.example", random_token()
         body = {"email": email, "password": password, "display_name": "Somebody of the drill", "role": "VIEWER", "locale": "en"}
-        anyone = Client(self.origin)
+        anyone = self._client()
         anyone.post("/auth/register", body, status=202)
         token = wait_for("the e-mail", lambda: verification_token(self.platform.layout.mail, email))
         anyone.post("/auth/verify-email", {"token": token}, status=204)
         return email, password
 
     def _revoke_at_gateway(self) -> None:
-        from uuid import UUID
-
         from gateway.containment import Containment
         from gateway.folder import Folder
 

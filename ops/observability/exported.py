@@ -1,6 +1,7 @@
 """Every metric that the platform's code exports, found in the code itself: what dashboards and rules may ask for."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -18,8 +19,8 @@ from libs.common.service import web, worker
 from libs.common.service.synchroniser import SYNCHRONISED_AT
 from libs.common.telemetry.introduction import Introduction
 from libs.common.telemetry.memory import MemoryLimit
-from ops import manifests
 from ops.observability import watchman
+from ops.settings import ROOT
 
 SERVICES, GATEWAY, WATCHMAN, PROCESS = "every service", "the gateway", "the watchman", "every process"
 OURS: Final = "lumiere_"
@@ -49,7 +50,8 @@ def sample_names() -> set[str]:
 
 
 def _of_services() -> Iterator[Metric]:
-    manifests.services()  # each declares its own when it is imported
+    for path in sorted((ROOT / "services").glob("*/app.py")):
+        import_module(f"services.{path.parent.name}.app")  # each declares its own
     yield from REGISTRY.collect()
     yield from Introduction("", "", Settings()).collect()
     yield from MemoryLimit().collect()
@@ -74,3 +76,40 @@ def _of_the_gateway() -> Iterator[Metric]:
 def _of_the_watchman() -> Iterator[Metric]:
     for name, (meaning, labels) in watchman.FAMILIES.items():
         yield GaugeMetricFamily(name, meaning, labels=labels)
+
+
+HEAD: Final = """# Metrics
+
+{notice} What to look at first, and what alerts ask for, stands in [observability.md](observability.md).
+
+Every process answers `/metrics` inside the network: services, workers and streams on their own port, the gateway on
+`GATEWAY_METRICS_PORT`, the watchman on `LUMIERE_WATCHMAN_PORT`. No label holds an identity, an address or anything that
+somebody wrote. Scraped by the shipped configuration each sample also has `service` and `process`.
+
+| metric | kind | labels | meaning |
+|---|---|---|---|
+"""
+
+
+def metrics_page(notice: str) -> str:
+    """docs/metrics.md."""
+    known = families()
+    lines = [HEAD.format(notice=notice)]
+    for who in (SERVICES, GATEWAY, WATCHMAN, PROCESS):
+        lines.append(f"| **{who}** | | | |\n")
+        lines += [_row(metric) for name, (metric, holder) in sorted(known.items()) if holder == who]
+    return "".join(lines)
+
+
+def _row(metric: Metric) -> str:
+    name = metric.name + ("_total" if metric.type == "counter" else "")
+    labels = ", ".join(f"`{each}`" for each in labels_of(metric))
+    return f"| `{name}` | {metric.type} | {labels} | {metric.documentation.rstrip('.')} |\n"
+
+
+def labels_of(metric: Metric) -> tuple[str, ...]:
+    """The labels that its samples have; the client library keeps them to itself."""
+    # Under the name of its first sample in the registry, or in the family itself when it was made for one answer.
+    collectors = getattr(REGISTRY, "_names_to_collectors")  # noqa: B009 - private, and without a public equal
+    holder = collectors.get(metric.name, metric) if not hasattr(metric, "_labelnames") else metric
+    return tuple(getattr(holder, "_labelnames", ()) or ())

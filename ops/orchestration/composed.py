@@ -109,9 +109,8 @@ def read(path: Path = COMPOSE) -> Platform:
     for each in services.values():
         if unknown := each.raw.keys() - KNOWN:
             words = ", ".join(sorted(unknown))
-            raise OperationError(
-                f"{path.name}, {each.name}: {words} is not known to ops/orchestration; say there what Swarm and Kubernetes make of it."
-            )
+            known = "is not known to ops/orchestration; say there what Swarm and Kubernetes make of it."
+            raise OperationError(f"{path.name}, {each.name}: {words} {known}")
     return Platform(services, raw)
 
 
@@ -134,5 +133,5 @@ def written(header: str, *documents: Mapping[str, Any]) -> bytes:
 class _Plain(yaml.SafeDumper):
     """Without anchors: what is the same in two places is written twice."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - as PyYAML calls it
         return True

@@ -63,7 +63,7 @@ class PublicKey:
     @property
     def name(self) -> str:
         """The key's id as minisign shows it."""
-        return f"{int.from_bytes(self.identity, 'little'):016X}"
+        return f"{int.from_bytes(self.identity, 'little'):X}"
 
     def verify(self, content: bytes, signature: str) -> str:
         """The trusted comment of a signature that holds. Raises Unusable and Refused."""
@@ -107,8 +107,9 @@ class SecretKey:
             raise Unusable("This secret key has a password. Take one without, and let the vault that keeps it protect it.")
         body = raw[6 + _UNUSED_BYTES :]
         made = cls(body[:_ID_BYTES], body[_ID_BYTES : _ID_BYTES + _KEY_BYTES])
-        if not hmac.compare_digest(body, made._body()):
-            raise Unusable("This secret key is damaged: its checksum or public half does not fit.")
+        # Without a password minisign writes no checksum; the public half beside the secret one shows what is damaged.
+        if not hmac.compare_digest(body[:-_CHECKSUM_BYTES], made._body()):
+            raise Unusable("This secret key is damaged: its public half does not fit.")
         return made
 
     @property
@@ -119,7 +120,8 @@ class SecretKey:
     @property
     def text(self) -> str:
         """The file, as minisign writes it. Whoever has it can sign."""
-        raw = _PUBLIC_ALGORITHM + _NO_PASSWORD + _CHECKSUM_ALGORITHM + bytes(_UNUSED_BYTES) + self._body()
+        unused, checksum = bytes(_UNUSED_BYTES), bytes(_CHECKSUM_BYTES)
+        raw = _PUBLIC_ALGORITHM + _NO_PASSWORD + _CHECKSUM_ALGORITHM + unused + self._body() + checksum
         return f"{_UNTRUSTED}minisign secret key {self.public.name}\n{b64encode(raw).decode('ascii')}\n"
 
     def sign(self, content: bytes, comment: str) -> str:
@@ -137,9 +139,7 @@ class SecretKey:
         return Ed25519PrivateKey.from_private_bytes(self.key)
 
     def _body(self) -> bytes:
-        pair = self.key + self._private.public_key().public_bytes_raw()
-        checksum = blake2b(_PUBLIC_ALGORITHM + self.identity + pair, digest_size=_CHECKSUM_BYTES).digest()
-        return self.identity + pair + checksum
+        return self.identity + self.key + self._private.public_key().public_bytes_raw()
 
 
 def _last_line(text: str) -> str:

@@ -65,7 +65,7 @@ def released(changelog: str, version: str, day: date) -> str:
 
 def notes_of(changelog: str, version: str) -> str:
     """What the changelog tells of a release that was cut. Raises OperationError."""
-    found = re.search(rf"^## {re.escape(version)} – .*\n(?P<told>.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {re.escape(version)} – [^\n]*\n(?P<told>.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     if not found:
         raise OperationError(f"CHANGELOG.md tells nothing of {version}. Cut it with `lumiere release cut`.")
     return f"# Lumière {version}\n\n{found['told'].strip()}\n"

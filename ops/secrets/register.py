@@ -7,7 +7,7 @@ of secret files `.local/secrets` has `.local/secrets.register.json`.
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,17 +38,28 @@ def register_path(target: Path) -> Path:
 
 def read(target: Path) -> dict[str, datetime]:
     """Secret → when it was set; empty where there is no register yet. Raises ValueError when the file is none."""
+    return {name: datetime.fromisoformat(entry["set_at"]) for name, entry in _entries(target).items()}
+
+
+def fingerprints(target: Path) -> dict[str, str]:
+    """Secret → what equal values have in common, of those of which it is known."""
+    return {name: entry["fingerprint"] for name, entry in _entries(target).items() if "fingerprint" in entry}
+
+
+def _entries(target: Path) -> dict[str, dict[str, str]]:
     path = register_path(target)
     if not path.exists():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return {str(name): datetime.fromisoformat(moment) for name, moment in content["set_at"].items()}
+    found: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
-def note(target: Path, names: Iterable[str], moment: datetime) -> None:
-    """Remember that these secrets were set at this moment."""
+def note(target: Path, names: Iterable[str], moment: datetime, prints: Mapping[str, str] | None = None) -> None:
+    """Remember that these secrets were set at this moment; `prints` are their fingerprints."""
     with _changing(target) as known:
-        known.update(dict.fromkeys(names, moment))
+        for name in names:
+            entry = {"set_at": moment.isoformat(timespec="seconds")}
+            known[name] = entry | ({"fingerprint": prints[name]} if prints and name in prints else {})
 
 
 def forget(target: Path, names: Iterable[str]) -> None:
@@ -71,18 +82,18 @@ def stale(target: Path, names: Iterable[str], now: datetime, days: int = AGE_DAY
 
 
 @contextmanager
-def _changing(target: Path) -> Iterator[dict[str, datetime]]:
+def _changing(target: Path) -> Iterator[dict[str, dict[str, str]]]:
     """The register, to be changed by one process at a time; written when something is different."""
     path = register_path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        before = read(target)
+        before = _entries(target)
         known = dict(before)
         yield known
         if known == before:
             return
-        content = {"set_at": {name: known[name].isoformat(timespec="seconds") for name in sorted(known)}}
+        content = {name: known[name] for name in sorted(known)}
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         draft.replace(path)

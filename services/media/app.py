@@ -8,6 +8,7 @@ from libs.common.service import Service
 from services.media import events, jobs, measures, routes, subscriptions
 from services.media.adapters.both import BucketBeforeFolder
 from services.media.adapters.bucket import Bucket, BucketAccess
+from services.media.adapters.commands import bucket_command
 from services.media.adapters.local import LocalStorage
 from services.media.domain.addresses import Signer
 from services.media.domain.storage import ReceivingStorage, Storage
@@ -54,4 +55,5 @@ service = Service(
     measures=[measures],
     events=[events],
     resources=build,
+    commands={"bucket": bucket_command},
 )

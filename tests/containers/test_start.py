@@ -66,8 +66,19 @@ def routes(running: Running, service: str) -> bool:
 
 
 def test_nobody_leads_outside_but_the_door_and_who_asks_providers(running: Running) -> None:
-    asked = ["auth", "auth-worker", "gateway-control", "ledger", "media", "notify", "notify-worker", "payments", "tasks"]
-    assert [service for service in asked if routes(running, service)] == ["auth", "notify-worker"]
+    asked = [
+        "auth",
+        "auth-worker",
+        "gateway-control",
+        "ledger",
+        "media",
+        "notify",
+        "notify-worker",
+        "payments",
+        "tasks",
+        "tasks-worker",
+    ]
+    assert [service for service in asked if routes(running, service)] == ["auth", "notify-worker", "tasks-worker"]
 
 
 def test_no_container_runs_as_root_or_may_become_more_than_it_is(running: Running) -> None:

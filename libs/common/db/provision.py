@@ -121,6 +121,15 @@ def provision_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
     engine.dispose()
 
 
+def alter_password(admin_url: str, role: str, password: str) -> None:
+    """Give a role that exists another password, and nothing else."""
+    engine = single_connection_engine(admin_url)
+    with engine.connect() as connection:
+        statement = "ALTER ROLE {role} PASSWORD {password}"
+        _run(connection, statement, role=sql.Identifier(role), password=sql.Literal(password))
+    engine.dispose()
+
+
 def provision(admin_url: str, service: str, owner_password: str, runtime_password: str, *, prefix: str = ROLE_PREFIX) -> None:
     """Create, or bring up to date, the schema and both roles of a service in the database of `admin_url`.
 

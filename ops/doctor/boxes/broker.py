@@ -133,7 +133,7 @@ def dead_letters(examined: Examined) -> Finding:
 @box(
     "consumers",
     "Somebody consumes every subscription",
-    fix="Start its worker: `make up`, or `docker compose up -d <service>-worker`; its log says why it left.",
+    fix="Start its worker: `make up`, or `docker compose up -d NAME-worker`; its log says why it left.",
 )
 def consumers(examined: Examined) -> Finding:
     """Has every subscription's queue at least one consumer?"""

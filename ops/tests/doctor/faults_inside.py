@@ -293,6 +293,18 @@ def a_redis_that_lets_everybody_in(stage: Stage) -> Iterator[None]:
         client.config_set("requirepass", PASSWORD)
 
 
+@contextmanager
+def a_clock_that_is_kept(_stage: Stage) -> Iterator[None]:
+    with patch("ops.doctor.boxes.clock.kernel_clock", return_value=(0, 0.002)):
+        yield
+
+
+@fault("clock-kept", "nobody keeps its clock", around=a_clock_that_is_kept)
+def a_clock_that_nobody_keeps(_stage: Stage) -> Iterator[None]:
+    with patch("ops.doctor.boxes.clock.kernel_clock", return_value=(5, 16.0)):
+        yield
+
+
 @fault("clock-database", "ahead of this machine")
 def a_database_in_the_future(stage: Stage) -> Iterator[None]:
     now = stage.rows["SELECT clock_timestamp()"]

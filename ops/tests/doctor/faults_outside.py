@@ -15,7 +15,7 @@ from ops.tests.doctor.planting import changed, fault
 from ops.tests.doctor.stage import (
     ORIGIN,
     SECURE,
-    Containers,
+    EngineOfOne,
     Stage,
     commit,
     git,
@@ -200,6 +200,6 @@ def a_database_for_everybody(stage: Stage) -> Iterator[None]:
 @fault("containers-secrets", "lumiere/tasks:1 holds SENTRY_DSN", Target.ENGINE)
 def an_image_that_holds_a_secret(stage: Stage) -> Iterator[None]:
     engine = engine_of(stage)
-    assert isinstance(engine, Containers)
+    assert isinstance(engine, EngineOfOne)
     with changed(engine, "variables", [*engine.variables, f"SENTRY_DSN={ORIGIN}"]):
         yield

@@ -25,6 +25,7 @@ from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from libs.common.ids import random_token
 from ops.backup import record
 from ops.backup.record import Backup, Record
+from ops.containers import Containers as Project
 from ops.doctor.box import Target
 from ops.doctor.boxes import broker, database
 from ops.doctor.engine import Engine
@@ -131,11 +132,11 @@ class Broker:
         return self.running
 
 
-class Containers(Engine):
+class EngineOfOne(Engine):
     """The engine's answers: one container of ours and the database's."""
 
     def __init__(self) -> None:
-        super().__init__(())
+        super().__init__(Project())
         ours, theirs = (_container(name) for name in ("tasks", "postgres"))
         door = _container("gateway")
         door["HostConfig"]["PortBindings"] = {"8080/tcp": [{"HostPort": "443"}]}
@@ -193,7 +194,7 @@ class Stage(Examined):
             secrets=secret_files(folder / "secrets"),
             backups=backups(folder / "backups"),
             folders=(folder,),
-            engine=Containers() if target is Target.ENGINE else None,
+            engine=EngineOfOne() if target is Target.ENGINE else None,
         )
         self.numbers: dict[str, float | None] = dict(NUMBERS)
         self.rows: dict[str, Any] = database_answers()

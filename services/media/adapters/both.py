@@ -17,6 +17,10 @@ class BucketBeforeFolder:
         self._bucket = bucket
         self._folder = folder
 
+    def make(self) -> bool:
+        """Make the bucket where there is none; whether it was made. Raises StorageAway."""
+        return self._bucket.make()
+
     def upload_address(self, file: FileFacts, expires_at: datetime) -> Address:
         """An address of the bucket. Raises StorageAway."""
         return self._bucket.upload_address(file, expires_at)

@@ -29,6 +29,8 @@ CONNECT_SECONDS: Final = 2
 READ_SECONDS: Final = 20
 """The longest silence of the bucket. A copy of 500 MB inside it takes a few seconds."""
 ATTEMPTS: Final = 2
+FIRST_REGION: Final = "us-east-1"
+"""The one region that S3 does not want named when a bucket is made in it."""
 RETRY_AFTER_SECONDS: Final = 10
 
 _NAME = re.compile(rf"{BUCKET_SCHEME}((?:{ARRIVALS}/[0-9a-f-]{{36}})|(?:{OBJECTS}/[A-Za-z0-9_-]{{43}}))")
@@ -65,9 +67,20 @@ class Bucket:
 
     def __init__(self, access: BucketAccess) -> None:
         self._bucket = access.bucket
+        self._region = access.region
         self._inside = _client(access, access.endpoint)
         self._outside = _client(access, access.public_endpoint or access.endpoint)
         self.companion = Companion("storage", "files wait, everything else goes on", self.probe)
+
+    def make(self) -> bool:
+        """Make the bucket where there is none, private as every new one is; whether it was made. Raises StorageAway."""
+        elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
+        with self._asked():
+            try:
+                self._inside.create_bucket(Bucket=self._bucket, **({} if self._region == FIRST_REGION else elsewhere))
+            except self._inside.exceptions.BucketAlreadyOwnedByYou:
+                return False
+        return True
 
     def probe(self) -> None:
         """Pass when the bucket answers. Raises StorageAway."""

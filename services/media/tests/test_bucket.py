@@ -20,6 +20,7 @@ from libs.common.service import Assembled
 from libs.common.testing import Harness
 from services.media import use_cases
 from services.media.adapters.bucket import RETRY_AFTER_SECONDS, Bucket
+from services.media.adapters.commands import bucket_command
 from services.media.domain.addresses import UPLOAD_ADDRESS_SECONDS
 from services.media.domain.storage import ReceivingStorage, Storage
 from services.media.tests.client import Uploader, at_once, body_of, path_of
@@ -290,3 +291,22 @@ def test_neither_log_nor_shape_of_the_bucket_shows_its_keys(person: InBucket) ->
     assert SECRET not in repr(vars(storage)) + repr(person.assembled.settings)
     assert isinstance(storage._bucket, Bucket)
     assert person.assembled.resources[ReceivingStorage] is storage._folder
+
+
+def test_the_operator_makes_the_bucket_once(person: InBucket, s3: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
+    named = person.assembled.settings.model_copy(update={"s3_bucket": "lumiere-another"})
+    assembled = person.assembled.service.assemble(named, "bucket")
+    try:
+        assert [bucket_command(assembled, []), bucket_command(assembled, [])] == [0, 0]
+        assert capsys.readouterr().out.splitlines() == ["the bucket was made", "the bucket is there"]
+        assert "lumiere-another" in {each["Name"] for each in s3.client.list_buckets()["Buckets"]}
+        s3.stop()
+        assert bucket_command(assembled, []) == 1
+        assert "does not answer" in capsys.readouterr().err
+    finally:
+        assembled.database.dispose()
+
+
+def test_without_a_bucket_there_is_none_to_make(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bucket_command(harness.assembled, []) == 1
+    assert "set S3_BUCKET" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
+contracts = {"require-concurrent-index-creation": "Before the first release: nobody ran the former schema."}
 
 
 def upgrade() -> None:

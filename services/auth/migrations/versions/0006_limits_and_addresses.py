@@ -4,6 +4,17 @@ from alembic import op
 
 revision = "0006"
 down_revision = "0005"
+contracts = dict.fromkeys(
+    (
+        "adding-serial-primary-key-field",
+        "ban-drop-constraint",
+        "ban-drop-default",
+        "constraint-missing-not-valid",
+        "renaming-object",
+        "renaming-table",
+    ),
+    "Before the first release: nobody ran the former schema.",
+)
 
 STATEMENTS = (
     # Strangers count together, under the empty key; each holder of a proof for themselves.

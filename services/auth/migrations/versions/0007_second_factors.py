@@ -4,6 +4,10 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
+contracts = dict.fromkeys(
+    ("adding-not-nullable-field", "rows-changed-in-one-statement"),
+    "Before the first release: nobody ran the former schema.",
+)
 
 STATEMENTS = (
     # 90 days: what `SESSION_DAYS` is unless somebody set it.

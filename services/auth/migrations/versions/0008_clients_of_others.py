@@ -4,6 +4,7 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
+contracts = {"require-concurrent-index-creation": "Before the first release: nobody ran the former schema."}
 
 STATEMENTS = (
     """

@@ -4,6 +4,10 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
+contracts = dict.fromkeys(
+    ("ban-drop-default", "constraint-missing-not-valid", "require-concurrent-index-creation"),
+    "Before the first release: nobody ran the former schema.",
+)
 
 STATEMENTS = (
     """

@@ -9,6 +9,7 @@ from sqlalchemy import Column, Text
 
 revision = "0004"
 down_revision = "0003"
+contracts = {"constraint-missing-not-valid": "Before the first release: nobody ran the former schema."}
 branch_labels = None
 depends_on = None
 

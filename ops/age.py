@@ -1,4 +1,4 @@
-"""Streams under age (https://age-encryption.org/v1): what is encrypted or decrypted passes through, whatever its size."""
+"""Encryption with age (https://age-encryption.org/v1): keys, small values, and streams of any size."""
 
 import hashlib
 import os
@@ -64,6 +64,19 @@ def new_identity() -> tuple[str, str]:
     return str(identity), str(identity.to_public())
 
 
+def sealed_value(content: bytes, recipients: Sequence[Any]) -> bytes:
+    """A small value, encrypted for these recipients; another text every time."""
+    return bytes(pyrage.encrypt(content, list(recipients)))
+
+
+def opened_value(sealed: bytes, identities: Sequence[Any]) -> bytes:
+    """What `sealed_value` sealed. Raises WrongKey, Damaged."""
+    try:
+        return bytes(pyrage.decrypt(sealed, list(identities)))
+    except pyrage.DecryptError as error:
+        raise _told(error) from None
+
+
 class _Counted:
     """A file that is written from front to back, and what is to be known of it."""
 
@@ -110,6 +123,8 @@ def encrypted(path: Path, recipients: Sequence[Any]) -> Iterator[tuple[IO[bytes]
             os.fsync(file.fileno())
         written.bytes, written.sha256 = counted.bytes, counted.sha256
         draft.replace(path)
+    except OSError as error:
+        raise _told(error) from None
     finally:
         draft.unlink(missing_ok=True)
 
@@ -178,11 +193,9 @@ def _told(error: BaseException) -> BaseException:
     """The library tells all failures of a file in a few words; ours say what to do."""
     text = str(error)
     if isinstance(error, pyrage.DecryptError) and "No matching keys" in text:
-        return WrongKey(
-            "This identity does not open the file: it was encrypted for other keys. Give the right one with --identity."
-        )
+        return WrongKey("This identity does not open it: it was encrypted for other keys. Give the right one with --identity.")
     if isinstance(error, pyrage.DecryptError) or (isinstance(error, OSError) and "decryption error" in text):
-        return Damaged("The file is damaged: it was cut short or changed after it was made. Take another backup.")
+        return Damaged("It is damaged: it was cut short or changed after it was made. Take another copy.")
     if isinstance(error, pyrage.EncryptError | OSError):
-        return OperationError(f"The backup could not be written: {text}.")
+        return OperationError(f"It could not be written: {text}.")
     return error

@@ -1,0 +1,1 @@
+"""Rules, dashboards and the servers that read them."""

@@ -1,0 +1,1 @@
+"""The code of the former release, at work on the schema of today."""
