@@ -1,4 +1,4 @@
-"""`python -m bench.document gateway`: write what was measured last into its place in the documents."""
+"""`python -m bench.document NAME`: write what was measured last into its place in the documents."""
 
 import json
 import re
@@ -9,15 +9,19 @@ from pathlib import Path
 import click
 
 from bench import images
+from bench.cluster import TARGETS as CLUSTER
 from bench.figures import Figure
-from bench.gateway.targets import target_of
+from bench.gateway.targets import TARGETS as GATEWAY
 from bench.output import number
+from bench.targets import Target
 from ops.command_line import told
 from ops.errors import OperationError
 from ops.settings import ROOT
 
 DOCUMENTS = ROOT / "docs"
 FOLDER = ROOT / ".local" / "bench"
+TARGETS: dict[str, Sequence[Target]] = {"gateway": GATEWAY, "brokers": CLUSTER, "databases": CLUSTER, "gateways": CLUSTER}
+"""What was promised of the figures in the page."""
 HEAD = ["| figure | value | ratio | to | promised |", "|---|---|---|---|---|"]
 
 
@@ -27,7 +31,8 @@ def rows(figures: Sequence[Figure]) -> list[str]:
 
 
 def _row(figure: Figure) -> str:
-    target = target_of(figure)
+    targets = (each for kind in TARGETS.values() for each in kind)
+    target = next((each for each in targets if figure.name.startswith(each.figure)), None)
     promised = f"{target}: {'kept' if target.met(figure) else '**missed**'}" if target else ""
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2g}"
     cells = (figure.name, f"{number(figure.value)} {figure.unit}", ratio, figure.ratio_to or "", promised)
@@ -51,7 +56,9 @@ class Place:
     rows: Callable[[Sequence[Figure]], list[str]]
 
 
-PLACES = {"gateway": Place(DOCUMENTS / "figures.md", rows), "images": Place(DOCUMENTS / "images.md", images.rows)}
+PLACES = {name: Place(DOCUMENTS / "figures.md", rows) for name in TARGETS} | {
+    "images": Place(DOCUMENTS / "images.md", images.rows)
+}
 
 
 def write(name: str, folder: Path = FOLDER, page: Path | None = None) -> None:
