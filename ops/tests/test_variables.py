@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 
 from libs.common.config import ConfigurationError, Settings, load, variables, without
 from ops import variables as rendering
-from ops.manifests import services, settings_classes
+from ops.declarations import services, settings_classes
 from ops.settings import ROOT
 
 CLASSES = settings_classes(services())
