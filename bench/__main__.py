@@ -82,8 +82,7 @@ def run(name: str, seconds: float) -> bool:
 )
 @told
 def main(names: tuple[str, ...], seconds: float) -> None:
-    """Measure all, or what is named: tokens, requests, logins, refreshes, bus, gateway, posting, log, story;
-    or bus-growth, brokers, databases, gateways, images."""
+    """Measure all that takes no minutes, or what is named."""
     wanted = names or tuple(name for name, each in BENCHMARKS.items() if not each.on_request)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
