@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from libs.common import tls
-from libs.common.addresses import broker_addresses, require_primary
+from libs.common.addresses import BrokerUrl, DatabaseUrl
 from libs.common.vault import Access, VaultReader, VaultRefused
 
 SECRET_LENGTH_MIN = 32
@@ -64,20 +64,6 @@ Mocks = Annotated[frozenset[Literal["mail", "payments"]], BeforeValidator(_liste
 """Names of stand-ins for providers, with commas."""
 
 
-def _broker(value: SecretStr) -> SecretStr:
-    broker_addresses(value.get_secret_value())
-    return value
-
-
-def _database(value: SecretStr) -> SecretStr:
-    require_primary(value.get_secret_value())
-    return value
-
-
-BrokerUrl = Annotated[SecretStr, AfterValidator(_broker)]
-"""RabbitMQ: one address, or with `;` between them those of a cluster's nodes."""
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
-"""Postgres: one server, or with `,` between the hosts a primary and its standbys."""
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
