@@ -37,7 +37,7 @@ pytestmark = [
         reason="NOT CHECKED: install Debian's packages prometheus and prometheus-alertmanager",
     ),
 ]
-PORTS_FROM = 38_000
+PORTS_FROM = 31_600
 IN_HASTE = {"BackupOld", "BackupUnverified"}
 """What is true of a platform that is a minute old and has no backup, once rules do not wait."""
 
