@@ -71,6 +71,7 @@ def watching(platform: LivePlatform, studio: Studio, tmp_path_factory: pytest.Te
         told, messages = stack.enter_context(inbox())
         watched = Watched(examined.addresses.database, {"state": platform.state}, folder, platform.layout.secrets)
         server, thread = start_http_server(port + 2, "127.0.0.1", Watchman(watched).registry)
+        stack.callback(server.server_close)
         stack.callback(thread.join)
         stack.callback(server.shutdown)
         rules = folder / "rules"
