@@ -75,7 +75,9 @@ def test_the_template_names_every_variable_of_every_reader() -> None:
     assert written == {each.name for cls in CLASSES.values() for each in variables(cls)}
 
 
-@pytest.mark.parametrize("reader", sorted(set(CLASSES) - {rendering.OPERATOR, rendering.BACKUP, rendering.VAULT, rendering.WATCHMAN}))
+@pytest.mark.parametrize(
+    "reader", sorted(set(CLASSES) - {rendering.OPERATOR, rendering.BACKUP, rendering.VAULT, rendering.WATCHMAN})
+)
 def test_nothing_starts_with_the_template_as_it_is(reader: str) -> None:
     text = (ROOT / "deploy" / "env.template").read_text(encoding="utf-8")
     environ = dict(re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)$", text, re.MULTILINE))
