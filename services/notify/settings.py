@@ -74,7 +74,7 @@ class Settings(ServiceSettings):
         if smtp is not None and self.resend_api_key is not None:
             raise ValueError("RESEND_API_KEY and SMTP_URL name two ways for e-mails; set one of them")
         if smtp is not None and not SMTP_ADDRESS.fullmatch(smtp):
-            raise ValueError("SMTP_URL must look like smtps://mail.example.org:465, with user and password before an @")
+            raise ValueError("SMTP_URL must look like smtps://host:465, with user and password before an @")
         return self
 
     @model_validator(mode="after")
