@@ -12,9 +12,8 @@ from click.testing import CliRunner
 
 from ops import locked
 from ops.audit import advisories, analysis, licences
-from ops.audit.command import PARTS, PLACE, run
+from ops.audit.command import PARTS, PLACE, command, run
 from ops.audit.outcome import Outcome, State, exit_code, failed, not_checked, passed
-from ops.cli import main
 from ops.errors import OperationError
 from ops.settings import ROOT
 
@@ -33,8 +32,8 @@ def project(tmp_path: Path) -> Path:
     """A repository with one pinned package."""
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "runtime.lock").write_text(f"flask==3.1.2 \\\n    {HASH}\n")
-    command = ["git", "init", "--quiet", str(tmp_path)]
-    subprocess.run(command, check=True)
+    making = ["git", "init", "--quiet", str(tmp_path)]
+    subprocess.run(making, check=True)
     return tmp_path
 
 
@@ -117,7 +116,7 @@ def test_programs_that_cannot_be_installed_leave_everything_not_checked(monkeypa
         raise OperationError("What audit.lock names could not be installed: no registry")
 
     monkeypatch.setattr(locked, "installed", out_of_reach)
-    result = CliRunner().invoke(main, ["audit", "bandit", "semgrep", "--json"])
+    result = CliRunner().invoke(command, ["bandit", "semgrep", "--json"])
     assert result.exit_code == 3
     told = json.loads(result.stdout)
     assert [(each["name"], each["state"]) for each in told] == [("bandit", "not checked"), ("semgrep", "not checked")]
@@ -226,7 +225,7 @@ def test_every_rule_of_our_own_has_a_planted_violation_and_something_it_leaves_a
 
 
 def test_the_audit_names_its_parts() -> None:
-    result = CliRunner().invoke(main, ["audit", "--help"])
+    result = CliRunner().invoke(command, ["--help"])
     assert result.exit_code == 0
     assert all(name in result.stdout for name in PARTS)
 

@@ -8,6 +8,8 @@ import click
 import pytest
 
 from ops.cli import main
+from ops.doctor.command import chosen_boxes
+from ops.errors import OperationError
 from tests.architecture.source import ROOT
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -80,9 +82,18 @@ def faults(text: str, settings: str) -> list[str]:
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     found = [fault for line in lines if (fault := unknown_command(line))]
     found += [f"make {each}" for line in lines for each in re.findall(r"\bmake ([a-z-]+)", line) if each not in targets]
+    found += [f"--only {name}" for name in re.findall(r"--only ([a-z-]+)", text) if not is_a_box(name)]
     found += [path for path in PATH.findall(text) if not (ROOT / path).exists()]
     found += [name for name in SETTING.findall(text) if name not in settings and name not in NO_SETTING]
     return sorted(set(found))
+
+
+def is_a_box(name: str) -> bool:
+    """Whether the doctor has a box, or a group of them, of this name."""
+    try:
+        return bool(chosen_boxes((name,)))
+    except OperationError:
+        return False
 
 
 def known_settings() -> str:
@@ -139,6 +150,7 @@ def test_metrics_on_pages_are_those_of_the_rules() -> None:
         ("`lumiere incident begin SEV-1`", "lumiere … begin"),
         ("`lumiere queues --loud`", "queues: --loud"),
         ("```\nlumiere gateway revoke --everybody\n```", "revoke: --everybody"),
+        ("`lumiere doctor --only wonders`", "--only wonders"),
         ("`make wonders`", "make wonders"),
         ("See docs/wonders.md.", "docs/wonders.md"),
         ("Set WONDERFUL_SECRET.", "WONDERFUL_SECRET"),
