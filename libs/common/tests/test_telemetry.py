@@ -31,6 +31,7 @@ def test_a_member_with_a_telling_name_is_redacted(name: str) -> None:
         "amqp://user:hunter2@host/",
         "Bearer abcdefgh12345678",
         "/verify?token=kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE",
+        "https://bucket/incoming/1?X-Amz-Expires=3600&X-Amz-Signature=hunter2",
     ],
 )
 def test_what_looks_like_a_secret_is_redacted_wherever_it_stands(text: str) -> None:
