@@ -10,6 +10,7 @@ import pytest
 from ops.cli import main
 from ops.doctor.command import chosen_boxes
 from ops.errors import OperationError
+from ops.settings import Announcements
 from tests.architecture.source import ROOT
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -177,3 +178,11 @@ def test_an_alert_without_a_page_is_noticed(tmp_path: Path) -> None:
         "groups:\n  - name: a\n    rules:\n      - alert: Planted\n        labels: {severity: SEV-1}\n"
     )
     assert alerts(tmp_path) == {"Planted": ("SEV-1", "")}
+
+
+def test_the_emergency_page_calls_channel_and_service_as_the_settings_do() -> None:
+    text = (RUNBOOKS / "emergency.md").read_text(encoding="utf-8")
+    names = {name: field.default for name, field in Announcements.model_fields.items()}
+    assert f"Slack `{names['incident_slack_channel']}`" in text
+    assert f"PagerDuty `{names['pagerduty_service']}`" in text
+    assert all(name.upper() in text for name in names if name != "pagerduty_events_url")
