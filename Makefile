@@ -80,5 +80,5 @@ manifests: $(LUMIERE)  ## Write the policy manifests and the generated documents
 bench: packages $(LUMIERE)  ## Measure what the documents claim, each beside its limit
 	@$(RUN) -m bench
 
-bench-%: packages $(LUMIERE)  ## Measure one: tokens, requests, logins, refreshes, bus, bus-growth (minutes), gateway, posting, log or story
+bench-%: packages $(LUMIERE)  ## Measure one: tokens, requests, logins, refreshes, bus, bus-growth (minutes), gateway, brokers, databases, gateways (minutes each), images, posting, log or story
 	@$(RUN) -m bench $*

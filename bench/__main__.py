@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 from rich.markup import escape
 
-from bench import log, logins, posting, refreshes, requests, story, tokens
+from bench import cluster, images, log, logins, posting, refreshes, requests, story, tokens
 from bench.bus import measuring as bus
 from bench.figures import Figure, NothingMeasured
 from bench.gateway import measuring as gateway
@@ -46,8 +46,12 @@ BENCHMARKS = {
     "bus": Benchmark("Outbox → relay → RabbitMQ → inbox", bus.measure),
     "bus-growth": Benchmark("The bus with ten million events behind it", bus.measure_growth, on_request=True),
     "gateway": Benchmark("The gateway", gateway.measure, missed=missed),
+    "brokers": Benchmark("Three brokers that die", cluster.brokers, missed=cluster.missed, on_request=True),
+    "databases": Benchmark("A primary that dies, and its standby", cluster.databases, missed=cluster.missed, on_request=True),
+    "gateways": Benchmark("Two gateways", cluster.gateways, servers=False, missed=cluster.missed, on_request=True),
     "posting": Benchmark("Booking Lumens", posting.measure),
     "log": Benchmark("The transparency log", log.measure),
+    "images": Benchmark("The container images", images.measure, servers=False, on_request=True),
     "story": Benchmark("Validated → Lumens, proof, notice, through the gateway", story.measure, servers=False),
 }
 
@@ -78,7 +82,7 @@ def run(name: str, seconds: float) -> bool:
 )
 @told
 def main(names: tuple[str, ...], seconds: float) -> None:
-    """Measure all, or what is named: tokens, requests, logins, refreshes, bus, gateway, posting, log, story; or bus-growth."""
+    """Measure all that takes no minutes, or what is named."""
     wanted = names or tuple(name for name, each in BENCHMARKS.items() if not each.on_request)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -1,21 +1,27 @@
-"""`python -m bench.document gateway`: write what was measured last into its place in docs/figures.md."""
+"""`python -m bench.document NAME`: write what was measured last into its place in the documents."""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from bench import images
+from bench.cluster import TARGETS as CLUSTER
 from bench.figures import Figure
-from bench.gateway.targets import target_of
+from bench.gateway.targets import TARGETS as GATEWAY
 from bench.output import number
+from bench.targets import Target
 from ops.command_line import told
 from ops.errors import OperationError
 from ops.settings import ROOT
 
-PAGE = ROOT / "docs" / "figures.md"
+DOCUMENTS = ROOT / "docs"
 FOLDER = ROOT / ".local" / "bench"
+TARGETS: dict[str, Sequence[Target]] = {"gateway": GATEWAY, "brokers": CLUSTER, "databases": CLUSTER, "gateways": CLUSTER}
+"""What was promised of the figures in the page."""
 HEAD = ["| figure | value | ratio | to | promised |", "|---|---|---|---|---|"]
 
 
@@ -25,7 +31,8 @@ def rows(figures: Sequence[Figure]) -> list[str]:
 
 
 def _row(figure: Figure) -> str:
-    target = target_of(figure)
+    targets = (each for kind in TARGETS.values() for each in kind)
+    target = next((each for each in targets if figure.name.startswith(each.figure)), None)
     promised = f"{target}: {'kept' if target.met(figure) else '**missed**'}" if target else ""
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2g}"
     cells = (figure.name, f"{number(figure.value)} {figure.unit}", ratio, figure.ratio_to or "", promised)
@@ -37,24 +44,39 @@ def put(page: str, name: str, table: Sequence[str]) -> str:
     begin, end = f"<!-- bench-{name} -->", f"<!-- /bench-{name} -->"
     found = re.search(f"{re.escape(begin)}.*?{re.escape(end)}", page, re.DOTALL)
     if not found:
-        raise OperationError(f"docs/figures.md has no place for it: write {begin} and {end} where the table belongs.")
+        raise OperationError(f"The page has no place for it: write {begin} and {end} where the table belongs.")
     return page[: found.start()] + "\n".join((begin, *table, end)) + page[found.end() :]
 
 
-def write(name: str, folder: Path = FOLDER, page: Path = PAGE) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where the figures of a benchmark stand, and in which form."""
+
+    page: Path
+    rows: Callable[[Sequence[Figure]], list[str]]
+
+
+PLACES = {name: Place(DOCUMENTS / "figures.md", rows) for name in TARGETS} | {
+    "images": Place(DOCUMENTS / "images.md", images.rows)
+}
+
+
+def write(name: str, folder: Path = FOLDER, page: Path | None = None) -> None:
     """Raises OperationError when nothing was measured or there is no place for it."""
+    place = PLACES[name]
+    page = page or place.page
     document = folder / f"{name}.json"
     if not document.exists():
         raise OperationError(f"Nothing was measured yet: make bench-{name}")
     figures = [Figure(**each) for each in json.loads(document.read_text(encoding="utf-8"))]
-    page.write_text(put(page.read_text(encoding="utf-8"), name, rows(figures)), encoding="utf-8")
+    page.write_text(put(page.read_text(encoding="utf-8"), name, place.rows(figures)), encoding="utf-8")
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["gateway"]))
+@click.argument("name", type=click.Choice(list(PLACES)))
 @told
 def main(name: str) -> None:
-    """Write what `make bench-NAME` measured last into docs/figures.md."""
+    """Write what `make bench-NAME` measured last into its page below docs/."""
     write(name)
 
 

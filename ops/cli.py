@@ -14,6 +14,7 @@ from ops import compose, console, cron, keys, ledger, logs, signing_in
 from ops import proof as proofs
 from ops.backup import commands as backups
 from ops.bus import dead, events, queues, replay, subscribers
+from ops.cluster import command as cluster
 from ops.command_line import json_option, this_platform, told
 from ops.console import literal, out
 from ops.demo import command as demos
@@ -225,6 +226,7 @@ for command in (signing_in.login, signing_in.logout, signing_in.whoami):
     main.add_command(command)
 main.add_command(compose.command, "compose")
 main.add_command(demos.command, "demo")
+main.add_command(cluster.group)
 main.add_command(doctors.doctor)
 main.add_command(cron.cron)
 main.add_command(watchman)

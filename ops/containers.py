@@ -19,7 +19,7 @@ BASE: Final = "compose.yml"
 DEMO: Final = "demo.yml"
 MAIL: Final = "/var/lib/lumiere/mail"
 DEFAULT_PORT: Final = "8080"
-READY_SECONDS: Final = 180
+READY_SECONDS: Final = 420
 ERROR_LINES: Final = 20
 
 

@@ -11,11 +11,12 @@ HEAD = """# The gateway's limits
 
 {generated}
 
-Gateways that are named in `GATEWAY_PEERS` count the requests of a window together, as docs/cluster.md says; else each counts
-alone: **N replicas permit N times** as many. What is under way at once each counts alone always. A reload keeps the counts of a window when the process before it had run for five seconds; what is under way is counted
-anew. Outside production one address may do {factor} times as much, because many people and programs share one there; what a
-subject may do is never raised. Of an address only a hash is kept, under a key that is derived for each day from the gateway's
-secret: replicas and restarts agree on it, and when the day is over it means nothing.
+Gateways that are named in `GATEWAY_PEERS` count the requests of a window together, as docs/cluster.md says; else each
+counts alone: **N replicas permit N times** as many. What is under way at once each counts alone always. A reload keeps the
+counts of a window when the process before it had run for five seconds; what is under way is counted anew. Outside
+production one address may do {factor} times as much, because many people and programs share one there; what a subject may
+do is never raised. Of an address only a hash is kept, under a key that is derived for each day from the gateway's secret:
+replicas and restarts agree on it, and when the day is over it means nothing.
 
 How the gateway refuses, and in which order, is told in [gateway.md](gateway.md#protection-and-limits).
 

@@ -1,40 +1,11 @@
 """What the gateway promised, as bounds on figures of one run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from bench.figures import Figure
 from bench.gateway import changes, growth, latency, streams, throughput
 from bench.gateway.peers import FAST, FLASK
-
-Bound = Literal["≥", "≤"]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A bound on the value of a figure, or on its ratio."""
-
-    figure: str
-    """How the figure's name begins."""
-    bound: Bound
-    value: float
-    ratio: bool = False
-
-    def of(self, figures: Sequence[Figure]) -> Figure | None:
-        """The figure that it is about, if it was measured."""
-        return next((each for each in figures if each.name.startswith(self.figure)), None)
-
-    def met(self, figure: Figure) -> bool:
-        """Whether the figure keeps it."""
-        seen = figure.ratio if self.ratio else figure.value
-        if seen is None:
-            return False
-        return seen >= self.value if self.bound == "≥" else seen <= self.value
-
-    def __str__(self) -> str:
-        return f"{self.bound} {self.value:g}{' as a ratio' if self.ratio else ''}"
-
+from bench.targets import Target
 
 TARGETS = (
     Target(f"{throughput.AGAIN}; at once", "≥", 0.25, ratio=True),

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.document import put, rows, write
+from bench import images
+from bench.document import PLACES, put, rows, write
 from bench.figures import against, limit
 from bench.gateway.throughput import AGAIN, BARE
 from bench.output import document
 from ops.errors import OperationError
-from ops.settings import ROOT
+from ops.images import contents
 
 BASE = limit(f"{BARE}; at once", 20_000.0, "requests/s")
 OURS = against(BASE, f"{AGAIN}; at once", 6_000.0)
@@ -43,5 +44,21 @@ def test_a_page_without_a_place_and_a_benchmark_that_never_ran_are_told_of(tmp_p
         write("gateway", tmp_path, tmp_path / "figures.md")
 
 
-def test_the_page_has_a_place_for_the_gateway() -> None:
-    assert put((ROOT / "docs" / "figures.md").read_text(encoding="utf-8"), "gateway", ["x"])
+@pytest.mark.parametrize("name", list(PLACES))
+def test_the_page_has_a_place_for_what_is_measured(name: str) -> None:
+    assert put(PLACES[name].page.read_text(encoding="utf-8"), name, ["x"])
+
+
+def test_each_image_has_a_row_of_its_size_and_start(tmp_path: Path) -> None:
+    base, bare = limit(images.BASE, 100.0, "MiB"), limit(images.BARE, 200.0, "ms")
+    figures = [base, bare]
+    for name in contents.images():
+        figures += [
+            against(base, name, 150.0),
+            limit(f"{name}, distributions", 50, "count"),
+            against(bare, f"{name}, start", 900.0),
+        ]
+    found = images.rows(figures)
+    assert found[2] == f"| {images.BASE} | 100 MiB | | | 200 ms | 1 |"
+    assert "| payments | 150 MiB | 50 MiB | 50 | 900 ms | 4.5 |" in found
+    assert len(found) == 3 + len(contents.images())

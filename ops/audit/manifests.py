@@ -1,4 +1,4 @@
-"""What orchestrators are given is what they take: Kustomize builds it, every object has the shape of its kind, Swarm reads it."""
+"""What orchestrators are given is what they take: Kustomize builds it, each object has its shape, Swarm reads it."""
 
 import shutil
 import subprocess

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from libs.common.config import load
 from libs.common.db.provision import backup_role
+from libs.common.tls import database_with
 from ops.age import recipients_of
 from ops.backup.settings import BackupSettings
 from ops.backup.snapshot import with_database
@@ -66,11 +67,12 @@ def this_place(layout: Layout, environ: dict[str, str]) -> Place:
     if settings.lumiere_backup_database_url is None:
         return local_place(layout, settings)
     admin = settings.lumiere_backup_admin_url
+    authority = settings.tls_authority
     folder = settings.lumiere_backup_folder or layout.backups
     return Place(
         folder=folder,
-        database=settings.lumiere_backup_database_url.get_secret_value,
-        admin=admin.get_secret_value if admin else None,
+        database=partial(database_with, settings.lumiere_backup_database_url.get_secret_value(), authority),
+        admin=partial(database_with, admin.get_secret_value(), authority) if admin else None,
         storage=settings.storage_folder,
         recipients_file=settings.lumiere_backup_recipients or folder / RECIPIENTS,
         keep=settings.lumiere_backup_keep,

@@ -39,6 +39,11 @@ class BackupSettings(Settings):
         le=KEEP_MAX,
         description="Backups that stay when a new one is made; the last verified one always",
     )
+    tls_authority: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signs the certificates of servers inside",
+        json_schema_extra=without("servers inside are verified by what the system trusts"),
+    )
     storage_folder: Path | None = Field(
         default=None,
         description="Media's files, as media has the folder",

@@ -37,7 +37,7 @@ def run_in_containers(containers: Containers, secrets: Path, *, as_json: bool, a
     email, password = administrator(Vault(secrets), admin)
     create = partial(containers.create_admin, email, password)
     with containers.letters() as letters:
-        access = _access(containers.origin, letters, email, password, create)
+        access = access_of(containers.origin, letters, email, password, create)
         return tell(access, as_json=as_json, more="`docker compose -f deploy/compose.yml logs` says more.")
 
 
@@ -65,10 +65,11 @@ def access_to(platform: Platform, admin: tuple[str, Path] | None = None) -> Acce
     """What the story needs to know of this platform; `admin` is an administrator to use, and the file of their password."""
     layout = platform.layout
     email, password = administrator(Vault(layout.secrets), admin)
-    return _access(layout.origin, layout.mail, email, password, partial(platform.create_admin, email, password))
+    return access_of(layout.origin, layout.mail, email, password, partial(platform.create_admin, email, password))
 
 
-def _access(origin: str, mail: Letters, email: str, password: str, create: Callable[[], str]) -> Access:
+def access_of(origin: str, mail: Letters, email: str, password: str, create: Callable[[], str]) -> Access:
+    """The same for a platform of any kind; `create` makes its administrator."""
 
     def create_admin() -> str:
         try:

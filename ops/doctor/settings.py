@@ -27,7 +27,7 @@ class DoctorSettings(Settings):
         default="http://gateway:8081", pattern=r"^https?://[^/]+$", description="Where it leads plain HTTP to HTTPS"
     )
     gateway_metrics_url: str = Field(
-        default="http://gateway-control:9101/metrics", description="What the gateway says of itself, inside the network"
+        default="http://gateway:9101/metrics", description="What the gateway says of itself, inside the network"
     )
     redis_url: SecretStr | None = Field(default=None, description="Redis, as auth has it; unset: none")
     tls_authority: Path | None = Field(default=None, description="PEM file of the authority inside; unset: the system's")

@@ -19,7 +19,7 @@ from ops.images.contents import ROOT, images
 SHARED: Final = "shared"
 OWN: Final = "own"
 _PIN: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
-_LEFT_OUT: Final = frozenset({"..", "tests"})
+_LEFT_OUT: Final = frozenset({"..", "tests", "SelfTest"})
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from libs.common.config import Port, Settings, load, without
 from libs.common.db.provision import monitor_engine
 from libs.common.telemetry import logger
+from libs.common.tls import database_with
 from ops.backup import record
 from ops.command_line import told
 from ops.console import err
@@ -67,6 +68,11 @@ class WatchmanSettings(Settings):
         default=None,
         description="Postgres, as the monitoring role; set it in a container, and what is there is watched",
         json_schema_extra=without("the platform on this machine is watched"),
+    )
+    tls_authority: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signs the certificates of servers inside",
+        json_schema_extra=without("servers inside are verified by what the system trusts"),
     )
     lumiere_watchman_places: str = Field(
         default="",
@@ -183,7 +189,7 @@ def watched_here(settings: WatchmanSettings) -> Watched:
     """What is watched from this container or machine. Raises OperationError when there is no platform."""
     if settings.monitoring_database_url is not None:
         return Watched(
-            settings.monitoring_database_url.get_secret_value(),
+            database_with(settings.monitoring_database_url.get_secret_value(), settings.tls_authority),
             places_of(settings.lumiere_watchman_places),
             settings.lumiere_backup_folder,
             settings.lumiere_watchman_secrets,

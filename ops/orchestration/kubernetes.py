@@ -14,6 +14,7 @@ SETTINGS, SECRETS = "lumiere-settings", "lumiere-secrets"
 USER: Final = 1001
 PORT: Final = 8000
 DOOR: Final = 8080
+PEERS: Final = 10240
 REPLICAS: Final = 2
 WORKERS_MAX: Final = 8
 WEB_MAX: Final = 10
@@ -150,6 +151,8 @@ def _container(each: Composed) -> Document:
         "resources": {"requests": REQUESTS, "limits": _limits(each)},
         "volumeMounts": _mounts(each),
     }
+    if each.name in {GATEWAY, CONTROL}:
+        container["env"] += _known_to_each_other()
     if each.once:
         return container
     if each.name == CONTROL:
@@ -162,6 +165,13 @@ def _container(each: Composed) -> Document:
     container["livenessProbe"] = live | {"periodSeconds": 10, "failureThreshold": 3, "timeoutSeconds": 4}
     container["lifecycle"] = {"preStop": {"exec": {"command": _before_the_end(each)}}}
     return container
+
+
+def _known_to_each_other() -> list[Document]:
+    """The gateways count requests together, each by the name that its pod keeps."""
+    peers = ",".join(f"{GATEWAY}-{number}={GATEWAY}-{number}.{GATEWAY}-peers:{PEERS}" for number in range(REPLICAS))
+    own = {"name": "GATEWAY_PEER", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    return [{"name": "GATEWAY_PEERS", "value": peers}, own]
 
 
 def _before_the_end(each: Composed) -> list[str]:
@@ -217,6 +227,9 @@ def _named_volumes(each: Composed) -> list[tuple[str, str]]:
 
 def _service(name: str, port: int, *, headless: bool = True, selects: str = "") -> Document:
     spec: Document = {"selector": {NAME: selects or name}, "ports": [{"name": "http", "port": port, "targetPort": "http"}]}
+    if selects:
+        # Names of gateways, which know each other before they are ready.
+        spec["publishNotReadyAddresses"] = True
     if headless:
         # The gateway asks for every replica's address.
         spec["clusterIP"] = "None"

@@ -60,7 +60,7 @@ def _judged(names: Iterable[str]) -> list[str]:
 
 def _declared_open() -> set[str]:
     """Variables that are no secrets, as the settings classes say; they stand in files all the same."""
-    from ops.manifests import services, settings_classes
+    from ops.declarations import services, settings_classes
 
     declared = [each for cls in settings_classes(services()).values() for each in variables(cls)]
     secret = {each.name for each in declared if each.secret}

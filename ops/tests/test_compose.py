@@ -49,7 +49,7 @@ def ours(composed: Composed) -> list[str]:
     return [name for name in composed.services if name.partition("-")[0] in {*SERVICES, "gateway"}]
 
 
-@pytest.mark.parametrize(("overlays", "environment"), VARIANTS, ids=lambda each: "+".join(each))
+@pytest.mark.parametrize(("overlays", "environment"), VARIANTS, ids="+".join)
 def test_every_container_has_what_its_settings_ask_for(
     secrets: Path, overlays: tuple[str, ...], environment: dict[str, str]
 ) -> None:
@@ -109,6 +109,7 @@ def test_everything_has_limits_a_healthcheck_and_no_rights() -> None:
         limits = each["deploy"]["resources"]["limits"]
         assert {"memory", "pids"} <= set(limits), name
         assert each["cap_drop"] == ["ALL"], name
+        assert each["init"] is True, f"{name}: what a health check leaves behind would become its program's own child"
         assert each["security_opt"] == ["no-new-privileges:true"], name
 
 

@@ -14,6 +14,7 @@ from ops.errors import OperationError
 from ops.release import files, group, versions
 from ops.release.cut import Checkout
 from ops.release.minisign import COMMENT_CHARACTERS_MAX, PublicKey, Refused, SecretKey, Unusable
+from ops.settings import ROOT
 
 DAY = date(2026, 11, 26)
 PROJECT = '[project]\nname = "studio"\nversion = "0.1.0"\n'
@@ -112,7 +113,7 @@ def test_unreleased_becomes_the_release_and_is_empty_again() -> None:
 
 
 def test_the_own_changelog_and_project_can_be_released() -> None:
-    root = Path(group.ROOT)
+    root = ROOT
     version = versions.stated_version((root / "pyproject.toml").read_text(encoding="utf-8"))
     assert versions.next_version(version, "minor")
     assert "- " in versions.notes((root / "CHANGELOG.md").read_text(encoding="utf-8"))

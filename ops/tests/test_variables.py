@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 
 from libs.common.config import ConfigurationError, Settings, load, variables, without
 from ops import variables as rendering
-from ops.manifests import services, settings_classes
+from ops.declarations import services, settings_classes
 from ops.settings import ROOT
 
 CLASSES = settings_classes(services())
@@ -18,6 +18,8 @@ SECRET_NAMED = re.compile(r"SECRET|TOKEN|PASSWORD|PRIVATE|SIGNING_KEY$|API_KEY|D
 NO_SECRETS_BY_DECLARATION = {
     name for cls in CLASSES.values() for name in (each.name for each in variables(cls) if not each.secret and not each.required)
 }
+RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+"""How keys and tokens are written: no address, no sentence."""
 ENTROPY_MAX = 3.5
 """Bits a character over which a value looks random; 32 random letters have more than four."""
 
@@ -33,7 +35,7 @@ def suspicious(text: str) -> list[str]:
     found = []
     for name, value in ASSIGNED.findall(text):
         named = name in declared or (SECRET_NAMED.search(name) and name not in NO_SECRETS_BY_DECLARATION)
-        random = len(value) >= 20 and entropy(value) > ENTROPY_MAX and not value.startswith(("http://", "https://", "/"))
+        random = RANDOM.fullmatch(value) is not None and entropy(value) > ENTROPY_MAX
         if (named and value not in {"", "change-me"}) or random:
             found.append(name)
     return found

@@ -3,7 +3,8 @@
 import sys
 from contextlib import suppress
 from time import sleep
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import click
 import httpx
@@ -44,17 +45,20 @@ def top(seconds: float, *, once: bool, as_json: bool) -> None:
     quarter of a minute old. In a container with MONITORING_DATABASE_URL it shows the platform in whose network it is. Exit
     code 1 with --once or --json when a process does not answer.
     """
-    watching = Watching(here(load(DoctorSettings), production=False))
-    if once or as_json:
-        now = watching.after(seconds)
-        if as_json:
-            console.print_json(now.document())
-        else:
-            out.print(picture(now))
-        sys.exit(SILENT if now.silent else 0)
-    with suppress(KeyboardInterrupt), Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
-        while True:
-            live.update(picture(watching.after(seconds)), refresh=True)
+    with Watching(here(load(DoctorSettings), production=False)) as watching:
+        if once or as_json:
+            sys.exit(_once(watching.after(seconds), as_json))
+        with suppress(KeyboardInterrupt), Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
+            while True:
+                live.update(picture(watching.after(seconds)), refresh=True)
+
+
+def _once(now: Standing, as_json: bool) -> int:
+    if as_json:
+        console.print_json(now.document())
+    else:
+        out.print(picture(now))
+    return SILENT if now.silent else 0
 
 
 class Watching:
@@ -62,8 +66,14 @@ class Watching:
 
     def __init__(self, examined: Examined) -> None:
         self._examined = examined
-        self._client = httpx.Client(trust_env=False)
+        self._client = httpx.Client(trust_env=False, verify=True if examined.trust is None else examined.trust)
         self._last = self._look()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.close()
 
     def after(self, seconds: float) -> Standing:
         """Wait, look, and tell what happened meanwhile."""

@@ -47,7 +47,8 @@ def read(client: httpx.Client, addresses: Iterable[Address]) -> list[Reading]:
 
 def _one(client: httpx.Client, address: Address) -> Reading:
     try:
-        answer = client.get(address.url, timeout=ANSWER_SECONDS)
+        extensions = {"sni_hostname": address.host} if address.host else {}
+        answer = client.get(address.url, timeout=ANSWER_SECONDS, extensions=extensions)
         answer.raise_for_status()
         return Reading(address, clock.monotonic(), understood(answer.text))
     except (httpx.HTTPError, ValueError) as error:

@@ -15,16 +15,8 @@ MEBIBYTE = 1024 * 1024
 
 def picture(now: Standing) -> RenderableType:
     """Everything, from the door inwards."""
-    parts: list[RenderableType] = [
-        _door(now.door),
-        Text(),
-        _processes(now),
-        Text(),
-        _outboxes(now),
-        Text(),
-        _subscriptions(now),
-    ]
-    return Group(*parts, Text(), _below(now))
+    tables = (_processes(now), _outboxes(now), _subscriptions(now))
+    return Group(_door(now.door), *(part for table in tables for part in (Text(), table)), Text(), _below(now))
 
 
 def _door(door: Door | None) -> Text:
@@ -103,8 +95,8 @@ def _below(now: Standing) -> Text:
     line.append("   mail  ", style="bold")
     line.append(f"{now.mail['queued'] or 0:.0f} queued", style="default")
     line.append("   Lumens  ", style="bold")
-    balanced = {None: "not measured yet", 0: "balanced"}.get(now.lumens_difference, f"OFF BY {now.lumens_difference}")
-    line.append(balanced, style=_bad(bool(now.lumens_difference)))
+    off = now.lumens_difference
+    line.append("not measured yet" if off is None else f"off by {off:g}" if off else "balanced", style=_bad(bool(off)))
     return line
 
 

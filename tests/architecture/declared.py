@@ -3,7 +3,7 @@
 from functools import cache
 
 from libs.common.service import Service
-from ops.manifests import services as found_services
+from ops.declarations import services as found_services
 from tests.architecture.source import ROOT
 
 

@@ -1,4 +1,4 @@
-"""Two more gateways before a running platform, each with a folder, a control process and an HAProxy of its own, as on two machines."""
+"""Two more gateways before a running platform, each with a folder and processes of its own, as on two machines."""
 
 import sys
 from collections.abc import Iterator

@@ -16,7 +16,7 @@ import pytest
 
 from libs.common.config import process_environment
 from ops import compose
-from ops.containers import DEMO, Containers
+from ops.containers import DEMO, Container, Containers
 from ops.demo.mailbox import Letters
 from ops.ports import is_free
 from tests.faults.report import PROPERTY
@@ -50,6 +50,8 @@ class Running:
     mail: Letters
     state: Path
     """Its secrets."""
+    begun_with: tuple[Container, ...]
+    """Every container of the first start."""
     build_seconds: float
     start_seconds: float
 
@@ -85,8 +87,9 @@ def running(engine: str, variables: dict[str, str]) -> Iterator[Running]:
         built = monotonic()
         containers.up(scale=RACERS)
         started = monotonic()
+        first = tuple(containers.states())
         with containers.letters() as letters:
-            yield Running(containers, letters, Path(variables["LUMIERE_SECRETS"]), built - begun, started - built)
+            yield Running(containers, letters, Path(variables["LUMIERE_SECRETS"]), first, built - begun, started - built)
     finally:
         containers.down(volumes=True)
 

@@ -13,7 +13,7 @@ from libs.common.auth.policy import Access
 from libs.common.http.binding import analyse
 from libs.common.http.examples import example, lacks_example
 from libs.common.service import Service
-from ops.manifests import services
+from ops.declarations import services
 from services.tasks.schemas.plan import SHEET_EXAMPLE
 from services.tasks.schemas.production_sheet import read_sheet
 from tests.architecture.source import ROOT

@@ -12,7 +12,7 @@ from gateway.settings import GatewaySettings
 from libs.common.config import ConfigurationError, Settings, load, variables
 from libs.common.events.personal import generate_key_pair
 from libs.common.ids import random_token
-from ops.manifests import services
+from ops.declarations import services
 from ops.settings import ROOT
 
 AT_ONCE = 2

@@ -21,13 +21,15 @@ from ops.proof import VerifierKey, verify
 from ops.testing import TEST_FOLDER, LivePlatform, live_platform
 from tests.journeys.people import Film, Studio
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1_800)]
+PATIENCE_SECONDS = 300
 STATEMENT = "The machine was lost; its last backup was restored on another one."
 
 
 @pytest.fixture
-def live() -> Iterator[LivePlatform]:
-    """A platform that this test alone uses, and destroys."""
+def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[LivePlatform]:
+    """A platform that this test alone uses, and destroys; it starts several times, also beside other tests."""
+    monkeypatch.setattr("ops.lifecycle.READY_SECONDS", PATIENCE_SECONDS)
     with live_platform(TEST_FOLDER / "restored") as found:
         yield found
 
@@ -77,20 +79,20 @@ def test_a_lost_platform_comes_back_and_tells_what_it_lost(live: LivePlatform, i
     film = studio.film()
     kept_task = studio.plan_task(film, "Before the backup")
     kept = studio.finish(artist, kept_task)
-    studio.wait_for_effects(artist, kept_task)
+    studio.wait_for_effects(artist, kept_task, PATIENCE_SECONDS)
     old_proof = studio.anyone.call("GET", f"/proofs/events/{studio.proofs_of(kept_task)[0]['event_id']}").content
     old_key = studio.log_key
 
     with people_at_work(studio, film) as planned:
-        wait_for("work to begin", lambda: len(planned) > 2, 30)
+        wait_for("work to begin", lambda: len(planned) > 2, PATIENCE_SECONDS)
         made = making.create(place)
         known = len(planned)
-        wait_for("work to go on", lambda: len(planned) > known + 2, 30)
+        wait_for("work to go on", lambda: len(planned) > known + 2, PATIENCE_SECONDS)
     opening.verify(place, opening.backup_path(place, "latest"), identities_of(identity))
 
     lost_task = studio.plan_task(film, "After the backup")
     lost = studio.finish(artist, lost_task)
-    studio.wait_for_effects(artist, lost_task)
+    studio.wait_for_effects(artist, lost_task, PATIENCE_SECONDS)
     lost_proof = studio.anyone.call("GET", f"/proofs/events/{studio.proofs_of(lost_task)[0]['event_id']}").content
     somebodys_note = published_checkpoint(studio)
     lost_size = witness.head_of(somebodys_note).size
@@ -152,11 +154,15 @@ def _the_log_goes_on_as_another(live: LivePlatform, size: int, old_key: Verifier
     Platform(live.layout, durable=False).up()
 
     after = Studio(live)
-    wait_for("the loss as a leaf", lambda: after.anyone.get("/proofs", params={"type": "ledger.log.resumed"})["items"], 30)
+    wait_for(
+        "the loss as a leaf",
+        lambda: after.anyone.get("/proofs", params={"type": "ledger.log.resumed"})["items"],
+        PATIENCE_SECONDS,
+    )
     task = after.plan_task(after.film(), "Proved by the second log")
     artist = after.register()
     after.finish(artist, task)
-    after.wait_for_effects(artist, task)
+    after.wait_for_effects(artist, task, PATIENCE_SECONDS)
     proved = after.verify_offline(after.proofs_of(task)[0]["event_id"])
     assert (proved.origin, proved.size > size) == (f"{old_key.name}/2", True)
     after.close()

@@ -77,8 +77,8 @@ def test_prometheus_takes_its_configuration_and_every_query(tmp_path: Path) -> N
     }
     (tmp_path / "queries.json").write_text(json.dumps(asked), encoding="utf-8")
 
-    for command in (["config", tmp_path / "prometheus.yml"], ["rules", tmp_path / "queries.json"]):
-        done = subprocess.run([PROMTOOL, "check", *command], capture_output=True, text=True, check=False)
+    for kind, file in {"config": "prometheus.yml", "rules": "queries.json"}.items():
+        done = subprocess.run([PROMTOOL, "check", kind, tmp_path / file], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -19,9 +19,7 @@ class MemoryLimit(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """For Prometheus."""
-        family = GaugeMetricFamily(
-            "lumiere_memory_limit_bytes", "Memory that the container of this process may have", labels=[]
-        )
+        family = GaugeMetricFamily("lumiere_memory_limit_bytes", "Memory that the container of a process may have", labels=[])
         limit = self._read()
         if limit is not None:
             family.add_metric([], limit)

@@ -5,9 +5,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from libs.common.config import DOOR_SECRET_LENGTH_MIN
+from libs.common.events.topology import GATEWAY
 from ops.doctor.box import Finding, NotApplicable, NotExamined, Target, bad, box, good, judged
 from ops.doctor.examined import Examined
 from ops.doctor.processes import Process
+from ops.layout import Layout
+from ops.settings import ROOT, PlatformSettings
 
 NAMED_MAX: Final = 5
 REDIS_SECONDS: Final = 3
@@ -35,9 +38,10 @@ def stripe(examined: Examined) -> Finding:
     production=True,
 )
 def cron(examined: Examined) -> Finding:
-    """Do the services and the gateway hold CRON_SECRET? Without it /cron is shut to everybody."""
-    with_jobs = [each for each in _web(examined) if "cron_secret" in each.settings and each.service != "payments"]
-    return _made(with_jobs, "cron_secret")
+    """Do the services that have due jobs, and the gateway, hold CRON_SECRET? Without it /cron is shut to everybody."""
+    layout = Layout(PlatformSettings(), ROOT)
+    doors = {GATEWAY, *(name for name in examined.services if layout.jobs(name))}
+    return _made([each for each in _web(examined) if each.service in doors], "cron_secret")
 
 
 @box(

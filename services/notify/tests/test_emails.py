@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import time_machine
+from prometheus_client import REGISTRY
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from libs.common import clock
 from libs.common.ids import new_id
 from libs.common.testing import Harness
-from services.notify import use_cases
+from services.notify import measures, use_cases
 from services.notify.domain import EMAIL_ATTEMPTS_MAX, EMAIL_BACK_OFF, DeliveryRefused, Mail, MailTemplates, Vault
 from services.notify.models import email
 from services.notify.tests.factories import ADDRESS, LINK, NAME, email_requested, task_validated, user_registered
@@ -244,3 +245,18 @@ def test_a_moment_of_expiry_itself_is_too_late(harness: Harness, travel: time_ma
     run(harness, sender)
 
     assert len(sender.sent) == 1
+
+
+def test_the_queue_is_measured_and_attempts_are_counted_by_outcome(harness: Harness) -> None:
+    def attempts(outcome: str) -> float:
+        return REGISTRY.get_sample_value("lumiere_mail_attempts_total", {"outcome": outcome}) or 0.0
+
+    before = {outcome: attempts(outcome) for outcome in ("sent", "queued")}
+    harness.deliver(email_requested())
+    run(harness, Sender(passing()))
+    with harness.database.reader() as db:
+        measures.mail(db)
+
+    assert REGISTRY.get_sample_value("lumiere_mail_queued") == 1
+    assert (REGISTRY.get_sample_value("lumiere_mail_oldest_seconds") or 0) > 0
+    assert {outcome: attempts(outcome) - count for outcome, count in before.items()} == {"sent": 0, "queued": 1}

@@ -268,7 +268,9 @@ def test_a_failure_never_tells_the_password() -> None:
     assert "very-secret" not in str(refusal.value)
 
 
-def test_a_worker_starts_works_reports_and_drains(platform: Platform) -> None:
+def test_a_worker_starts_works_reports_and_drains(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MEASURE_SECONDS", 0.05)
+    monkeypatch.setattr(workers, "QUEUES_SECONDS", 0.0)
     subscribed = subscriptions(platform.consumer, seat, leave)
     mood = Mood()
     worker = Worker(platform.cinema, platform.amqp_url, subscriptions=subscribed, resources={Mood: mood})
@@ -280,6 +282,12 @@ def test_a_worker_starts_works_reports_and_drains(platform: Platform) -> None:
                 tx.publish(Sold(ticket_id=ids.new_id(), number=1))
                 tx.publish(Alarmed(alarm_id=ids.new_id()))
             eventually(lambda: len(effects(platform.cinema)) == 1 and len(mood.heard) == 1, "both arrive")
+        delivered = {"subscription": subscribed.queues[0].name}
+        assert REGISTRY.get_sample_value("lumiere_event_delivery_seconds_count", delivered) == 1
+        eventually(
+            lambda: REGISTRY.get_sample_value("lumiere_queue_consumers", delivered) == 1, "the worker has looked at its queue"
+        )
+        assert REGISTRY.get_sample_value("lumiere_dead_letters", delivered) == 0
         health = worker.health()
         assert health["outbox_depth"] == 0
         assert all(health["threads"].values())
