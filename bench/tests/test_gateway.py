@@ -23,8 +23,9 @@ from bench.gateway.load import parse, write_requests
 from bench.gateway.peers import FAST_GATEWAY, LOCK, Place
 from bench.gateway.processes import NotInstalled, program, running, tree
 from bench.gateway.stage import answerer, door, everywhere, keys_of_auth, published, status_of
-from bench.gateway.targets import TARGETS, Target, missed, target_of
+from bench.gateway.targets import TARGETS, missed, target_of
 from bench.gateway.throughput import USERS
+from bench.targets import Target
 from gateway.manifest import Manifest
 from gateway.paths import is_shaped, overlap
 from libs.common import clock

@@ -63,6 +63,7 @@ SPOKEN: Final = {
     "bsd": "LicenseRef-BSD",
     "bsd 2-clause license": "BSD-2-Clause",
     "3-clause bsd license": "BSD-3-Clause",
+    "gpl-3.0": "GPL-3.0-only",
     "mit license": "MIT",
     "the mit license": "MIT",
     "the mit license (mit)": "MIT",

@@ -1,5 +1,6 @@
 """What orchestrators are given: nothing of compose.yml is lost on the way, everything named is there, nobody has too much."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,12 +215,12 @@ def test_the_audit_tells_what_kubernetes_would_refuse(
 ) -> None:
     fake(tmp_path, "kubectl", kubectl)
     fake(tmp_path, "kubernetes-validate", validate)
-    monkeypatch.setattr(manifests.shutil, "which", lambda name: str(tmp_path / name) if name == "kubectl" else None)
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name) if name == "kubectl" else None)
 
     assert manifests.manifests(ROOT, tmp_path).state is state
 
 
 def test_without_kubectl_nothing_is_called_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifests.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
 
     assert manifests.manifests(ROOT, tmp_path).state is State.NOT_CHECKED
