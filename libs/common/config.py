@@ -6,7 +6,7 @@ as `NAME_VAULT`, where it stands in Vault.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
@@ -188,7 +188,7 @@ class InnerTls(Settings):
             return given
         completed = dict(given)
         files = [Path(given[name]) if given.get(name) else None for name in ("tls_authority", "tls_certificate")]
-        for name, complete in _COMPLETED.items():
+        for name, complete in tls.COMPLETED.items():
             if name in cls.model_fields and completed.get(name):
                 completed[name] = complete(_plain(completed[name]), *files)
         return completed
@@ -198,7 +198,7 @@ class InnerTls(Settings):
         """In production nothing passes a network unless TLS verified who is at its other end."""
         if getattr(self, "lumiere_env", None) != "production":
             return self
-        for name, fault_of in _JUDGED.items():
+        for name, fault_of in tls.JUDGED.items():
             address = getattr(self, name, None)
             if address is not None and (fault := fault_of(_plain(address))):
                 raise ValueError(f"{name.upper()} {fault}")
@@ -213,21 +213,6 @@ class InnerTls(Settings):
 
 def _plain(value: str | SecretStr) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
-Files = Path | None
-_COMPLETED: Final[dict[str, Callable[[str, Files, Files], str]]] = {
-    "database_url": lambda url, authority, _: tls.database_with(url, authority),
-    "migration_database_url": lambda url, authority, _: tls.database_with(url, authority),
-    "amqp_url": tls.broker_with,
-    "redis_url": tls.redis_with,
-}
-_JUDGED: Final[dict[str, Callable[[str], str | None]]] = {
-    "database_url": tls.database_fault,
-    "migration_database_url": tls.database_fault,
-    "amqp_url": tls.broker_fault,
-    "redis_url": tls.redis_fault,
-}
 
 
 class ServiceSettings(InnerTls):
