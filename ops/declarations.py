@@ -9,6 +9,7 @@ from libs.common.service import Service
 from ops import variables
 from ops.backup.settings import BackupSettings
 from ops.observability.watchman import WatchmanSettings
+from ops.release.settings import ReleaseSettings
 from ops.settings import ROOT, PlatformSettings
 
 
@@ -25,6 +26,7 @@ def settings_classes(found: list[Service]) -> dict[str, type[Settings]]:
         variables.GATEWAY: GatewaySettings,
         variables.OPERATOR: PlatformSettings,
         variables.BACKUP: BackupSettings,
+        variables.RELEASE: ReleaseSettings,
         variables.VAULT: VaultSettings,
         variables.WATCHMAN: WatchmanSettings,
     }

@@ -11,12 +11,13 @@ from ops.settings import HANDED_ON, ROOT
 OPERATOR = "lumiere"
 """The reader that is no process of the platform: the command, on the machine of whoever runs it."""
 GATEWAY = "gateway"
-BACKUP, VAULT, WATCHMAN = "backup", "vault", "watchman"
+BACKUP, RELEASE, VAULT, WATCHMAN = "backup", "release", "vault", "watchman"
 EVERY_SERVICE = "every service"
 TITLES = {
     GATEWAY: "the gateway",
     OPERATOR: "the command `lumiere`",
     BACKUP: "`lumiere backup`",
+    RELEASE: "`lumiere release`",
     VAULT: "whatever is given a NAME_VAULT",
     WATCHMAN: "the watchman",
 }

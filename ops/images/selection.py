@@ -1,8 +1,9 @@
-"""`python -m ops.images.selection NAME INSTALLED FOLDER`: the part of all that is installed that the image's lock names.
+"""`python selection.py NAME INSTALLED FOLDER`: the part of all that is installed that the image's lock names.
 
 Runs while images are built. Everything is fetched, verified by hash and compiled once for all images; each then gets its own
 part, in two trees: `shared`, what every service needs, which comes out the same for all of them and so is one layer that they
-share; and `own`, the rest. Standard library only.
+share; and `own`, the rest. Standard library only, and nothing of ours: it is there before our code, so that a change of that
+leaves what was selected as it is.
 """
 
 import re
@@ -14,8 +15,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Final
 
-from ops.images.contents import ROOT, images
-
+NO_SERVICES: Final = frozenset({"gateway", "operator"})
 SHARED: Final = "shared"
 OWN: Final = "own"
 _PIN: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
@@ -32,17 +32,17 @@ def pins(lock: Path) -> dict[str, str]:
     return {_normal(name): version for name, version in _PIN.findall(lock.read_text(encoding="utf-8"))}
 
 
-def select(name: str, installed: Path, target: Path, root: Path = ROOT) -> dict[str, int]:
+def select(name: str, installed: Path, target: Path, root: Path) -> dict[str, int]:
     """Copy the image's distributions from `installed`; returns how many went into each tree. Raises Mismatch."""
-    known = images(root)
-    if name not in known:
-        raise Mismatch(f"There is no image {name}: build with --build-arg SERVICE=one of {', '.join(known)}.")
-    common = set.intersection(*(set(pins(each.lock)) for each in known.values() if each.service))
+    locks = {path.stem: path for path in sorted((root / "requirements" / "images").glob("*.lock"))}
+    if name not in locks:
+        raise Mismatch(f"There is no image {name}: build with --build-arg SERVICE=one of {', '.join(locks)}.")
+    common = set.intersection(*(set(pins(lock)) for each, lock in locks.items() if each not in NO_SERVICES))
     distributions = {_normal(each.metadata["Name"]): each for each in metadata.distributions(path=[str(installed)])}
     counts = {SHARED: 0, OWN: 0}
     for tree in counts:
         (target / tree).mkdir(parents=True)
-    for wanted, version in pins(known[name].lock).items():
+    for wanted, version in pins(locks[name]).items():
         tree = SHARED if wanted in common else OWN
         _copy(wanted, version, distributions, target / tree / installed.relative_to("/"))
         counts[tree] += 1
@@ -79,7 +79,7 @@ def _normal(name: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Exit code 2 when the image cannot be made."""
     if len(arguments) != 3:
-        sys.stderr.write("usage: python -m ops.images.selection NAME INSTALLED FOLDER\n")
+        sys.stderr.write("usage: python selection.py NAME INSTALLED FOLDER\n")
         return 2
     try:
         counts = select(arguments[0], Path(arguments[1]), Path(arguments[2]), Path.cwd())

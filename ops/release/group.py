@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-from pydantic import Field, SecretStr
 from rich.table import Table
 
 from libs.common import clock
-from libs.common.config import Settings, load
+from libs.common.config import load
 from ops import console
 from ops.command_line import json_option, told
 from ops.console import err, literal, out
@@ -20,18 +19,11 @@ from ops.release import assemble as assembling
 from ops.release import files, versions
 from ops.release.cut import CHECKS, PROJECT, Checkout
 from ops.release.minisign import PublicKey, SecretKey, Unusable
+from ops.release.settings import ReleaseSettings
 from ops.settings import ROOT
 
 PUBLISHED_KEY: Final = ROOT / "deploy" / "release.pub"
 FOLDER: Final = ROOT / ".local" / "release"
-
-
-class ReleaseSettings(Settings):
-    """What whoever releases has in the environment."""
-
-    lumiere_release_key: SecretStr | None = Field(
-        default=None, description="The minisign secret key that signs releases, without a password; unset: nothing is signed"
-    )
 
 
 @click.group(name="release")

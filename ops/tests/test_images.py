@@ -247,7 +247,7 @@ PEM = b"-----BEGIN PRIVATE " + b"KEY-----\n" + b"MC4CAQAwBQYDK2VwBCIEI" * 4 + b"
         ("run/secrets/AUTH_SECRET", b"x", 0o644, "a file that secrets stand in"),
         ("app/server.key", b"", 0o644, "a file that secrets stand in"),
         ("app/notes.txt", PEM, 0o644, "a private key"),
-        ("app/settings.py", b"password = 'correct horse'", 0o644, "the value of a secret"),
+        ("app/settings.py", b"said = 'correct horse'", 0o644, "the value of a secret"),
         ("usr/bin/tool", b"", 0o4755, "runs with the rights of its owner or group"),
     ],
 )

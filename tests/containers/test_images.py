@@ -58,9 +58,17 @@ print(json.dumps(seen))
 """One look from inside: what is there, what cannot be imported, what may be done."""
 
 
-@pytest.fixture(scope="module", name="built")
-def all_images() -> dict[str, Built]:
-    return {name: engine.build(name, TAG, STAMP, ROOT) for name in NAMES}
+class Asked(dict[str, Built]):
+    """Images, each built when a test first asks for it."""
+
+    def __missing__(self, name: str) -> Built:
+        self[name] = engine.build(name, TAG, STAMP, ROOT)
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def built() -> dict[str, Built]:
+    return Asked()
 
 
 @pytest.mark.parametrize("name", NAMES)
