@@ -12,7 +12,7 @@ from gateway.manifest import manifest_paths
 from gateway.origins import exact_origins
 from gateway.peers import peers_of
 from gateway.site.operator import Operator
-from libs.common.addresses import broker_addresses
+from libs.common.addresses import BrokerUrl, broker_addresses
 from libs.common.config import (
     CRON_DOOR,
     CRON_DOOR_SHUT,
@@ -20,7 +20,6 @@ from libs.common.config import (
     RETENTION_DAYS_DEFAULT,
     RETENTION_DAYS_MAX,
     RETENTION_DAYS_MIN,
-    BrokerUrl,
     Environment,
     InnerTls,
     Port,

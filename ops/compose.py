@@ -36,6 +36,8 @@ REDIS = "rediss://:{password}@redis:6379/0"
 MOUNTED_FILE_MODE = 0o444
 NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
+BETWEEN_NODES = ("RABBITMQ_COOKIE",)
+"""What several brokers know each other by (docs/cluster.md); one needs none."""
 WATCHING = ("GRAFANA_ADMIN_PASSWORD",)
 BUCKET_KEYS = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 """Of deploy/s3.yml's own server; whoever has a bucket elsewhere writes the keys that its owner gave."""
@@ -50,6 +52,8 @@ GIVEN = (
     "PAGERDUTY_ROUTING_KEY",
 )
 """Empty, and what they open shut, until the operator writes what others gave."""
+NOTHING = "\n"
+"""What an empty secret holds: Swarm takes none without a byte, and who reads it strips it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,11 @@ def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
     """Generate what is missing below `folder`; what is there stays. `renew` makes all certificates anew."""
     vault = Vault(folder)
     services = list(Layout(load(PlatformSettings, {})).services)
-    for name in (*GENERATED, *WATCHING):
+    for name in (*GENERATED, *WATCHING, *BETWEEN_NODES):
         vault.ensure(name)
     for name in GIVEN:
-        vault.ensure(name, str)
+        if not vault.ensure(name, lambda: NOTHING):
+            vault.write(name, NOTHING)
     for name in BUCKET_KEYS:
         vault.ensure(name)
     vault.ensure("LOG_SIGNING_KEY", lambda: NoteSigner.generate(LOG_ORIGIN).private_key)

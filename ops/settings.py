@@ -60,7 +60,9 @@ class Keeping(Settings):
     s3_endpoint: str | None = Field(default=None, description="Its server", json_schema_extra=HANDED_ON)
     s3_public_endpoint: str | None = Field(default=None, description="Its server for clients", json_schema_extra=HANDED_ON)
     s3_access_key_id: str | None = Field(default=None, description="Name of its key", json_schema_extra=HANDED_ON)
-    s3_secret_access_key: SecretStr | None = Field(default=None, description="Its key", json_schema_extra=HANDED_ON)
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None, description="The secret of that key", json_schema_extra=HANDED_ON
+    )
 
 
 class Paying(Settings):

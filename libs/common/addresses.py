@@ -7,8 +7,10 @@ asks each time it connects. No message here quotes an address: it holds a passwo
 
 import random
 import re
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, SecretStr
 
 BROKER_SEPARATOR: Final = ";"
 BROKER_ADDRESSES_MAX: Final = 9
@@ -59,3 +61,19 @@ def require_primary(url: str) -> None:
     several = len(re.findall(r"[?&]host=", one_address(url))) > 1
     if several and PRIMARY_ONLY not in url:
         raise ValueError(f"names several servers: add {PRIMARY_ONLY}, or the standby is written to in vain")
+
+
+def _broker(value: SecretStr) -> SecretStr:
+    broker_addresses(value.get_secret_value())
+    return value
+
+
+def _database(value: SecretStr) -> SecretStr:
+    require_primary(value.get_secret_value())
+    return value
+
+
+BrokerUrl = Annotated[SecretStr, AfterValidator(_broker)]
+"""RabbitMQ: one address, or with `;` between them those of a cluster's nodes."""
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+"""Postgres: one server, or with `,` between the hosts a primary and its standbys."""

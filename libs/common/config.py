@@ -6,7 +6,7 @@ as `NAME_VAULT`, where it stands in Vault.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from libs.common import tls
-from libs.common.addresses import broker_addresses, require_primary
+from libs.common.addresses import BrokerUrl, DatabaseUrl
 from libs.common.vault import Access, VaultReader, VaultRefused
 
 SECRET_LENGTH_MIN = 32
@@ -64,20 +64,6 @@ Mocks = Annotated[frozenset[Literal["mail", "payments"]], BeforeValidator(_liste
 """Names of stand-ins for providers, with commas."""
 
 
-def _broker(value: SecretStr) -> SecretStr:
-    broker_addresses(value.get_secret_value())
-    return value
-
-
-def _database(value: SecretStr) -> SecretStr:
-    require_primary(value.get_secret_value())
-    return value
-
-
-BrokerUrl = Annotated[SecretStr, AfterValidator(_broker)]
-"""RabbitMQ: one address, or with `;` between them those of a cluster's nodes."""
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
-"""Postgres: one server, or with `,` between the hosts a primary and its standbys."""
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -202,7 +188,7 @@ class InnerTls(Settings):
             return given
         completed = dict(given)
         files = [Path(given[name]) if given.get(name) else None for name in ("tls_authority", "tls_certificate")]
-        for name, complete in _COMPLETED.items():
+        for name, complete in tls.COMPLETED.items():
             if name in cls.model_fields and completed.get(name):
                 completed[name] = complete(_plain(completed[name]), *files)
         return completed
@@ -212,7 +198,7 @@ class InnerTls(Settings):
         """In production nothing passes a network unless TLS verified who is at its other end."""
         if getattr(self, "lumiere_env", None) != "production":
             return self
-        for name, fault_of in _JUDGED.items():
+        for name, fault_of in tls.JUDGED.items():
             address = getattr(self, name, None)
             if address is not None and (fault := fault_of(_plain(address))):
                 raise ValueError(f"{name.upper()} {fault}")
@@ -227,21 +213,6 @@ class InnerTls(Settings):
 
 def _plain(value: str | SecretStr) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
-Files = Path | None
-_COMPLETED: Final[dict[str, Callable[[str, Files, Files], str]]] = {
-    "database_url": lambda url, authority, _: tls.database_with(url, authority),
-    "migration_database_url": lambda url, authority, _: tls.database_with(url, authority),
-    "amqp_url": tls.broker_with,
-    "redis_url": tls.redis_with,
-}
-_JUDGED: Final[dict[str, Callable[[str], str | None]]] = {
-    "database_url": tls.database_fault,
-    "migration_database_url": tls.database_fault,
-    "amqp_url": tls.broker_fault,
-    "redis_url": tls.redis_fault,
-}
 
 
 class ServiceSettings(InnerTls):

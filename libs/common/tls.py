@@ -7,6 +7,7 @@ parameters"), redis-py's `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`.
 
 import ipaddress
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -82,6 +83,15 @@ def redis_with(url: str, authority: Path | None, certificate: Path | None) -> st
     return with_parameters(url, ssl_ca_certs=authority, ssl_certfile=certificate, ssl_keyfile=certificate)
 
 
+COMPLETED: Final[dict[str, Callable[[str, Path | None, Path | None], str]]] = {
+    "database_url": lambda url, authority, _: database_with(url, authority),
+    "migration_database_url": lambda url, authority, _: database_with(url, authority),
+    "amqp_url": broker_with,
+    "redis_url": redis_with,
+}
+"""Settings that are addresses, and what tells each whom to believe and what to show."""
+
+
 def database_fault(url: str) -> str | None:
     """Why this Postgres address must not be used in production; None when it may."""
     if not leaves_machine(url) or _parameter(url, "sslmode") in VERIFIED_SSLMODES:
@@ -107,6 +117,15 @@ def redis_fault(url: str) -> str | None:
     if not leaves_machine(url) or (urlsplit(url).scheme == REDISS and chain and name):
         return None
     return "leaves this machine without verified TLS: begin it with rediss://, and set TLS_AUTHORITY to the authority's file"
+
+
+JUDGED: Final[dict[str, Callable[[str], str | None]]] = {
+    "database_url": database_fault,
+    "migration_database_url": database_fault,
+    "amqp_url": broker_fault,
+    "redis_url": redis_fault,
+}
+"""Settings that are addresses, and what says why one must not be used in production."""
 
 
 def _parameter(url: str, name: str) -> str | None:

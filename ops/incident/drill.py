@@ -130,11 +130,11 @@ class _Drill:
         return holder.http.get(f"{base}{API}{PATH}", headers=holder.authorization).status_code
 
     def _until(self, now: Step, act: Callable[[], Any], refused: Callable[[], bool]) -> None:
-        begun = monotonic()
         act()
+        begun = monotonic()
         wait_for("the refusal", lambda: refused() or None)
         seconds = monotonic() - begun
-        now.note = f"{seconds:.2f} s from the act to the refusal"
+        now.note = f"{seconds:.2f} s after the act it was refused"
         self.report.figures[now.title] = round(seconds, 3)
 
 

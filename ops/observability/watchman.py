@@ -223,3 +223,5 @@ def watchman(port: int | None) -> None:
         thread.join()
     except KeyboardInterrupt:
         server.shutdown()
+    finally:
+        server.server_close()

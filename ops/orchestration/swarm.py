@@ -16,7 +16,7 @@ DATA_NODE: Final = "node.labels.lumiere.data == true"
 GATEWAY_NODE: Final = "node.labels.lumiere.gateway == true"
 START_PERIOD: Final = "300s"
 DIGEST: Final = 12
-LEFT_OUT: Final = frozenset({"build", "restart", "depends_on", "security_opt", "tmpfs", "shm_size", "deploy", "ports", "init"})
+LEFT_OUT: Final = frozenset({"build", "restart", "depends_on", "security_opt", "tmpfs", "shm_size", "deploy", "ports"})
 """Of these Swarm knows nothing, or the like of them is written in another way below."""
 
 

@@ -11,11 +11,16 @@ from typing import Final, Literal
 from libs.common.config import variables
 from ops.secrets import register
 from ops.secrets.sealed import SealedFile
+from ops.settings import PlatformSettings
 
 KEPT: Final = {
     "LOG_SIGNING_KEY": "a new key is a new log (docs/proofs.md); it signs checkpoints and opens nothing",
 }
 """Secrets that no age makes wrong, and why."""
+OPEN: Final = frozenset({"LOG_ORIGIN", "NOTIFY_PUBLIC_KEY"})
+"""What stands beside secrets and is none."""
+CERTIFICATES: Final = "TLS_"
+"""Certificates and their keys say themselves how long they are good, and are renewed by `lumiere compose prepare`."""
 Problem = Literal["old", "unknown", "equal", "recipients"]
 
 
@@ -54,17 +59,9 @@ def secret_files(folder: Path) -> list[str]:
 
 
 def _judged(names: Iterable[str]) -> list[str]:
-    open_names = _declared_open()
-    return [name for name in names if name not in open_names]
-
-
-def _declared_open() -> set[str]:
-    """Variables that are no secrets, as the settings classes say; they stand in files all the same."""
-    from ops.declarations import services, settings_classes
-
-    declared = [each for cls in settings_classes(services()).values() for each in variables(cls)]
-    secret = {each.name for each in declared if each.secret}
-    return {each.name for each in declared} - secret
+    # What an operator sets for the whole platform stands in files too, secret or not.
+    handed_on = {each.name for each in variables(PlatformSettings) if not each.secret}
+    return [name for name in names if name not in OPEN | handed_on and not name.startswith(CERTIFICATES)]
 
 
 def _of_age(place: str, target: Path, names: Iterable[str], now: datetime) -> list[Finding]:

@@ -13,6 +13,17 @@ MOUNTED: Final = "/run/secrets/"
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)(?:(:-|:\?)((?:[^{}]|\{[^{}]*\})*))?\}")
 
 
+class OnceOnly(yaml.SafeLoader):
+    """As compose reads YAML: what is said twice in one mapping is an error, not the last word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping. Raises ValueError."""
+        said = [key.value for key, _ in node.value if key.value != "<<"]
+        if twice := sorted({each for each in said if said.count(each) > 1}):
+            raise ValueError(f"line {node.start_mark.line + 1}: {', '.join(twice)} is said twice")
+        return super().construct_mapping(node, deep)
+
+
 class Composed:
     """Some compose files, merged, with the variables of an environment."""
 
@@ -20,7 +31,7 @@ class Composed:
         self.environment = environment
         self._document: dict[str, Any] = {}
         for name in (BASE, *overlays):
-            read = yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+            read = yaml.load((DEPLOY / name).read_text(encoding="utf-8"), OnceOnly)  # noqa: S506 - a safe loader
             self._document = _merged(self._document, self._filled({key: each for key, each in read.items() if key[:2] != "x-"}))
 
     @property

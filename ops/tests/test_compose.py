@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import make_url
 
 from gateway.settings import GatewaySettings
@@ -13,7 +14,7 @@ from libs.common.events.broker.address import BrokerAddress
 from ops import compose
 from ops.compose import MOUNTED_FILE_MODE, NEVER_MOUNTED, prepare
 from ops.containers import DEPLOY
-from ops.tests.composed import Composed
+from ops.tests.composed import Composed, OnceOnly
 from ops.vault import Vault
 
 SERVICES = ("auth", "ledger", "media", "notify", "payments", "tasks")
@@ -65,6 +66,16 @@ def test_a_secret_that_is_not_mounted_is_noticed(secrets: Path) -> None:
     composed.services["tasks"]["secrets"].remove("AMQP_URL_TASKS")
     with pytest.raises(AssertionError, match="AMQP_URL_TASKS, which is not among its secrets"):
         composed.environment_of("tasks", secrets)
+
+
+@pytest.mark.parametrize("file", sorted(DEPLOY.glob("*.yml")), ids=lambda path: path.name)
+def test_every_overlay_says_each_thing_once(file: Path) -> None:
+    assert yaml.load(file.read_text(encoding="utf-8"), OnceOnly)["services"]  # noqa: S506 - a safe loader
+
+
+def test_what_is_said_twice_is_noticed() -> None:
+    with pytest.raises(ValueError, match="line 2: tasks is said twice"):
+        yaml.load("services:\n  tasks: {}\n  tasks: {}\n", OnceOnly)  # noqa: S506 - a safe loader
 
 
 def test_production_without_a_way_for_mail_does_not_start(secrets: Path) -> None:

@@ -18,7 +18,7 @@ def copy(tmp_path: Path) -> Path:
         *ROOT.glob("services/*/app.py"),
         *ROOT.glob("services/*/tests/golden/*.json"),
         ROOT / "gateway" / "policy.json",
-        ROOT / "deploy" / "compose.yml",
+        *(ROOT / "deploy").glob("*.yml"),
     ]:
         target = tmp_path / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from ops.observability.watchman import FAMILIES, Watched, Watchman, WatchmanSett
 from ops.secrets import register
 
 PREFIX = "lumiere_test"
-PASSWORD = "a-password-for-databases-of-tests-only"
+PASSWORD = "a-password-for-databases-of-tests-only"  # pragma: allowlist secret
 MOMENT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 
 

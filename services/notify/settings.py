@@ -32,7 +32,7 @@ class Settings(ServiceSettings):
     )
     smtp_url: SecretStr | None = Field(
         default=None,
-        description="A mail server instead of Resend: smtps://user:password@host:465, or smtp:// with STARTTLS",
+        description="A mail server instead of Resend: smtps://host:465 with user and password, or smtp:// with STARTTLS",
         json_schema_extra=without("RESEND_API_KEY takes e-mails; without that too none leaves"),
     )
     mail_from: str = Field(
@@ -74,7 +74,7 @@ class Settings(ServiceSettings):
         if smtp is not None and self.resend_api_key is not None:
             raise ValueError("RESEND_API_KEY and SMTP_URL name two ways for e-mails; set one of them")
         if smtp is not None and not SMTP_ADDRESS.fullmatch(smtp):
-            raise ValueError("SMTP_URL must look like smtps://user:password@host:465")
+            raise ValueError("SMTP_URL must look like smtps://host:465, with user and password before an @")
         return self
 
     @model_validator(mode="after")

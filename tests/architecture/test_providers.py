@@ -1,7 +1,6 @@
 """What a service may be told of its providers reaches it, from the operator's shell and in containers."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,8 @@ from ops.settings import Advising, Identity, Keeping, Mailing, PassedOn, Paying
 from tests.architecture.declared import services
 from tests.architecture.source import ROOT
 
-COMPOSE = ROOT / "deploy" / "compose.yml"
+FILES = (ROOT / "deploy" / "compose.yml", ROOT / "deploy" / "s3.yml")
+"""The platform, and the overlay that brings it a bucket."""
 HANDED: Mapping[str, type[Settings]] = {
     "notify": Mailing,
     "media": Keeping,
@@ -55,9 +55,15 @@ def missing(compose: dict[str, Any], service: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    """The compose file, its anchors resolved."""
-    read: dict[str, Any] = YAML(typ="safe").load(Path(COMPOSE).read_text(encoding="utf-8"))
-    return read
+    """The containers with a bucket: an overlay adds to what a container has, list by list and name by name."""
+    merged: dict[str, dict[str, Any]] = {}
+    for file in FILES:
+        for name, block in YAML(typ="safe").load(file.read_text(encoding="utf-8"))["services"].items():
+            known = merged.setdefault(name, {"environment": {}, "secrets": [], "networks": []})
+            known["environment"] |= block.get("environment", {})
+            known["secrets"] += block.get("secrets", [])
+            known["networks"] += block.get("networks", [])
+    return {"services": merged}
 
 
 @pytest.mark.parametrize("service", HANDED)

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.broker_rehearsal import rehearse
 from tests.faults.counting import FLAWLESS
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.mark.usefixtures("rehearsing")

@@ -10,12 +10,12 @@ from functools import partial
 import pytest
 
 from ops.containers import DEMO, Containers
-from ops.demo.command import ADMIN_EMAIL, access_of
+from ops.demo.command import access_of
 from ops.demo.report import Report
 from ops.demo.story import Story
 from ops.errors import OperationError
-from ops.vault import Vault
 from tests.containers.conftest import PROJECT, Running, Say
+from tests.journeys.people import Studio
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 
@@ -109,11 +109,11 @@ def test_the_broker_asks_for_a_certificate_too(mutual: Running) -> None:
     assert "BrokerUnavailable" in without
 
 
-def test_the_whole_story_is_green_over_mutual_tls(mutual: Running, say: Say) -> None:
-    password = Vault(mutual.state).ensure("DEMO_ADMIN_PASSWORD")
-    create = partial(mutual.operations.create_admin, ADMIN_EMAIL, password)
+def test_the_whole_story_is_green_over_mutual_tls(mutual: Running, people: Studio, say: Say) -> None:
+    email, password = people.administrator.email, people.administrator.password
+    create = partial(mutual.operations.create_admin, email, password)
     report = Report(quiet=True)
-    Story(access_of(mutual.origin, mutual.mail, ADMIN_EMAIL, password, create), report).run()
+    Story(access_of(mutual.origin, mutual.mail, email, password, create), report).run()
     assert [step.fault for step in report.steps if step.fault] == []
     say(f"containers: demo over mutual TLS {report.passed} passed, {report.failed} failed")
 

@@ -18,7 +18,7 @@ from ops.settings import ROOT
 AT_ONCE = 2
 WITHIN_SECONDS = 60
 PRIVATE_KEY, PUBLIC_KEY = generate_key_pair()
-PASSWORD = "word-of-the-database"
+PASSWORD = "word-of-the-database"  # pragma: allowlist secret
 CLASSES: Mapping[str, type[Settings]] = {
     **{f"services.{service.name}": service.settings for service in services(ROOT)},
     "gateway": GatewaySettings,

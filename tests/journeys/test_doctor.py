@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from libs.common.db import monitor_role
+from libs.common.db.provision import monitor_engine
 from libs.common.events.topology import RETRY_DELAYS_MS, definitions, password_hash
 from ops.doctor.box import Finding, State, boxes
 from ops.doctor.examination import ask
@@ -194,16 +195,16 @@ def test_what_production_asks_is_told_of_a_platform_for_development(platform: Li
     [
         "SELECT email FROM auth.user_account",
         "SELECT body FROM tasks.outbox",
-        "SELECT count(*) FROM payments.posting",
+        "SELECT count(*) FROM payments.entry",
         "CREATE TABLE auth.mine (a int)",
-        "UPDATE auth.figures SET value = 0",
+        "DELETE FROM auth.alembic_version",
     ],
 )
 def test_the_role_that_watches_sees_no_row_and_changes_nothing(platform: LivePlatform, statement: str) -> None:
     with examined(platform) as now:
         url = str(now.addresses.database)
     assert f"//{monitor_role()}:" in url
-    engine = create_engine(url)
+    engine = monitor_engine(url)
     with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
         connection.execute(text("SET default_transaction_read_only = off"))
         connection.execute(text(statement))

@@ -75,7 +75,7 @@ def published_checkpoint(studio: Studio) -> str:
 def test_a_lost_platform_comes_back_and_tells_what_it_lost(live: LivePlatform, identity: Path, tmp_path: Path) -> None:
     place = place_of(live, identity)
     studio = Studio(live)
-    artist = studio.register()
+    artist = studio.newcomer()
     film = studio.film()
     kept_task = studio.plan_task(film, "Before the backup")
     kept = studio.finish(artist, kept_task)
@@ -160,7 +160,7 @@ def _the_log_goes_on_as_another(live: LivePlatform, size: int, old_key: Verifier
         PATIENCE_SECONDS,
     )
     task = after.plan_task(after.film(), "Proved by the second log")
-    artist = after.register()
+    artist = after.newcomer()
     after.finish(artist, task)
     after.wait_for_effects(artist, task, PATIENCE_SECONDS)
     proved = after.verify_offline(after.proofs_of(task)[0]["event_id"])

@@ -41,7 +41,7 @@ def work_goes_on(studio: Studio, person: Person) -> None:
 
 
 def test_secrets_are_replaced_while_people_work(live: LivePlatform, studio: Studio) -> None:
-    person = studio.register()
+    person = studio.newcomer()
     vault = Plan(live.layout, durable=False).backing.vault
     before = {path.name: path.read_text() for path in vault.folder.iterdir() if path.is_file()}
 

@@ -37,7 +37,7 @@ pytestmark = [
         reason="NOT CHECKED: install Debian's packages prometheus and prometheus-alertmanager",
     ),
 ]
-PORTS_FROM = 38_000
+PORTS_FROM = 31_600
 IN_HASTE = {"BackupOld", "BackupUnverified"}
 """What is true of a platform that is a minute old and has no backup, once rules do not wait."""
 
@@ -71,6 +71,7 @@ def watching(platform: LivePlatform, studio: Studio, tmp_path_factory: pytest.Te
         told, messages = stack.enter_context(inbox())
         watched = Watched(examined.addresses.database, {"state": platform.state}, folder, platform.layout.secrets)
         server, thread = start_http_server(port + 2, "127.0.0.1", Watchman(watched).registry)
+        stack.callback(server.server_close)
         stack.callback(thread.join)
         stack.callback(server.shutdown)
         rules = folder / "rules"

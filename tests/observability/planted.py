@@ -201,6 +201,7 @@ PLANTED: Final[Mapping[str, Planted]] = {
         {'lumiere_job_runs_total{service="tasks",job="run_advisory_reviews",outcome="failed"}': growing(0.5)},
         {'lumiere_job_runs_total{service="tasks",job="run_advisory_reviews",outcome="failed"}': growing(0.1)},
     ),
+    "CompanionAway": gauge('lumiere_companion_up{service="notify",companion="mail"}', 0, 1),
     "MeasurementsStale": since('lumiere_measured_timestamp_seconds{service="payments"}', 600),
     # resources
     "DatabaseAway": gauge("lumiere_postgres_up", 0, 1),

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from ops.layout import Layout
 from ops.observability.exported import sample_names
-from ops.observability.slos import OBJECTIVES, UNTIMED, runbook
+from ops.observability.slos import OBJECTIVES, UNTIMED, Objective, runbook
 from ops.settings import ROOT, PlatformSettings
 from tests.observability.planted import PLANTED, PROCESSES, Planted
 
@@ -76,6 +76,16 @@ def test_routes_whose_time_is_the_clients_are_those_that_stream_or_carry_files()
 
     assert declared == set(UNTIMED)
     assert {each.alert + end for each in OBJECTIVES for end in ("BurnsFast", "BurnsSlowly")} <= set(ALERTS)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda each: each.name)
+def test_the_page_for_operators_names_each_objective_with_its_share_and_its_budget(objective: Objective) -> None:
+    page = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {objective.title} |")]
+    minutes = objective.budget_minutes
+    budget = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+    assert row.split("|")[3:5] == [f" {objective.good * 100:g} % ", f" {budget} "]
 
 
 def promtool_test(name: str, alert: str, planted: Planted, series: dict[str, str], firing: bool) -> dict[str, Any]:

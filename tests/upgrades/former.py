@@ -55,6 +55,9 @@ class Former:
     why: str
     services: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{self.why} ({self.commit[:10]})"
+
 
 def former_commits(root: Path) -> list[Former]:
     """The last release, and what stood before the newest migration; as far as there is history, and a schema changed since."""

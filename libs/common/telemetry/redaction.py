@@ -17,7 +17,7 @@ _PATTERNS = (
     (re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"), "[email]"),
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "[credentials]"),
     (re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 [token]"),
-    (re.compile(r"(?i)([?&](?:token|code|state|signature|key)=)[^&\s\"']+"), r"\1[token]"),
+    (re.compile(r"(?i)([?&](?:x-amz-)?(?:token|code|state|signature|key)=)[^&\s\"']+"), r"\1[token]"),
     (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"), "[token]"),  # our own 256-bit tokens
 )
 

@@ -4,7 +4,7 @@ import sys
 
 from libs.common.telemetry import configure_logs, configure_reports, context, logger
 
-PASSWORD = "a-password-of-somebody"
+PASSWORD = "a-password-of-somebody"  # pragma: allowlist secret
 EMAIL = "ada@example.org"
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"  # pragma: allowlist secret
 DATABASE = "postgresql://lumiere:word-of-the-database@db/lumiere"  # pragma: allowlist secret

@@ -44,7 +44,7 @@ def test_an_error_that_is_logged_is_reported_without_anything_personal_or_secret
 @pytest.mark.parametrize(
     "mute",
     [
-        pytest.param(True, id="takes connections and never answers"),
+        pytest.param(True, id="takes connections and never answers", marks=pytest.mark.long),
         pytest.param(False, id="refuses connections", marks=pytest.mark.long),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.ids import random_token
-from libs.common.telemetry import configure_logs, context, logger
+from libs.common.telemetry import Part, configure_logs, context, logger, spans_beside
 from libs.common.telemetry.redaction import REDACTED, redact, redact_text
 from libs.common.telemetry.reports import scrub
 from libs.common.telemetry.traces import collect_spans, new_traceparent, span
@@ -31,6 +31,7 @@ def test_a_member_with_a_telling_name_is_redacted(name: str) -> None:
         "amqp://user:hunter2@host/",
         "Bearer abcdefgh12345678",
         "/verify?token=kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE",
+        "https://bucket/incoming/1?X-Amz-Expires=3600&X-Amz-Signature=hunter2",
     ],
 )
 def test_what_looks_like_a_secret_is_redacted_wherever_it_stands(text: str) -> None:
@@ -87,3 +88,28 @@ def test_a_sampled_trace_goes_on_and_an_unsampled_one_is_only_carried() -> None:
 
     assert [each.name for each in spans.spans] == ["inner", "outer"]
     assert {format(each.context.trace_id, "032x") for each in spans.spans if each.context} == {sampled.split("-")[1]}
+
+
+def test_work_for_several_traces_has_a_span_in_each_that_is_sampled_linked_to_the_one_in_hand() -> None:
+    spans = collect_spans("tests")
+    first, second, quiet = (new_traceparent(sampled=each) for each in (True, True, False))
+
+    with span("whole", new_traceparent(sampled=True)):
+        with spans_beside([Part("one", first), Part("two", second), Part("none", quiet)]):
+            assert not [each.name for each in spans.spans]
+
+    *parts, whole = spans.spans
+    assert {each.name: format(each.parent.span_id, "016x") for each in parts if each.parent} == {
+        "one": first.split("-")[2],
+        "two": second.split("-")[2],
+    }
+    assert all([link.context for link in each.links] == [whole.context] for each in parts)
+
+
+def test_a_part_ends_when_the_work_fails() -> None:
+    spans = collect_spans("tests")
+
+    with pytest.raises(RuntimeError), spans_beside([Part("one", new_traceparent(sampled=True))]):
+        raise RuntimeError
+
+    assert [each.name for each in spans.spans] == ["one"]

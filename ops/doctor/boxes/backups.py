@@ -21,7 +21,7 @@ HERE: Final = {Target.LOCAL, Target.ENGINE}
 @box(
     "backups-fresh",
     "Backups are fresh and have been restored",
-    fix="`lumiere backup create`, then `lumiere backup verify`; let a timer do both (docs/backup.md).",
+    fix="`lumiere backup create`, then `lumiere backup verify`; let a timer do both (docs/backups.md).",
     targets=HERE,
     production=True,
 )

@@ -159,6 +159,7 @@ class Bucket:
     def _require(self) -> None:
         """An address of a bucket that is known to be away would only send its bearer against a wall. Raises StorageAway."""
         if self.companion.away:
+            self.companion.check()  # asks after it, without waiting
             raise _away()
 
     def _signed(self, operation: str, key: StorageKey, parameters: dict[str, Any], expires_at: datetime) -> str:

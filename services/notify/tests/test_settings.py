@@ -52,7 +52,7 @@ def test_production_requires_a_provider(harness: Harness, given: dict[str, str])
     ("given", "kind"),
     [
         ({"RESEND_API_KEY": KEY}, ResendSender),
-        ({"SMTP_URL": "smtps://lumiere:word@mail.example:465"}, SmtpSender),
+        ({"SMTP_URL": "smtps://lumiere:word@mail.example:465"}, SmtpSender),  # pragma: allowlist secret
         ({"MOCK_PROVIDERS": "payments, mail", "MAIL_FOLDER": "mail"}, MailFolder),
     ],
 )

@@ -46,7 +46,7 @@ def test_who_pays(harness: Harness, given: dict[str, str], payer: Payer) -> None
         ({"STRIPE_SECRET_KEY": LIVE_KEY}, "moves real money; outside production"),
         ({"STRIPE_SECRET_KEY": RESTRICTED_KEY, "LUMIERE_ENV": "test"}, "moves real money; outside production"),
         ({"STRIPE_SECRET_KEY": PUBLIC_KEY}, "must be a secret or restricted key"),
-        ({"STRIPE_SECRET_KEY": "sk_test_"}, "must be a secret or restricted key"),
+        ({"STRIPE_SECRET_KEY": "sk_test_"}, "must be a secret or restricted key"),  # pragma: allowlist secret
         (PRODUCTION, "must be a live key in production"),
         ({**PRODUCTION, "STRIPE_SECRET_KEY": TEST_KEY}, "must be a live key in production"),
         ({**PRODUCTION, "MOCK_PROVIDERS": "mail"}, "must be a live key in production"),

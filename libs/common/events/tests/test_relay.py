@@ -23,6 +23,8 @@ from libs.common.events.retention import Retention, keep_archive
 from libs.common.events.tests.cinema import Cinema, publish_cuts, stored
 from libs.common.events.tests.live import Noted, eventually, file, running, show, subscriptions
 from libs.common.events.tests.platform import Platform, backing, forget
+from libs.common.telemetry import context
+from libs.common.telemetry.traces import collect_spans, new_traceparent
 
 BATCH = 10
 
@@ -217,3 +219,19 @@ def test_confirms_count_for_the_batch_that_they_belong_to() -> None:
     assert confirm(1, multiple=True) == ({3}, {4, 5})
     assert confirm(4, multiple=True) == (set(), {5})
     assert confirm(5, multiple=False) == (set(), set())
+
+
+def test_each_sampled_event_has_a_span_of_its_publishing_in_its_own_trace(platform: Platform) -> None:
+    sampled, unsampled = new_traceparent(sampled=True), new_traceparent(sampled=False)
+    for each in (sampled, unsampled, None):
+        with context.bound(traceparent=each):
+            publish_cuts(platform, range(1))
+    spans = collect_spans("tests")
+    relay = Relay(platform.studio, platform.amqp_url, AdvisoryLocks(platform.studio))
+    with running(relay.run):
+        eventually(lambda: stored(platform.studio, "outbox") == 0, "they left")
+
+    (span,) = spans.spans
+    assert span.parent is not None
+    assert span.name.endswith(".reel.cut publish")
+    assert (format(span.parent.trace_id, "032x"), format(span.parent.span_id, "016x")) == tuple(sampled.split("-")[1:3])

@@ -215,7 +215,7 @@ def test_a_set_has_no_cause_of_its_own_however_small_and_each_event_lends_its_ow
     assert [each.traceparent for each in within] == [each.traceparent for each in envelopes]
 
 
-def test_the_span_of_a_set_is_linked_to_the_traces_of_its_sampled_events(platform: Platform) -> None:
+def test_the_span_of_a_set_is_linked_to_the_traces_of_its_sampled_events_and_each_of_them_to_it(platform: Platform) -> None:
     sampled, unsampled = new_traceparent(sampled=True), new_traceparent(sampled=False)
     for each in (sampled, unsampled):
         with context.bound(traceparent=each):
@@ -224,9 +224,12 @@ def test_the_span_of_a_set_is_linked_to_the_traces_of_its_sampled_events(platfor
 
     apply(platform.cinema, subscribed(platform, show_all), in_outbox(platform.studio), {Mood: Mood(), Calls: Calls()})
 
-    (span,) = spans.spans
-    assert [format(link.context.trace_id, "032x") for link in span.links] == [sampled.split("-")[1]]
-    assert span.parent is None
+    (part, whole) = spans.spans
+    assert [format(link.context.trace_id, "032x") for link in whole.links] == [sampled.split("-")[1]]
+    assert whole.parent is None
+    assert part.parent is not None
+    assert format(part.parent.trace_id, "032x") == sampled.split("-")[1]
+    assert [link.context for link in part.links] == [whole.context]
 
 
 def refused(handler: Callable[..., object]) -> pytest.RaisesExc[SubscriptionError]:
