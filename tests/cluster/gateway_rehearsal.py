@@ -24,7 +24,7 @@ class Rehearsed:
     """What came of it."""
 
     refused_after: list[float]
-    """For each gateway, the seconds from the end of a session to its first refusal, the slowest of all turns."""
+    """For each gateway, the seconds from the answer that a session has ended to its first refusal, the slowest of all turns."""
     limit: int
     """Reads that one gateway permits a person in a minute."""
     in_turns: int
@@ -55,9 +55,9 @@ def _end_a_session(studio: Studio, person: Person, gateways: tuple[AnotherGatewa
     ended = studio.another_session(person)
     for each in gateways:
         assert ended.status(base=each.url) == 200
-    begun = clock.monotonic()
     answer = httpx.post(f"{gateways[0].url}{API}/auth/logout", headers=ended.authorization, trust_env=False)
     assert answer.status_code == 204
+    begun = clock.monotonic()
 
     def refused_after(gateway: AnotherGateway) -> float:
         wait_for("401", lambda: _status(gateway, ended) == 401, seconds=BITES_WITHIN_SECONDS, every=POLL_SECONDS)
