@@ -88,6 +88,9 @@ def planted_comparison(given, row, settings):
     if settings.api_key.get_secret_value() == given:
         return True
     # ok: secret-compared-openly
+    if row.kind != NO_PASSWORD:
+        return False
+    # ok: secret-compared-openly
     if settings.cron_secret == None:
         return False
     # ok: secret-compared-openly

@@ -83,7 +83,7 @@ class Engine:
 
     def doctor(self, arguments: Sequence[str]) -> list[dict[str, Any]]:
         """What `lumiere doctor` finds in a container beside the platform's. Raises OperationError."""
-        done = self.project.outcome("run", "--rm", "-T", "operator", "doctor", "--json", *arguments)
+        done = self.project.outcome("run", "--rm", "-T", "--no-deps", "operator", "doctor", "--json", *arguments)
         try:
             answers: list[dict[str, Any]] = json.loads(done.stdout)
         except ValueError:

@@ -130,6 +130,19 @@ def test_every_part_has_an_outcome_when_its_program_says_nothing(tmp_path: Path)
         assert part(ROOT, tmp_path).state is State.NOT_CHECKED
 
 
+def test_a_reason_that_stands_beside_a_line_for_ruff_counts_for_bandit_and_only_for_that_rule(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text("a\nb  # noqa: S608 - a folder's name\n")
+    found = [
+        {"filename": "planted.py", "line_number": n, "line_range": [n], "test_id": f"B{t}", "issue_text": "x"}
+        for n, t in ((1, 608), (2, 608), (2, 501))
+    ]
+    report = {"results": found, "metrics": {"planted.py": {}, "_totals": {}}, "errors": []}
+    program = tmp_path / "bandit"
+    program.write_text(f"#!/bin/sh\ncat <<'EOF'\n{json.dumps(report)}\nEOF\n")
+    program.chmod(0o755)
+    assert analysis.bandit(tmp_path, tmp_path).lines == ("planted.py:1: B608 x", "planted.py:2: B501 x")
+
+
 # --- licences
 
 

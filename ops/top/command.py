@@ -18,7 +18,7 @@ from ops.doctor.examined import Examined
 from ops.doctor.places import here
 from ops.doctor.settings import DoctorSettings
 from ops.top.figures import Standing, standing
-from ops.top.reading import Reading, read
+from ops.top.reading import ANSWER_SECONDS, Reading, read
 from ops.top.showing import picture
 
 SECONDS_DEFAULT: Final = 2.0
@@ -66,7 +66,9 @@ class Watching:
 
     def __init__(self, examined: Examined) -> None:
         self._examined = examined
-        self._client = httpx.Client(trust_env=False, verify=True if examined.trust is None else examined.trust)
+        self._client = httpx.Client(
+            timeout=ANSWER_SECONDS, trust_env=False, verify=True if examined.trust is None else examined.trust
+        )
         self._last = self._look()
 
     def __enter__(self) -> Self:

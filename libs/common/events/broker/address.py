@@ -46,7 +46,8 @@ class BrokerAddress:
         if not self.encrypted:
             return False
         files = {"ca_certs": self.authority, "certfile": self.certificate, "keyfile": self.key}
-        wanted = ssl.CERT_REQUIRED if self.verified else ssl.CERT_NONE
+        # Unverified only where the address says so, which production refuses.
+        wanted = ssl.CERT_REQUIRED if self.verified else ssl.CERT_NONE  # nosemgrep: verification-switched-off
         name = self.server_name if self.verified else None
         return {name: value for name, value in files.items() if value} | {
             "cert_reqs": wanted,
@@ -60,8 +61,8 @@ class BrokerAddress:
             return None
         context = tls.calling(self.authority, self.certificate, self.key)
         if not self.verified:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+            context.check_hostname = False  # nosemgrep: verification-switched-off
+            context.verify_mode = ssl.CERT_NONE  # nosemgrep: verification-switched-off
         return context
 
 
