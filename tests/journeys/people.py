@@ -88,7 +88,7 @@ class Studio:
     """Who works on one platform, and what they do over and over."""
 
     def __init__(self, platform: LivePlatform, before: "Studio | None" = None) -> None:
-        """`before`: the studio of a platform that came back; its administrators are there, and an operator makes two at most."""
+        """`before`: the studio of a platform that came back; its administrators sign in, since no operator makes more than two."""
         self.platform = platform
         self._clients: list[Client] = []
         self.anyone = self._known(Client(platform.origin))
