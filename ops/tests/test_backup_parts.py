@@ -117,7 +117,14 @@ def test_a_private_key_is_never_shown(tmp_path: Path) -> None:
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused() -> None:
-    for name in ("files/../../etc/passwd", "/etc/passwd", "secrets/AUTH_SECRET", "database/../manifest.json"):
+    for name in (
+        "files/../../etc/passwd",
+        "/etc/passwd",
+        "files//etc/passwd",
+        "files/./x",
+        "secrets/AUTH_SECRET",
+        "database/../manifest.json",
+    ):
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w|") as tar:
             tar.addfile(tarfile.TarInfo(name))
@@ -152,12 +159,12 @@ def proof(first: int, second: int) -> tuple[str, ...]:
 
 
 def test_a_witness_keeps_checkpoints_that_continue_each_other(tmp_path: Path) -> None:
-    assert witness.newest(tmp_path) is None
+    assert witness.newest(tmp_path, SIGNER.name) is None
     assert witness.note_checkpoint(tmp_path, log().checkpoint(5), (), NOW)
     assert not witness.note_checkpoint(tmp_path, log().checkpoint(5), (), NOW), "the same one again"
     assert witness.note_checkpoint(tmp_path, log().checkpoint(300), proof(5, 300), NOW)
 
-    newest = witness.newest(tmp_path)
+    newest = witness.newest(tmp_path, SIGNER.name)
     assert newest is not None
     assert newest.head.size == 300
     assert witness.continues(tmp_path, witness.head_of(log().checkpoint(5)))
@@ -180,6 +187,18 @@ def test_a_log_of_a_new_name_begins_a_new_chain(tmp_path: Path) -> None:
 
     sizes = {name: seen.head.size for name, seen in witness.newest_of_each(witness.chain(tmp_path)).items()}
     assert sizes == {SIGNER.name: 300, "log.example/second": 7}
+
+
+def test_another_logs_checkpoint_in_between_does_not_hide_that_a_log_was_rewritten(tmp_path: Path) -> None:
+    witness.note_checkpoint(tmp_path, log().checkpoint(300), (), NOW)
+    second = NoteSigner("log.example/second", bytes(32))
+    witness.note_checkpoint(tmp_path, second.sign(checkpoint_text(second.name, 0, b"r" * 32)), (), NOW)
+
+    for size in (300, 301, 5):
+        other = OTHER_SIGNER.sign(checkpoint_text(SIGNER.name, size, b"x" * 32))
+        with pytest.raises(WitnessRefused):
+            witness.note_checkpoint(tmp_path, other, (), NOW)
+    assert not witness.note_checkpoint(tmp_path, log().checkpoint(300), (), NOW), "as it was kept before"
 
 
 def test_a_chain_that_was_tampered_with_is_noticed_when_it_is_read(tmp_path: Path) -> None:
