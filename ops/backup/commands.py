@@ -180,9 +180,9 @@ def witness_now(origin: str | None, as_json: bool) -> None:
         with httpx.Client(timeout=FETCH_TIMEOUT_SECONDS) as client:
             note = client.get(f"{base}/checkpoint").raise_for_status().text
             head = witness.judged(note, place.log_key)
-            last = witness.newest(place.folder)
+            last = witness.newest(place.folder, head.origin)
             proof: tuple[str, ...] = ()
-            if last and last.head.origin == head.origin and 0 < last.head.size < head.size:
+            if last and 0 < last.head.size < head.size:
                 asked = client.get(f"{base}/consistency", params={"first": last.head.size, "second": head.size})
                 proof = tuple(asked.raise_for_status().json()["hashes"])
     except httpx.HTTPError as error:
