@@ -75,7 +75,9 @@ def verify(place: Place, path: Path, identities: list[Any]) -> Verified:
     with scratch_database(place) as url:
         manifest = unpack(path, identities, url, None, roles=False)
         compare(url, manifest, place.log_key)
-    if place.folder == path.parent and record.read(place.folder).named(manifest.name):
+    # A copy under another name says nothing of the file that the record knows.
+    recorded = place.folder / f"{manifest.name}{making.SUFFIX}"
+    if path.resolve() == recorded.resolve() and record.read(place.folder).named(manifest.name):
         making.verified_now(place.folder, manifest.name)
     rows = sum(each.rows for each in manifest.tables.values())
     return Verified(manifest, len(manifest.tables), rows, len(manifest.files), manifest.log.size)

@@ -133,6 +133,21 @@ def test_a_backup_that_is_not_the_one_that_was_made_is_refused(
     assert named.verified_at is None
 
 
+def test_a_copy_that_was_verified_says_nothing_of_the_backup_itself(
+    harness: Harness, place: Place, identities: list[object]
+) -> None:
+    made = making.create(place)
+    path = opening.backup_path(place, made.backup.name)
+    copy = shutil.copy(path, place.folder / "copy.age")
+    path.write_bytes(b"damaged since")
+
+    opening.verify(place, Path(copy), identities)
+
+    named = record.read(place.folder).named(made.backup.name)
+    assert named is not None
+    assert named.verified_at is None
+
+
 def test_another_key_is_told_from_damage(harness: Harness, place: Place) -> None:
     made = making.create(place)
     other = place.folder.parent / "other"
