@@ -10,7 +10,7 @@ import pyrage
 import pytest
 from click.testing import CliRunner, Result
 
-from ops.age import Damaged, WrongKey, new_identity
+from ops.age import Damaged, WrongKey, new_identity, recipients_of
 from ops.cli import main
 from ops.errors import OperationError
 from ops.secrets import checking, editing, register
@@ -88,6 +88,29 @@ def test_a_value_in_another_environment_is_refused(sealed: SealedFile, ada: Keyr
 
     with pytest.raises(Damaged, match="sealed as AUTH_SECRET of production"):
         SealedFile(staging).unseal(ada.identities)
+
+
+def test_a_whole_file_in_the_place_of_another_environments_is_refused(sealed: SealedFile, ada: Keyring, tmp_path: Path) -> None:
+    folder = sealed.path.parent
+    sealed_path("staging", folder).write_text(sealed.path.read_text(encoding="utf-8"), encoding="utf-8")
+
+    done = run("unseal", "staging", "--into", tmp_path / "opened", "--identity", ada.path, "--sealed", folder)
+
+    assert done.exit_code == 1
+    assert "staging.yaml holds the secrets of production" in " ".join(done.output.split())
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/cron.d/outside", ".profile"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(sealed: SealedFile, ada: Keyring, tmp_path: Path, name: str) -> None:
+    sealed._secrets[name] = sealed._sealed(name, "whoever may commit can seal this", recipients_of(ada.public))
+    sealed._save()
+
+    done = run("unseal", "production", "--into", tmp_path / "opened", "--identity", ada.path, "--sealed", sealed.path.parent)
+
+    assert done.exit_code == 1
+    assert "no name of a secret" in done.output
+    assert not (tmp_path / "opened").exists()
 
 
 def test_a_damaged_value_is_named(sealed: SealedFile, ada: Keyring) -> None:
