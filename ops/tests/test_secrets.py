@@ -1,6 +1,7 @@
 """Sealed secrets: readable diffs, bound to their place, and refused wherever they were moved."""
 
 import json
+import signal
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -198,6 +199,41 @@ def test_an_editor_that_fails_changes_nothing(sealed: SealedFile, ada: Keyring, 
 
     assert done.exit_code == 1
     assert sealed.path.read_bytes() == before
+
+
+def left_in_memory() -> set[Path]:
+    return {each for base in editing.MEMORY if base.is_dir() for each in base.glob("lumiere-*")}
+
+
+@pytest.mark.parametrize(
+    "leaves", ["ln -s nobody@nowhere.1 $(dirname $1)/.#secrets.yaml", "mkdir $(dirname $1)/undo && cp $1 $(dirname $1)/undo/"]
+)
+def test_nothing_that_an_editor_leaves_beside_the_secrets_stays(tmp_path: Path, leaves: str) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(f"#!/bin/sh\n{leaves}\n", encoding="utf-8")
+    editor.chmod(0o700)
+    before = left_in_memory()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("VISUAL", str(editor))
+        assert editing.edited({"AUTH_SECRET": "the value itself"}) == {"AUTH_SECRET": "the value itself"}
+
+    assert left_in_memory() == before
+
+
+@pytest.mark.parametrize("number", editing.ENDING)
+def test_a_terminal_that_closes_leaves_no_open_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(f"#!/bin/sh\nkill -{int(number)} $PPID\n", encoding="utf-8")
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    before, handled = left_in_memory(), signal.getsignal(number)
+
+    with pytest.raises(SystemExit):
+        editing.edited({"AUTH_SECRET": "the value itself"})
+
+    assert left_in_memory() == before
+    assert signal.getsignal(number) is handled
 
 
 def test_values_of_every_kind_survive_the_editor(monkeypatch: pytest.MonkeyPatch) -> None:
