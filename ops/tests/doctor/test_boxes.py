@@ -7,6 +7,7 @@ import pytest
 from libs.common.config import variables
 from ops.declarations import services, settings_classes
 from ops.doctor.box import Box, State, Target, boxes
+from ops.doctor.boxes import database
 from ops.doctor.boxes.containers import TELLING
 from ops.doctor.examination import ask
 from ops.tests.doctor import faults_inside, faults_outside
@@ -114,6 +115,22 @@ def test_a_password_within_an_address_is_a_secret_too(tmp_path: Path, names: tup
         write_secret(stage.secrets, name, f"amqps://user:{password}@server/")
     finding = ask(BOXES["secrets-distinct"], stage)
     assert (finding.state, finding.evidence) == (State.FAILED, said)
+
+
+@pytest.mark.parametrize(
+    ("role", "right", "said"),
+    [
+        ("lumiere_backup", "writes_all", "lumiere_backup may write everything"),
+        ("lumiere_backup", "rolsuper", "lumiere_backup is a superuser"),
+        ("lumiere_tasks", "reads_all", "lumiere_tasks may read everything"),
+        ("lumiere_tasks", "reaches_server", "lumiere_tasks may run programs or touch files on the server"),
+    ],
+)
+def test_no_role_of_the_platform_may_more_than_it_is_for(tmp_path: Path, role: str, right: str, said: str) -> None:
+    stage = Stage(tmp_path)
+    row = next(each for each in stage.rows[str(database._ROLES)] if each.role == role)
+    with changed(row, right, True):
+        assert ask(BOXES["database-roles"], stage).evidence == said
 
 
 def test_a_secret_that_was_committed_once_is_in_the_history_for_good(tmp_path: Path) -> None:
