@@ -1,6 +1,5 @@
 """`lumiere backup`: make, list, verify and restore backups of the whole platform."""
 
-import os
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rich.table import Table
 from libs.common import clock
 from libs.common.config import process_environment
 from ops import console
-from ops.age import identities_of, new_identity
+from ops.age import identities_of, write_identity
 from ops.backup import making, opening, record, restoration, witness
 from ops.backup.place import FOLDER_MODE, RECIPIENTS, Place, this_place
 from ops.backup.place import require_database as _require_database
@@ -49,13 +48,7 @@ def _place() -> Place:
 def key(file: Path, as_json: bool) -> None:
     """Make a key pair: FILE is the private half, to be kept away from this machine; backups are encrypted for the other."""
     place = _place()
-    private, public = new_identity()
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise OperationError(f"{file} cannot be made: {error.strerror}. A key that exists is never overwritten.") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(f"# public key: {public}\n{private}\n")
+    public = write_identity(file)
     place.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     with (place.folder / RECIPIENTS).open("a", encoding="ascii") as stream:
         stream.write(f"{public}\n")

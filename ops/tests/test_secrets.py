@@ -359,3 +359,6 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     assert run("key", path).exit_code == 1
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert run("key", tmp_path / "link").exit_code == 1
+    assert not (tmp_path / "elsewhere").exists()
