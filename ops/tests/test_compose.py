@@ -139,6 +139,12 @@ def test_what_is_there_stays_and_is_readable_inside_containers_but_for_what_is_n
     assert {modes[name] for name in NEVER_MOUNTED & set(modes)} == {0o600}
 
 
+def test_a_folder_that_was_open_to_others_is_closed_before_files_that_anybody_may_read_stand_in_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    prepare(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
 def test_addresses_from_before_tls_are_lifted_with_their_passwords(tmp_path: Path) -> None:
     vault = Vault(tmp_path)
     vault.write("DATABASE_URL_TASKS", "postgresql://lumiere_tasks:kept@postgres:5432/lumiere")
