@@ -14,6 +14,7 @@ from libs.common.events.broker.address import BrokerAddress
 from ops import compose
 from ops.compose import MOUNTED_FILE_MODE, NEVER_MOUNTED, prepare
 from ops.containers import DEPLOY
+from ops.doctor.boxes.containers import TELLING
 from ops.tests.composed import Composed, OnceOnly
 from ops.vault import Vault
 
@@ -90,6 +91,12 @@ def test_a_container_mounts_what_it_uses_and_no_more(secrets: Path) -> None:
         each = composed.services[service]
         named = " ".join(map(str, each["environment"].values()))
         assert [name for name in each["secrets"] if f"/run/secrets/{name}" not in named] == [], service
+
+
+def test_no_secret_stands_in_a_containers_environment() -> None:
+    composed = Composed("demo.yml", "tls.yml", "mtls.yml", "s3.yml", "backup.yml", "observability.yml")
+    given = {name: each.get("environment", {}) for name, each in composed.services.items()}
+    assert [f"{service} {name}" for service, names in given.items() for name in names if TELLING.search(name)] == []
 
 
 def test_every_secret_that_is_mounted_is_made(secrets: Path) -> None:
