@@ -18,7 +18,7 @@ from ops.backup import making, record, witness
 from ops.backup.archive import DATABASE, FILES, MANIFEST, Part, read_manifest, reading
 from ops.backup.manifest import FileFacts, Manifest, TableFacts
 from ops.backup.place import Place
-from ops.backup.snapshot import differences, restoring, snapshot, table_facts, with_database
+from ops.backup.snapshot import differences, libpq, restoring, snapshot, table_facts, with_database
 from ops.errors import OperationError
 from ops.proof import VerifierKey
 
@@ -186,7 +186,7 @@ def scratch_database(place: Place) -> Iterator[str]:
 def run_on_server(admin_url: str, statement: str, *names: str) -> None:
     """One statement about databases, which no transaction may hold. Raises OperationError."""
     try:
-        with closing(psycopg2.connect(admin_url, connect_timeout=10)) as connection:
+        with closing(psycopg2.connect(**{"connect_timeout": "10", **libpq(admin_url)})) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))

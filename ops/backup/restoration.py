@@ -22,7 +22,7 @@ from ops.backup.making import SIDECAR
 from ops.backup.manifest import Keys, Manifest
 from ops.backup.opening import compare, require_as_recorded, run_on_server, unpack
 from ops.backup.place import Place
-from ops.backup.snapshot import with_database
+from ops.backup.snapshot import libpq, with_database
 from ops.bus.members import Bus
 from ops.bus.replay import replayed
 from ops.console import step
@@ -247,6 +247,6 @@ def _has_tables(server: str, database: str) -> bool:
 
 
 def _ask(url: str, statement: str, value: str) -> bool:
-    with closing(psycopg2.connect(url, connect_timeout=10)) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(**{"connect_timeout": "10", **libpq(url)})) as connection, connection.cursor() as cursor:
         cursor.execute(statement, (value,))
         return cursor.fetchone() is not None

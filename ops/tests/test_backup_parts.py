@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from ops.age import Damaged, WrongKey, decrypted, encrypted, identities_of, new_identity, recipients_of
-from ops.backup import making, witness
+from ops.backup import making, snapshot, witness
 from ops.backup.archive import Writer, reading
 from ops.backup.manifest import Keys, Log, Manifest
 from ops.backup.record import Backup, Record
@@ -149,6 +149,27 @@ def test_a_dump_of_unknown_length_is_cut_into_parts(monkeypatch: pytest.MonkeyPa
 
     assert b"".join(content for name, content in found if name.startswith("database/")) == CONTENT[:250]
     assert [name for name, _ in found] == ["database/00000000", "database/00000001", "database/00000002", "manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [
+        ("postgresql://u:p@one:5432,two:5433/x?target_session_attrs=read-write", "one,two", "5432,5433"),
+        ("postgresql://u:p@/x?host=/run/postgresql", "/run/postgresql", None),
+        ("postgresql://u:p@one/x", "one", None),
+    ],
+)
+def test_postgres_programs_are_led_to_the_servers_of_the_address_and_no_other(
+    address: str, host: str, port: str | None
+) -> None:
+    told = snapshot._environment(snapshot.with_database(address, "y"))
+
+    assert (told["PGHOST"], told.get("PGPORT"), told["PGDATABASE"], told["PGPASSWORD"]) == (host, port, "y", "p")
+
+
+def test_what_postgres_programs_cannot_be_told_is_refused() -> None:
+    with pytest.raises(OperationError, match="service"):
+        snapshot._environment("postgresql://u:p@one/x?service=elsewhere")
 
 
 # ---- the witness
