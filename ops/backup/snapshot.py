@@ -11,7 +11,6 @@ from typing import IO, Any, Final
 import psycopg2
 import psycopg2.sql
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -145,7 +144,8 @@ def _running(command: list[str], url: str, **pipes: Any) -> Iterator["subprocess
 
 def libpq(url: str) -> dict[str, Any]:
     """An address, which may name several servers, as libpq's own parameters."""
-    _, given = PGDialect_psycopg2().create_connect_args(psycopg2_url(url))
+    address = psycopg2_url(url)
+    _, given = address.get_dialect()().create_connect_args(address)
     return {name: str(value) for name, value in given.items()}
 
 

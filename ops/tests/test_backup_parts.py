@@ -13,9 +13,12 @@ from ops.age import Damaged, WrongKey, decrypted, encrypted, identities_of, new_
 from ops.backup import making, snapshot, witness
 from ops.backup.archive import Writer, reading
 from ops.backup.manifest import Keys, Log, Manifest
+from ops.backup.place import this_place
 from ops.backup.record import Backup, Record
 from ops.backup.witness import WitnessRefused
 from ops.errors import OperationError
+from ops.layout import Layout
+from ops.settings import PlatformSettings
 from ops.tests.small_log import KEY, OTHER_SIGNER, SIGNER, log
 from services.ledger.domain.notes import NoteSigner, checkpoint_text
 
@@ -170,6 +173,20 @@ def test_postgres_programs_are_led_to_the_servers_of_the_address_and_no_other(
 def test_what_postgres_programs_cannot_be_told_is_refused() -> None:
     with pytest.raises(OperationError, match="service"):
         snapshot._environment("postgresql://u:p@one/x?service=elsewhere")
+
+
+@pytest.mark.parametrize("name", ["LUMIERE_BACKUP_DATABASE_URL", "LUMIERE_BACKUP_ADMIN_URL"])
+@pytest.mark.parametrize("mode", ["", "?sslmode=require", "?sslmode=verify-full"])
+def test_no_backup_passes_a_network_that_nobody_verified(name: str, mode: str) -> None:
+    address = f"postgresql://u:verysecret@db.example.org/x{mode}"
+    given = {"LUMIERE_BACKUP_DATABASE_URL": "postgresql://u:p@localhost/x", name: address}
+    if mode == "?sslmode=verify-full":
+        assert this_place(Layout(PlatformSettings()), given).keep
+        return
+
+    with pytest.raises(OperationError, match=f"{name} leaves this machine without verified TLS") as caught:
+        this_place(Layout(PlatformSettings()), given)
+    assert "verysecret" not in str(caught.value)
 
 
 # ---- the witness
