@@ -30,11 +30,29 @@ _identity = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The age private key that opens backups.",
 )
+UNRECORDED = f"{__name__}.unrecorded"
+
+
+def _keep(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    context.meta[UNRECORDED] = given
+
+
+_unrecorded = click.option(
+    "--unrecorded",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep,
+    help="Take a backup that the record does not know, such as an old copy.",
+)
 
 
 @click.group(name="backup")
 def group() -> None:
     """The whole platform at one moment, encrypted; verified by restoring it."""
+
+
+def _takes_unrecorded() -> bool:
+    return bool(click.get_current_context().meta[UNRECORDED])
 
 
 def _place() -> Place:
@@ -105,6 +123,7 @@ def list_backups(as_json: bool) -> None:
 @group.command()
 @click.argument("name", default="latest")
 @_identity
+@_unrecorded
 @json_option
 @told
 def verify(name: str, identity: Path, as_json: bool) -> None:
@@ -114,7 +133,7 @@ def verify(name: str, identity: Path, as_json: bool) -> None:
     place = _place()
     path = opening.backup_path(place, name)
     with step(f"{path.name} is restored into a scratch database and compared"):
-        found = opening.verify(place, path, identities_of(identity))
+        found = opening.verify(place, path, identities_of(identity), unrecorded=_takes_unrecorded())
     if as_json:
         head = opening.tree_head(found.manifest)
         counts = {"tables": found.tables, "rows": found.rows, "files": found.files, "log": head}
@@ -139,6 +158,7 @@ def verify(name: str, identity: Path, as_json: bool) -> None:
 )
 @click.option("--replace", is_flag=True, help="Set the database that is here aside under another name, and restore beside it.")
 @click.option("--no-start", is_flag=True, help="Leave the platform stopped.")
+@_unrecorded
 @json_option
 @told
 def restore(name: str, identity: Path, notes: tuple[Path, ...], *, replace: bool, no_start: bool, as_json: bool) -> None:
@@ -151,7 +171,7 @@ def restore(name: str, identity: Path, notes: tuple[Path, ...], *, replace: bool
     place = this_place(platform.layout, {})
     path = opening.backup_path(place, name)
     texts = [each.read_text(encoding="utf-8") for each in notes]
-    source = restoration.Source(path, identities_of(identity), texts)
+    source = restoration.Source(path, identities_of(identity), texts, _takes_unrecorded())
     done = restoration.restore(platform, place, source, replace=replace, start=not no_start)
     if as_json:
         console.print_json(_told_restored(done))

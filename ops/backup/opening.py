@@ -54,24 +54,30 @@ def backup_path(place: Place, name: str) -> Path:
     return path
 
 
-def require_as_recorded(place: Place, path: Path) -> None:
-    """Raise Damaged when the record knows this backup with another hash: anybody could encrypt something for our keys."""
-    known = record.read(place.folder).named(path.name.removesuffix(making.SUFFIX))
-    if known is None:
-        return
+def require_as_recorded(place: Place, path: Path, *, unrecorded: bool = False) -> None:
+    """Raise Damaged for what is not what was made: anybody could encrypt something for our keys, and what a backup holds is run
+    as the database's administrator. `unrecorded` takes what the record does not know, never another file under a known name.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-    if digest.hexdigest() != known.sha256:
+    known = record.read(place.folder)
+    named = known.named(path.name.removesuffix(making.SUFFIX))
+    if named is not None and digest.hexdigest() != named.sha256:
         raise Damaged(
             f"{path.name} is not the file that was made: its SHA-256 is not the one in the record. Take another backup."
         )
+    if not unrecorded and digest.hexdigest() not in {each.sha256 for each in known.backups}:
+        raise Damaged(
+            f"The record in {place.folder} knows no such backup: whoever has the public keys could have made {path.name}. "
+            "Bring the record that was kept with it; --unrecorded takes it all the same, when you know where it comes from."
+        )
 
 
-def verify(place: Place, path: Path, identities: list[Any]) -> Verified:
+def verify(place: Place, path: Path, identities: list[Any], *, unrecorded: bool = False) -> Verified:
     """Restore into a scratch database and compare everything; nothing stays. Raises OperationError."""
-    require_as_recorded(place, path)
+    require_as_recorded(place, path, unrecorded=unrecorded)
     with scratch_database(place) as url:
         manifest = unpack(path, identities, url, None, roles=False)
         compare(url, manifest, place.log_key)

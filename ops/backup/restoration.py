@@ -70,6 +70,8 @@ class Source:
     identities: list[Any]
     notes: Sequence[str] = ()
     """Checkpoints of the log that somebody kept."""
+    unrecorded: bool = False
+    """Whether it may be a backup that the record does not know."""
 
 
 def restore(platform: Platform, place: Place, source: Source, *, replace: bool = False, start: bool = True) -> Restored:
@@ -81,7 +83,7 @@ def restore(platform: Platform, place: Place, source: Source, *, replace: bool =
         raise OperationError(
             "The platform runs. Stop it with `make down`; what it holds is set aside, not deleted, by --replace."
         )
-    require_as_recorded(place, source.path)
+    require_as_recorded(place, source.path, unrecorded=source.unrecorded)
     told = source.path.with_suffix(SIDECAR)
     if told.exists():
         # Before anything is generated here that would stand in the way of the secrets to be brought.

@@ -148,6 +148,18 @@ def test_a_copy_that_was_verified_says_nothing_of_the_backup_itself(
     assert named.verified_at is None
 
 
+def test_a_backup_that_the_record_does_not_know_is_opened_only_when_somebody_says_so(
+    harness: Harness, place: Place, identities: list[object]
+) -> None:
+    made = making.create(place)
+    path = opening.backup_path(place, made.backup.name)
+    record.write(place.folder, record.Record())
+
+    with pytest.raises(Damaged, match="knows no such backup"):
+        opening.verify(place, path, identities)
+    assert opening.verify(place, path, identities, unrecorded=True).manifest.name == made.backup.name
+
+
 def test_another_key_is_told_from_damage(harness: Harness, place: Place) -> None:
     made = making.create(place)
     other = place.folder.parent / "other"
