@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from statistics import median
-from time import monotonic
 from typing import Final
 
 from bench.figures import Figure, NothingMeasured, against, limit
 from bench.output import number
+from libs.common import clock
 from libs.common.config import process_environment
 from ops.errors import OperationError
 from ops.images import engine
@@ -57,9 +57,9 @@ def _milliseconds(built: engine.Built, *arguments: str) -> float:
     """The median of TURNS containers that start, do this and end."""
     took = []
     for _ in range(TURNS):
-        begun = monotonic()
+        begun = clock.monotonic()
         engine.inside(built, "python", *arguments)
-        took.append((monotonic() - begun) * 1_000)
+        took.append((clock.monotonic() - begun) * 1_000)
     return median(took)
 
 

@@ -98,9 +98,14 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def _new_name(folder: Path, wanted: str) -> str:
-    """A name that no backup has yet, also within one second."""
-    taken = {each.name for each in record.read(folder).backups}
-    return next(name for name in (wanted, *(f"{wanted}-{n}" for n in range(2, 1_000))) if name not in taken)
+    """A name that no backup has, nor had before it was let go, also within one second."""
+    newest = max((_number(each.name, wanted) for each in record.read(folder).backups), default=0)
+    return f"{wanted}-{newest + 1}" if newest else wanted
+
+
+def _number(name: str, wanted: str) -> int:
+    """Which one of its second it is, from 1; 0 for one of another second."""
+    return int(name.removeprefix(wanted).removeprefix("-") or 1) if name.startswith(wanted) else 0
 
 
 def _retained(known: record.Record, keep: int) -> tuple[record.Record, list[str]]:

@@ -52,12 +52,17 @@ class Image:
         """What it can import."""
         return reach(self.root, self.entries)
 
+    @property
+    def _with_data(self) -> tuple[str, ...]:
+        """What of the repository is read beside the code; the operator's image imports services, which read theirs."""
+        return ("libs", "ops", "services") if self.name == OPERATOR else ("libs", "ops")
+
     @cached_property
     def files(self) -> tuple[Path, ...]:
         """Every file of ours that it holds, relative to the root of the repository."""
         chosen = set(self.reach.files) | set(_below(self.folder) if self.folder else ())
         for package in {path.parent for path in self.reach.files}:
-            if package.relative_to(self.root).parts[0] in ("libs", "ops"):
+            if package.relative_to(self.root).parts[0] in self._with_data:
                 chosen |= set(_data(package))
         if self.name == OPERATOR:
             chosen |= {path for each in (self.root / "services").glob("*/migrations") for path in _below(each)}

@@ -19,6 +19,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.model.license import LicenseAcknowledgement
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 
 from ops.images.contents import ROOT, Image, images
 from ops.images.engine import Built, inside, inspect
@@ -84,7 +85,7 @@ def _root(image: Image, built: Built) -> Component:
 
 
 def _distribution(found: Mapping[str, Any]) -> Component:
-    address = PackageURL("pypi", name=found["name"], version=found["version"])
+    address = PackageURL("pypi", name=canonicalize_name(found["name"]), version=found["version"])
     stated = LicenseFactory().make_from_string(
         found["licence"] or "unknown", license_acknowledgement=LicenseAcknowledgement.DECLARED
     )

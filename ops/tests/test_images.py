@@ -75,6 +75,14 @@ def test_the_gateway_holds_every_policy_and_no_service() -> None:
     assert {file.parts[1] for file in files if file.name == "policy.json"} == set(SERVICES)
 
 
+def test_the_operator_holds_what_the_services_code_reads() -> None:
+    held = set(images()["operator"].files)
+
+    for image in (images()[name] for name in SERVICES):
+        read = {path for path in image.files if path.suffix != ".py" and path.parent / "__init__.py" in held}
+        assert read <= held
+
+
 def test_no_image_holds_test_support() -> None:
     held = {file for image in KNOWN.values() for file in image.files}
     assert not [file for file in held if file.parts[:3] == ("libs", "common", "testing")]

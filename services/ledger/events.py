@@ -11,7 +11,7 @@ class AuditRecorded(AuditEvent, type="ledger.audit.recorded", version=1, aggrega
     """Somebody did something of consequence in the ledger."""
 
 
-class LogResumed(Event, type="ledger.log.resumed", version=1, aggregate="restoration_id", since="0.2.0"):
+class LogResumed(Event, type="ledger.log.resumed", version=1, aggregate="restoration_id", since="0.1.0"):
     """The log goes on after its database was restored from a backup. This event is a leaf of the log itself."""
 
     restoration_id: UUID

@@ -8,7 +8,7 @@ from ops.backup import record
 from ops.bus.members import age
 from ops.doctor.box import Finding, NotExamined, Target, bad, box, judged
 from ops.doctor.examined import Examined
-from ops.secrets import register
+from ops.secrets import checking, register
 
 BACKUP_AGE_MAX: Final = timedelta(hours=26)
 """One a day, with two hours of grace for a slow one."""
@@ -47,7 +47,7 @@ def fresh(examined: Examined) -> Finding:
 @box(
     "secrets-fresh",
     "No secret is older than 90 days",
-    fix="Rotate it as docs/secrets.md says, and note it: `lumiere secrets check` names what is due.",
+    fix="`lumiere secrets check` names what is due, `lumiere secrets rotate NAME` replaces it (docs/secrets.md).",
     targets=HERE,
     production=True,
 )
@@ -55,13 +55,13 @@ def rotated(examined: Examined) -> Finding:
     """Is it known of every secret when it was set, and is none older than 90 days?"""
     if examined.secrets is None or not examined.secrets.exists():
         raise NotExamined("the folder of secret files is not here")
-    names = [path.name for path in examined.secrets.iterdir() if path.is_file() and not path.name.startswith(".")]
-    stale = register.stale(examined.secrets, names, clock.now())
-    unknown = [each.name for each in stale if each.reason == "unknown"]
-    faults = [f"{each.name} is {each.age_days} days old" for each in stale if each.reason == "old"]
+    found = checking.check([], {"here": examined.secrets}, clock.now())
+    unknown = [each.name for each in found if each.problem == "unknown"]
+    faults = [f"{each.name} was {each.detail}" for each in found if each.problem == "old"]
     if unknown:
-        faults.append(f"nobody knows how old {len(unknown)} are: {', '.join(unknown[:NAMED_MAX])}")
-    return judged(faults[:NAMED_MAX], f"{len(names)} secrets, none older than {register.AGE_DAYS_MAX} days")
+        faults.append(f"nobody knows when {len(unknown)} were set: {', '.join(unknown[:NAMED_MAX])}")
+    count = len(checking.secret_files(examined.secrets))
+    return judged(faults[:NAMED_MAX], f"{count} files, no secret in them older than {register.AGE_DAYS_MAX} days")
 
 
 def _age(span: timedelta) -> str:

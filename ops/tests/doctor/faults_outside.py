@@ -124,7 +124,7 @@ def a_secret_that_others_read(stage: Stage) -> Iterator[None]:
     path.chmod(0o600)
 
 
-@fault("secrets-fresh", "AUTH_SECRET is 91 days old")
+@fault("secrets-fresh", "AUTH_SECRET was set 91 days ago")
 def a_secret_that_nobody_rotated(stage: Stage) -> Iterator[None]:
     assert stage.secrets is not None
     register.note(stage.secrets, ["AUTH_SECRET"], clock.now() - timedelta(days=91, hours=1))
