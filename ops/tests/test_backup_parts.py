@@ -178,7 +178,7 @@ def test_what_postgres_programs_cannot_be_told_is_refused() -> None:
 @pytest.mark.parametrize("name", ["LUMIERE_BACKUP_DATABASE_URL", "LUMIERE_BACKUP_ADMIN_URL"])
 @pytest.mark.parametrize("mode", ["", "?sslmode=require", "?sslmode=verify-full"])
 def test_no_backup_passes_a_network_that_nobody_verified(name: str, mode: str) -> None:
-    address = f"postgresql://u:verysecret@db.example.org/x{mode}"
+    address = f"postgresql://u:verysecret@db.example.org/x{mode}"  # pragma: allowlist secret
     given = {"LUMIERE_BACKUP_DATABASE_URL": "postgresql://u:p@localhost/x", name: address}
     if mode == "?sslmode=verify-full":
         assert this_place(Layout(PlatformSettings()), given).keep

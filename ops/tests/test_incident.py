@@ -321,7 +321,13 @@ def test_no_secret_is_shown_or_written_down(fake: Fake, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pasted", ["sk_live_4eC39HqLyjWDarjt", "postgresql://lumiere:verysecret@db/x", "AGE-SECRET-KEY-1QQQQ", "ada@example.org"]
+    "pasted",
+    [
+        "sk_live_4eC39HqLyjWDarjt",  # pragma: allowlist secret
+        "postgresql://lumiere:verysecret@db/x",  # pragma: allowlist secret
+        "AGE-SECRET-KEY-1QQQQ",
+        "ada@example.org",
+    ],
 )
 def test_a_secret_that_somebody_pasted_is_announced_to_nobody(fake: Fake, pasted: str) -> None:
     answer = told("start", "SEV-1", f"Leaked: {pasted} is in a public gist")

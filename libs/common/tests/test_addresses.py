@@ -139,7 +139,7 @@ def test_several_databases_without_a_word_on_the_primary_are_refused(given: str)
 
 def test_roles_are_made_where_services_name_a_primary_and_its_standby(tmp_path: Path) -> None:
     (tmp_path / "POSTGRES_PASSWORD").write_text("the administrator's\n", encoding="utf-8")
-    address = "postgresql://lumiere_tasks:own@db-1:5432,db-2:5433/lumiere?target_session_attrs=read-write&sslmode=verify-full"
+    address = "postgresql://lumiere_tasks:own@db-1:5432,db-2:5433/lumiere?sslmode=verify-full"  # pragma: allowlist secret
 
     told = psycopg2_url(provisioning._administrator(address, tmp_path))
 
