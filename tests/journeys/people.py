@@ -87,11 +87,16 @@ class Work:
 class Studio:
     """Who works on one platform, and what they do over and over."""
 
-    def __init__(self, platform: LivePlatform) -> None:
+    def __init__(self, platform: LivePlatform, before: "Studio | None" = None) -> None:
+        """`before`: the studio of a platform that came back; its administrators are there, and an operator makes two at most."""
         self.platform = platform
         self._clients: list[Client] = []
         self.anyone = self._known(Client(platform.origin))
-        self.administrators = (self._administrator("Georges Méliès"), self._administrator("Jehanne d'Alcy"))
+        if before is None:
+            self.administrators = (self._administrator("Georges Méliès"), self._administrator("Jehanne d'Alcy"))
+        else:
+            first, second = before.administrators
+            self.administrators = (self._returning(first), self._returning(second))
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -108,6 +113,12 @@ class Studio:
     def _administrator(self, display_name: str) -> Person:
         person = self._person("producer", display_name)
         self.platform.operations.create_admin(person.email, person.password)
+        person.sign_in(person.email, person.password)
+        return person
+
+    def _returning(self, known: Person) -> Person:
+        person = self._known(Person(self.platform.origin, known.email, known.display_name))
+        person.password = known.password
         person.sign_in(person.email, person.password)
         return person
 

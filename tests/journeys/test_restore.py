@@ -19,7 +19,7 @@ from ops.lifecycle import Platform, run_module
 from ops.plan import Plan
 from ops.proof import VerifierKey, verify
 from ops.testing import TEST_FOLDER, LivePlatform, live_platform
-from tests.journeys.people import Film, Studio
+from tests.journeys.people import Film, Person, Studio
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_800)]
 PATIENCE_SECONDS = 300
@@ -121,19 +121,19 @@ def test_a_lost_platform_comes_back_and_tells_what_it_lost(live: LivePlatform, i
     record_there = record.read(live.layout.backups)
     assert record_there.newest_verified is not None
 
-    _the_story_goes_on(live, film.id, kept.task["id"], lost.task["id"], artist.email, artist.password)
-    _the_log_goes_on_as_another(live, made.backup.log_size, old_key)
+    _the_story_goes_on(Studio(live, studio), film.id, kept.task["id"], lost.task["id"], artist)
+    _the_log_goes_on_as_another(live, studio, made.backup.log_size, old_key)
     # What was proved stays proved, also what the platform itself has forgotten.
     assert verify(old_proof, old_key).type == verify(lost_proof, old_key).type == "tasks.task.validated"
 
 
-def _the_story_goes_on(live: LivePlatform, film: str, kept: str, lost: str, email: str, password: str) -> None:
-    after = Studio(live)
+def _the_story_goes_on(after: Studio, film: str, kept: str, lost: str, artist: Person) -> None:
     returned = after.newcomer()
-    returned.sign_in(email, password)
-    shown = after.anyone.http.get(f"{live.origin}{API}/tasks/{kept}", headers=returned.authorization)
+    returned.sign_in(artist.email, artist.password)
+    origin = after.platform.origin
+    shown = after.anyone.http.get(f"{origin}{API}/tasks/{kept}", headers=returned.authorization)
     assert shown.json()["status"] == "VALIDATED"
-    assert after.anyone.http.get(f"{live.origin}{API}/tasks/{lost}", headers=returned.authorization).status_code == 404
+    assert after.anyone.http.get(f"{origin}{API}/tasks/{lost}", headers=returned.authorization).status_code == 404
     task = after.plan_task(Film(film, {}), "After the restore")
     after.finish(returned, task)
     # Nothing is proved yet: the log waits for somebody's word.
@@ -141,7 +141,7 @@ def _the_story_goes_on(live: LivePlatform, film: str, kept: str, lost: str, emai
     after.close()
 
 
-def _the_log_goes_on_as_another(live: LivePlatform, size: int, old_key: VerifierKey) -> None:
+def _the_log_goes_on_as_another(live: LivePlatform, before: Studio, size: int, old_key: VerifierKey) -> None:
     plan = Plan(live.layout, durable=False)
     standing = json.loads(run_module(plan, "ledger", "standing"))
     assert (standing["may_sign"], standing["own"]["size"]) == (False, size)
@@ -153,7 +153,7 @@ def _the_log_goes_on_as_another(live: LivePlatform, size: int, old_key: Verifier
     run_module(Plan(live.layout, durable=False), "ledger", "resume", given=STATEMENT)
     Platform(live.layout, durable=False).up()
 
-    after = Studio(live)
+    after = Studio(live, before)
     wait_for(
         "the loss as a leaf",
         lambda: after.anyone.get("/proofs", params={"type": "ledger.log.resumed"})["items"],
