@@ -64,6 +64,19 @@ def new_identity() -> tuple[str, str]:
     return str(identity), str(identity.to_public())
 
 
+def write_identity(file: Path) -> str:
+    """A fresh private key in a new file that only this user may read; returns its recipient. Raises OperationError."""
+    private, public = new_identity()
+    try:
+        # Never what somebody else put there meanwhile, nor where a link leads.
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise OperationError(f"{file} cannot be made: {error.strerror}. A key that exists is never overwritten.") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(f"# public key: {public}\n{private}\n")
+    return public
+
+
 def sealed_value(content: bytes, recipients: Sequence[Any]) -> bytes:
     """A small value, encrypted for these recipients; another text every time."""
     return bytes(pyrage.encrypt(content, list(recipients)))

@@ -34,6 +34,7 @@ MANAGEMENT = f"https://{OPERATOR}:{{password}}@rabbitmq:15671/?cacertfile={MOUNT
 REDIS = "rediss://:{password}@redis:6379/0"
 # The folder is this user's alone; the files are read inside containers by another user.
 MOUNTED_FILE_MODE = 0o444
+FOLDER_MODE = 0o700
 NEVER_MOUNTED = frozenset({authority.KEY, "RABBITMQ_OPERATOR_PASSWORD", "REDIS_PASSWORD", "DEMO_ADMIN_PASSWORD"})
 GENERATED = ("POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN", "AUTH_SECRET", "STORAGE_SECRET", "GATEWAY_SECRET", "CRON_SECRET")
 BETWEEN_NODES = ("RABBITMQ_COOKIE",)
@@ -48,6 +49,7 @@ GIVEN = (
     "STRIPE_WEBHOOK_SECRET",
     "RESEND_API_KEY",
     "SMTP_URL",
+    "SENTRY_DSN",
     "INCIDENT_SLACK_WEBHOOK",
     "PAGERDUTY_ROUTING_KEY",
 )
@@ -69,6 +71,8 @@ class Prepared:
 def prepare(folder: Path = FOLDER, *, renew: bool = False) -> Prepared:
     """Generate what is missing below `folder`; what is there stays. `renew` makes all certificates anew."""
     vault = Vault(folder)
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    folder.chmod(FOLDER_MODE)  # one that somebody made is open to others, and below it stand files that others may read
     services = list(Layout(load(PlatformSettings, {})).services)
     for name in (*GENERATED, *WATCHING, *BETWEEN_NODES):
         vault.ensure(name)

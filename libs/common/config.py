@@ -348,7 +348,13 @@ class _Source:
         if not reference:
             return None
         if self._vault is None:
-            self._vault = load(VaultSettings, self._environ).reader()
+            settings = load(VaultSettings, self._environ)
+            plain = settings.vault_addr.startswith("http:") and tls.leaves_machine(settings.vault_addr)
+            if plain and self._environ.get("LUMIERE_ENV") == "production":
+                raise VaultRefused(
+                    "VAULT_ADDR must begin with https:// in production: every secret would pass a network in clear"
+                )
+            self._vault = settings.reader()
         return self._vault.field(reference).strip()
 
     def close(self) -> None:

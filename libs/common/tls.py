@@ -16,19 +16,24 @@ from libs.common.addresses import BROKER_SEPARATOR, one_address
 
 File = Path | str
 
-AMQP, AMQPS, REDIS, REDISS = "amqp", "amqps", "redis", "rediss"
+AMQP, AMQPS, REDIS, REDISS, POSTGRES = "amqp", "amqps", "redis", "rediss", "postgres"
 VERIFIED_SSLMODES: Final = frozenset({"verify-full"})
 """What of libpq's modes checks that the server is the one that was asked for."""
 BROKER_TLS: Final = ("cacertfile", "certfile", "keyfile", "verify", "server_name_indication")
 UNVERIFIED: Final = "verify_none"
+SERVERS_NAMED: Final = ("host", "hostaddr", "service")
+"""Parameters by which libpq alone is led to another server than the one before the path."""
 _NAMES: Final = frozenset({"", "localhost"})
 
 
 def leaves_machine(url: str) -> bool:
     """Whether what is sent to any of the servers there passes a network: neither a Unix socket nor a loopback address."""
     parts = urlsplit(one_address(url))
-    named = [value.rpartition(":")[0] or value for name, value in parse_qsl(parts.query) if name == "host"]
-    return any(_leaves(host) for host in named or [unquote(parts.hostname or "")])
+    named = [unquote(parts.hostname or "")]
+    if parts.scheme.startswith(POSTGRES):
+        listed = [value for name, value in parse_qsl(parts.query) if name in SERVERS_NAMED]
+        named += [each.rpartition(":")[0] or each for value in listed for each in value.split(",")]
+    return any(_leaves(host) for host in named)
 
 
 def _leaves(host: str) -> bool:
@@ -64,8 +69,8 @@ def _with_query(parts: SplitResult, query: list[tuple[str, str]]) -> str:
 
 def database_with(url: str, authority: Path | None) -> str:
     """A Postgres address that verifies the server, told which authority to believe."""
-    mode = _parameter(url, "sslmode") or ""
-    return with_parameters(url, sslrootcert=authority) if mode.startswith("verify-") else url
+    verifies = any(mode.startswith("verify-") for mode in _parameters(url, "sslmode"))
+    return with_parameters(url, sslrootcert=authority) if verifies else url
 
 
 def broker_with(url: str, authority: Path | None, certificate: Path | None) -> str:
@@ -94,7 +99,7 @@ COMPLETED: Final[dict[str, Callable[[str, Path | None, Path | None], str]]] = {
 
 def database_fault(url: str) -> str | None:
     """Why this Postgres address must not be used in production; None when it may."""
-    if not leaves_machine(url) or _parameter(url, "sslmode") in VERIFIED_SSLMODES:
+    if not leaves_machine(url) or _parameters(url, "sslmode", "") <= VERIFIED_SSLMODES:
         return None
     return "leaves this machine without verified TLS: add ?sslmode=verify-full, and set TLS_AUTHORITY to the authority's file"
 
@@ -107,13 +112,13 @@ def broker_fault(url: str) -> str | None:
 
 
 def _broker_is_verified(url: str) -> bool:
-    return not leaves_machine(url) or (urlsplit(url).scheme == AMQPS and _parameter(url, "verify") != UNVERIFIED)
+    return not leaves_machine(url) or (urlsplit(url).scheme == AMQPS and UNVERIFIED not in _parameters(url, "verify"))
 
 
 def redis_fault(url: str) -> str | None:
     """Why this Redis address must not be used in production; None when it may."""
-    chain = (_parameter(url, "ssl_cert_reqs") or "required").lower() == "required"
-    name = (_parameter(url, "ssl_check_hostname") or "true").lower() == "true"
+    chain = {each.lower() for each in _parameters(url, "ssl_cert_reqs")} <= {"required"}
+    name = {each.lower() for each in _parameters(url, "ssl_check_hostname")} <= {"true"}
     if not leaves_machine(url) or (urlsplit(url).scheme == REDISS and chain and name):
         return None
     return "leaves this machine without verified TLS: begin it with rediss://, and set TLS_AUTHORITY to the authority's file"
@@ -128,8 +133,10 @@ JUDGED: Final[dict[str, Callable[[str], str | None]]] = {
 """Settings that are addresses, and what says why one must not be used in production."""
 
 
-def _parameter(url: str, name: str) -> str | None:
-    return dict(parse_qsl(urlsplit(url).query)).get(name)
+def _parameters(url: str, name: str, unset: str | None = None) -> set[str]:
+    """Every value that the address gives it: libraries differ in which of several they take. `unset` where it has none."""
+    found = {value for each, value in parse_qsl(urlsplit(url).query) if each == name}
+    return found or (set() if unset is None else {unset})
 
 
 def calling(authority: File | None, certificate: File | None = None, key: File | None = None) -> ssl.SSLContext:

@@ -108,9 +108,12 @@ def _parts(tar: tarfile.TarFile) -> Iterator[Part]:
 
 
 def _expected(name: str) -> bool:
-    """Whether an entry may have this name: nothing that leads out of the folder it is restored into."""
-    parts = Path(name).parts
-    return name == MANIFEST or (name.startswith((DATABASE, FILES)) and ".." not in parts and not Path(name).is_absolute())
+    """Whether an entry may have this name: nothing that leads out of the folder it is restored into.
+
+    `files//etc/passwd` does: what stands behind the folder's name is a path of its own. So a name has one spelling.
+    """
+    path = Path(name)
+    return name == MANIFEST or (name.startswith((DATABASE, FILES)) and ".." not in path.parts and str(path) == name)
 
 
 def read_manifest(content: bytes) -> Manifest:

@@ -1,6 +1,5 @@
 """`lumiere backup`: make, list, verify and restore backups of the whole platform."""
 
-import os
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rich.table import Table
 from libs.common import clock
 from libs.common.config import process_environment
 from ops import console
-from ops.age import identities_of, new_identity
+from ops.age import identities_of, write_identity
 from ops.backup import making, opening, record, restoration, witness
 from ops.backup.place import FOLDER_MODE, RECIPIENTS, Place, this_place
 from ops.backup.place import require_database as _require_database
@@ -31,11 +30,29 @@ _identity = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The age private key that opens backups.",
 )
+UNRECORDED = f"{__name__}.unrecorded"
+
+
+def _keep(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    context.meta[UNRECORDED] = given
+
+
+_unrecorded = click.option(
+    "--unrecorded",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep,
+    help="Take a backup that the record does not know, such as an old copy.",
+)
 
 
 @click.group(name="backup")
 def group() -> None:
     """The whole platform at one moment, encrypted; verified by restoring it."""
+
+
+def _takes_unrecorded() -> bool:
+    return bool(click.get_current_context().meta[UNRECORDED])
 
 
 def _place() -> Place:
@@ -49,13 +66,7 @@ def _place() -> Place:
 def key(file: Path, as_json: bool) -> None:
     """Make a key pair: FILE is the private half, to be kept away from this machine; backups are encrypted for the other."""
     place = _place()
-    private, public = new_identity()
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise OperationError(f"{file} cannot be made: {error.strerror}. A key that exists is never overwritten.") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(f"# public key: {public}\n{private}\n")
+    public = write_identity(file)
     place.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     with (place.folder / RECIPIENTS).open("a", encoding="ascii") as stream:
         stream.write(f"{public}\n")
@@ -112,6 +123,7 @@ def list_backups(as_json: bool) -> None:
 @group.command()
 @click.argument("name", default="latest")
 @_identity
+@_unrecorded
 @json_option
 @told
 def verify(name: str, identity: Path, as_json: bool) -> None:
@@ -121,7 +133,7 @@ def verify(name: str, identity: Path, as_json: bool) -> None:
     place = _place()
     path = opening.backup_path(place, name)
     with step(f"{path.name} is restored into a scratch database and compared"):
-        found = opening.verify(place, path, identities_of(identity))
+        found = opening.verify(place, path, identities_of(identity), unrecorded=_takes_unrecorded())
     if as_json:
         head = opening.tree_head(found.manifest)
         counts = {"tables": found.tables, "rows": found.rows, "files": found.files, "log": head}
@@ -146,6 +158,7 @@ def verify(name: str, identity: Path, as_json: bool) -> None:
 )
 @click.option("--replace", is_flag=True, help="Set the database that is here aside under another name, and restore beside it.")
 @click.option("--no-start", is_flag=True, help="Leave the platform stopped.")
+@_unrecorded
 @json_option
 @told
 def restore(name: str, identity: Path, notes: tuple[Path, ...], *, replace: bool, no_start: bool, as_json: bool) -> None:
@@ -158,7 +171,7 @@ def restore(name: str, identity: Path, notes: tuple[Path, ...], *, replace: bool
     place = this_place(platform.layout, {})
     path = opening.backup_path(place, name)
     texts = [each.read_text(encoding="utf-8") for each in notes]
-    source = restoration.Source(path, identities_of(identity), texts)
+    source = restoration.Source(path, identities_of(identity), texts, _takes_unrecorded())
     done = restoration.restore(platform, place, source, replace=replace, start=not no_start)
     if as_json:
         console.print_json(_told_restored(done))
@@ -180,9 +193,9 @@ def witness_now(origin: str | None, as_json: bool) -> None:
         with httpx.Client(timeout=FETCH_TIMEOUT_SECONDS) as client:
             note = client.get(f"{base}/checkpoint").raise_for_status().text
             head = witness.judged(note, place.log_key)
-            last = witness.newest(place.folder)
+            last = witness.newest(place.folder, head.origin)
             proof: tuple[str, ...] = ()
-            if last and last.head.origin == head.origin and 0 < last.head.size < head.size:
+            if last and 0 < last.head.size < head.size:
                 asked = client.get(f"{base}/consistency", params={"first": last.head.size, "second": head.size})
                 proof = tuple(asked.raise_for_status().json()["hashes"])
     except httpx.HTTPError as error:

@@ -129,8 +129,8 @@ def _log(connection: Connection, place: Place) -> tuple[Log, str]:
     head = witness.judged(note, place.log_key)
     log = Log(size=head.size, checkpoint=note, root=note.split("\n")[2])
     try:
-        last = witness.newest(place.folder)
-        if last is None or last.head.origin != head.origin or last.head.size == 0:
+        last = witness.newest(place.folder, head.origin)
+        if last is None or last.head.size == 0:
             return log, ""
         if last.head.size > head.size:
             raise witness.WitnessRefused(f"The log has {head.size} leaves, and {last.head.size} were witnessed.")

@@ -18,7 +18,7 @@ from ops.backup import making, record, witness
 from ops.backup.archive import DATABASE, FILES, MANIFEST, Part, read_manifest, reading
 from ops.backup.manifest import FileFacts, Manifest, TableFacts
 from ops.backup.place import Place
-from ops.backup.snapshot import differences, restoring, snapshot, table_facts, with_database
+from ops.backup.snapshot import differences, libpq, restoring, snapshot, table_facts, with_database
 from ops.errors import OperationError
 from ops.proof import VerifierKey
 
@@ -54,28 +54,36 @@ def backup_path(place: Place, name: str) -> Path:
     return path
 
 
-def require_as_recorded(place: Place, path: Path) -> None:
-    """Raise Damaged when the record knows this backup with another hash: anybody could encrypt something for our keys."""
-    known = record.read(place.folder).named(path.name.removesuffix(making.SUFFIX))
-    if known is None:
-        return
+def require_as_recorded(place: Place, path: Path, *, unrecorded: bool = False) -> None:
+    """Raise Damaged for what is not what was made: anybody could encrypt something for our keys, and what a backup holds is run
+    as the database's administrator. `unrecorded` takes what the record does not know, never another file under a known name.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-    if digest.hexdigest() != known.sha256:
+    known = record.read(place.folder)
+    named = known.named(path.name.removesuffix(making.SUFFIX))
+    if named is not None and digest.hexdigest() != named.sha256:
         raise Damaged(
             f"{path.name} is not the file that was made: its SHA-256 is not the one in the record. Take another backup."
         )
+    if not unrecorded and digest.hexdigest() not in {each.sha256 for each in known.backups}:
+        raise Damaged(
+            f"The record in {place.folder} knows no such backup: whoever has the public keys could have made {path.name}. "
+            "Bring the record that was kept with it; --unrecorded takes it all the same, when you know where it comes from."
+        )
 
 
-def verify(place: Place, path: Path, identities: list[Any]) -> Verified:
+def verify(place: Place, path: Path, identities: list[Any], *, unrecorded: bool = False) -> Verified:
     """Restore into a scratch database and compare everything; nothing stays. Raises OperationError."""
-    require_as_recorded(place, path)
+    require_as_recorded(place, path, unrecorded=unrecorded)
     with scratch_database(place) as url:
         manifest = unpack(path, identities, url, None, roles=False)
         compare(url, manifest, place.log_key)
-    if place.folder == path.parent and record.read(place.folder).named(manifest.name):
+    # A copy under another name says nothing of the file that the record knows.
+    recorded = place.folder / f"{manifest.name}{making.SUFFIX}"
+    if path.resolve() == recorded.resolve() and record.read(place.folder).named(manifest.name):
         making.verified_now(place.folder, manifest.name)
     rows = sum(each.rows for each in manifest.tables.values())
     return Verified(manifest, len(manifest.tables), rows, len(manifest.files), manifest.log.size)
@@ -184,7 +192,7 @@ def scratch_database(place: Place) -> Iterator[str]:
 def run_on_server(admin_url: str, statement: str, *names: str) -> None:
     """One statement about databases, which no transaction may hold. Raises OperationError."""
     try:
-        with closing(psycopg2.connect(admin_url, connect_timeout=10)) as connection:
+        with closing(psycopg2.connect(**{"connect_timeout": "10", **libpq(admin_url)})) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))

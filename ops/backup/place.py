@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from libs.common.config import load
 from libs.common.db.provision import backup_role
-from libs.common.tls import database_with
+from libs.common.tls import database_fault, database_with
 from ops.age import recipients_of
 from ops.backup.settings import BackupSettings
 from ops.backup.snapshot import with_database
@@ -67,6 +67,10 @@ def this_place(layout: Layout, environ: dict[str, str]) -> Place:
     if settings.lumiere_backup_database_url is None:
         return local_place(layout, settings)
     admin = settings.lumiere_backup_admin_url
+    for name, given in (("DATABASE", settings.lumiere_backup_database_url), ("ADMIN", admin)):
+        if given is not None and (fault := database_fault(given.get_secret_value())):
+            # Everything passes there, in any environment.
+            raise OperationError(f"LUMIERE_BACKUP_{name}_URL {fault}.")
     authority = settings.tls_authority
     folder = settings.lumiere_backup_folder or layout.backups
     return Place(

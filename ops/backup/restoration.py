@@ -22,7 +22,7 @@ from ops.backup.making import SIDECAR
 from ops.backup.manifest import Keys, Manifest
 from ops.backup.opening import compare, require_as_recorded, run_on_server, unpack
 from ops.backup.place import Place
-from ops.backup.snapshot import with_database
+from ops.backup.snapshot import libpq, with_database
 from ops.bus.members import Bus
 from ops.bus.replay import replayed
 from ops.console import step
@@ -70,6 +70,8 @@ class Source:
     identities: list[Any]
     notes: Sequence[str] = ()
     """Checkpoints of the log that somebody kept."""
+    unrecorded: bool = False
+    """Whether it may be a backup that the record does not know."""
 
 
 def restore(platform: Platform, place: Place, source: Source, *, replace: bool = False, start: bool = True) -> Restored:
@@ -81,7 +83,7 @@ def restore(platform: Platform, place: Place, source: Source, *, replace: bool =
         raise OperationError(
             "The platform runs. Stop it with `make down`; what it holds is set aside, not deleted, by --replace."
         )
-    require_as_recorded(place, source.path)
+    require_as_recorded(place, source.path, unrecorded=source.unrecorded)
     told = source.path.with_suffix(SIDECAR)
     if told.exists():
         # Before anything is generated here that would stand in the way of the secrets to be brought.
@@ -247,6 +249,6 @@ def _has_tables(server: str, database: str) -> bool:
 
 
 def _ask(url: str, statement: str, value: str) -> bool:
-    with closing(psycopg2.connect(url, connect_timeout=10)) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(**{"connect_timeout": "10", **libpq(url)})) as connection, connection.cursor() as cursor:
         cursor.execute(statement, (value,))
         return cursor.fetchone() is not None

@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 
 import psycopg2
 import psycopg2.sql
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -36,12 +36,25 @@ _STABLE: Final = ("SET timezone = 'UTC'", "SET datestyle = 'ISO'", "SET extra_fl
 WORDS_MAX: Final = 2_000
 """Characters of a failed program's last words that are shown."""
 LIBPQ: Final = {
+    "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",  # pragma: allowlist secret
+    "dbname": "PGDATABASE",
     "sslmode": "PGSSLMODE",
     "sslrootcert": "PGSSLROOTCERT",
     "sslcert": "PGSSLCERT",
     "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "channel_binding": "PGCHANNELBINDING",
+    "gssencmode": "PGGSSENCMODE",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
     "connect_timeout": "PGCONNECT_TIMEOUT",
+    "application_name": "PGAPPNAME",
 }
+"""Parameters of an address, and the variables by which Postgres's programs are told them."""
 
 
 @contextmanager
@@ -129,22 +142,24 @@ def _running(command: list[str], url: str, **pipes: Any) -> Iterator["subprocess
         raise OperationError(f"{name} failed (exit code {process.returncode}).", details=said[-WORDS_MAX:])
 
 
+def libpq(url: str) -> dict[str, Any]:
+    """An address, which may name several servers, as libpq's own parameters."""
+    address = psycopg2_url(url)
+    _, given = address.get_dialect()().create_connect_args(address)
+    return {name: str(value) for name, value in given.items()}
+
+
 def _environment(url: str) -> dict[str, str]:
-    address = make_url(url)
-    given = {
-        "PGHOST": address.host,
-        "PGPORT": address.port,
-        "PGUSER": address.username,
-        "PGPASSWORD": address.password,
-        "PGDATABASE": address.database,
-        **{LIBPQ[name]: value for name, value in address.query.items() if name in LIBPQ},
-    }
+    given = libpq(url)
+    if strangers := sorted(given.keys() - LIBPQ.keys()):
+        # Left out, it could be another server that is read or written, or one that nobody verified.
+        raise OperationError(f"The address of the database has {', '.join(strangers)}, of which pg_dump cannot be told.")
     kept = {name: value for name, value in process_environment().items() if name in {"PATH", "HOME", "LD_LIBRARY_PATH"}}
-    return kept | {"LC_ALL": "C.UTF-8"} | {name: str(value) for name, value in given.items() if value is not None}
+    return kept | {"LC_ALL": "C.UTF-8"} | {LIBPQ[name]: value for name, value in given.items()}
 
 
 def _database(url: str) -> str:
-    return str(make_url(url).database)
+    return str(psycopg2_url(url).database)
 
 
 def _stream(stream: IO[bytes] | None) -> IO[bytes]:
@@ -166,5 +181,5 @@ def program(name: str) -> str:
 
 def with_database(url: str, name: str) -> str:
     """The same server, another database."""
-    address: URL = make_url(url).set(drivername="postgresql", database=name)
+    address: URL = psycopg2_url(url).set(drivername="postgresql", database=name)
     return address.render_as_string(hide_password=False)

@@ -44,31 +44,34 @@ def head_of(note: str) -> Checkpoint:
 
 
 def chain(folder: Path) -> list[Seen]:
-    """Every witnessed checkpoint, oldest first, each checked to continue the one before. Raises WitnessRefused."""
+    """Every witnessed checkpoint, oldest first, each checked to continue its log's one before. Raises WitnessRefused.
+
+    Another log is one of another name, which begins where the ledger's statement says; in between it hides nothing.
+    """
     path = folder / NAME
     found: list[Seen] = []
+    last: dict[str, Checkpoint] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         given = json.loads(line)
         proof = tuple(b64decode(each) for each in given["proof"])
         seen = Seen(given["note"], head_of(given["note"]), datetime.fromisoformat(given["noted_at"]), proof)
-        if found:
-            _require_continuation(found[-1].head, seen.head, proof)
+        if known := last.get(seen.head.origin):
+            _require_continuation(known, seen.head, proof)
+        last[seen.head.origin] = seen.head
         found.append(seen)
     return found
 
 
 def note_checkpoint(folder: Path, note: str, proof: tuple[str, ...], now: datetime) -> bool:
-    """Add a checkpoint to the chain; `proof` shows that it continues the last one. Returns whether it is new.
+    """Add a checkpoint to the chain; `proof` shows that it continues the last one of its log. Returns whether it is new.
 
     Raises WitnessRefused when it does not: the log was rewritten, or a database from a backup runs under the log's name.
     """
-    known = chain(folder)
     head = head_of(note)
-    if known:
-        last = known[-1].head
-        if (last.origin, last.size, last.root) == (head.origin, head.size, head.root):
+    if known := newest(folder, head.origin):
+        if known.head == head:
             return False
-        _require_continuation(last, head, tuple(b64decode(each) for each in proof))
+        _require_continuation(known.head, head, tuple(b64decode(each) for each in proof))
     line = json.dumps({"noted_at": now.isoformat(timespec="seconds"), "note": note, "proof": list(proof)})
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / NAME).open("a", encoding="utf-8") as file:
@@ -78,10 +81,9 @@ def note_checkpoint(folder: Path, note: str, proof: tuple[str, ...], now: dateti
     return True
 
 
-def newest(folder: Path) -> Seen | None:
-    """The last witnessed checkpoint. Raises WitnessRefused when the chain does not hold."""
-    known = chain(folder)
-    return known[-1] if known else None
+def newest(folder: Path, origin: str) -> Seen | None:
+    """The newest witnessed checkpoint of the log of this name. Raises WitnessRefused when the chain does not hold."""
+    return newest_of_each(chain(folder)).get(origin)
 
 
 def newest_of_each(seen: Iterable[Seen]) -> dict[str, Seen]:
@@ -116,9 +118,6 @@ def verified(note: str, key: VerifierKey) -> Checkpoint:
 
 
 def _require_continuation(old: Checkpoint, new: Checkpoint, proof: tuple[bytes, ...]) -> None:
-    if new.origin != old.origin:
-        # Another log, which begins where the ledger's statement says.
-        return
     if new.size < old.size:
         raise WitnessRefused(
             f"The log has {new.size} leaves, and {old.size} were signed before: its database came from a backup. "

@@ -1,4 +1,7 @@
-"""Telling people: a Slack channel and a PagerDuty service. Who cannot be told never keeps the timeline from being written."""
+"""Telling people: a Slack channel and a PagerDuty service. Who cannot be told never keeps the timeline from being written.
+
+What looks like a secret stays in the timeline: when a credential leaks, somebody pastes it, and what was sent is out for good.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 
+from libs.common.telemetry.redaction import redact_text
 from ops.incident.timeline import Incident, Severity
 from ops.settings import Announcements
 
@@ -57,7 +61,7 @@ def _pagerduty(settings: Announcements, incident: Incident, act: str) -> Iterato
     }
     if not over:
         event["payload"] = {
-            "summary": f"{incident.severity} {incident.name}: {incident.title}",
+            "summary": f"{incident.severity} {incident.name}: {redact_text(incident.title)}",
             "source": settings.pagerduty_service,
             "severity": PAGED[incident.severity],
             "timestamp": incident.started_at.isoformat(),
@@ -78,6 +82,6 @@ def _sent(channel: str, address: str, document: dict[str, Any]) -> Announcement:
 
 
 def _plain(text: str) -> str:
-    """Text of ours in Slack's notation: neither a mention nor a link nor markup."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text of ours in Slack's notation: neither a mention nor a link nor markup, and no secret that somebody pasted."""
+    escaped = redact_text(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("\n", " ").replace("`", "'")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from libs.common import clock
 from ops import console
-from ops.age import identities_of, new_identity
+from ops.age import identities_of, write_identity
 from ops.command_line import json_option, this_platform, told
 from ops.compose import FOLDER as COMPOSE_FOLDER
 from ops.console import literal, out
@@ -53,12 +53,7 @@ def group() -> None:
 @told
 def key(file: Path) -> None:
     """Make a key pair for yourself: FILE is the private half, the other is printed and may be told to everybody."""
-    private, public = new_identity()
-    if file.exists():
-        raise OperationError(f"{file} exists; a key is never overwritten.")
-    file.touch(mode=0o600)
-    file.write_text(f"# public key: {public}\n{private}\n", encoding="ascii")
-    out.print(public)
+    out.print(write_identity(file))
 
 
 @group.command()

@@ -3,11 +3,14 @@
 import os
 import secrets
 import shlex
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from ruamel.yaml import YAML
@@ -19,6 +22,7 @@ from ops.errors import OperationError
 
 MEMORY: Final = (Path("/dev/shm"), Path("/run/user"))  # noqa: S108 - memory, and the file in it is of mode 0600 and made anew
 EDITOR: Final = "vi"
+ENDING: Final = (signal.SIGHUP, signal.SIGTERM)
 NOTE: Final = (
     "# Name: value. What is unchanged stays sealed as it is; a line that is taken out is a secret that is taken out.\n"
 )
@@ -52,15 +56,29 @@ def _in_memory(text: str) -> Iterator[Path]:
     folder = base / f"lumiere-{secrets.token_hex(8)}"
     folder.mkdir(mode=0o700)
     path = folder / "secrets.yaml"
+    with _ending_in_order():
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            yield path
+        finally:
+            _wipe_folder(folder)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """A terminal that closes, or an operator's `kill`, unwinds what is open instead of leaving it behind."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in ENDING}
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        yield path
+        yield
     finally:
-        for each in folder.iterdir():
-            _wipe(each)
-        folder.rmdir()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_memory(folder: Path) -> bool:
@@ -68,12 +86,24 @@ def _is_memory(folder: Path) -> bool:
     return any(fields[1] == str(folder) and fields[2] in {"tmpfs", "ramfs"} for fields in mounts)
 
 
-def _wipe(path: Path) -> None:
+def _wipe_folder(folder: Path) -> None:
+    """Of what editors leave: files in folders of their own, and locks that are links to nothing."""
+    for place, folders, names in os.walk(folder, topdown=False):
+        for path in (Path(place, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                _overwrite(path)
+            path.unlink()
+        for path in (Path(place, name) for name in folders):
+            path.unlink() if path.is_symlink() else path.rmdir()
+    folder.rmdir()
+
+
+def _overwrite(path: Path) -> None:
+    path.chmod(0o600)
     with path.open("r+b") as file:
         file.write(bytes(path.stat().st_size))
         file.flush()
         os.fsync(file.fileno())
-    path.unlink()
 
 
 def _written(values: Mapping[str, str]) -> str:

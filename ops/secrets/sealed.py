@@ -49,6 +49,11 @@ class SealedFile:
             raise OperationError(f"{path} cannot be read: {error.strerror}. `lumiere secrets seal` makes it.") from None
         except (YAMLError, KeyError, TypeError):
             raise OperationError(f"{path} is no file of sealed secrets.") from None
+        if self.environment != path.stem:
+            raise Damaged(
+                f"{path.name} holds the secrets of {self.environment}: somebody put one environment's file in the place of "
+                "another's. Look at its history before you trust anything in it."
+            )
 
     @classmethod
     def create(cls, path: Path, environment: str, recipients: Sequence[str]) -> "SealedFile":
@@ -124,15 +129,17 @@ class SealedFile:
             raise OperationError(f"{self.path.name} holds no {name}. It holds {', '.join(self.names) or 'nothing'}.")
         try:
             envelope = json.loads(opened_value(b64decode(str(self._secrets[name]), validate=True), identities))
-        except ValueError:
+            sealed_as, value = (envelope["environment"], envelope["name"]), str(envelope["value"])
+        except (ValueError, KeyError, TypeError):
             raise Damaged(f"{name} in {self.path.name} is damaged: take it from an earlier version of the file.") from None
-        sealed_as = (envelope["environment"], envelope["name"])
         if sealed_as != (self.environment, name):
             raise Damaged(
                 f"{name} of {self.environment} was sealed as {sealed_as[1]} of {sealed_as[0]}: somebody moved it. "
                 "Look at the history of the file before you trust anything in it."
             )
-        return str(envelope["value"])
+        # Anybody can seal something for public keys: no name may lead out of the folder it is opened into.
+        require_value(name, value)
+        return value
 
     def _save(self) -> None:
         _write(self.path, self._content)

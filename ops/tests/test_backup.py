@@ -133,6 +133,33 @@ def test_a_backup_that_is_not_the_one_that_was_made_is_refused(
     assert named.verified_at is None
 
 
+def test_a_copy_that_was_verified_says_nothing_of_the_backup_itself(
+    harness: Harness, place: Place, identities: list[object]
+) -> None:
+    made = making.create(place)
+    path = opening.backup_path(place, made.backup.name)
+    copy = shutil.copy(path, place.folder / "copy.age")
+    path.write_bytes(b"damaged since")
+
+    opening.verify(place, Path(copy), identities)
+
+    named = record.read(place.folder).named(made.backup.name)
+    assert named is not None
+    assert named.verified_at is None
+
+
+def test_a_backup_that_the_record_does_not_know_is_opened_only_when_somebody_says_so(
+    harness: Harness, place: Place, identities: list[object]
+) -> None:
+    made = making.create(place)
+    path = opening.backup_path(place, made.backup.name)
+    record.write(place.folder, record.Record())
+
+    with pytest.raises(Damaged, match="knows no such backup"):
+        opening.verify(place, path, identities)
+    assert opening.verify(place, path, identities, unrecorded=True).manifest.name == made.backup.name
+
+
 def test_another_key_is_told_from_damage(harness: Harness, place: Place) -> None:
     made = making.create(place)
     other = place.folder.parent / "other"

@@ -10,12 +10,15 @@ import pyrage
 import pytest
 
 from ops.age import Damaged, WrongKey, decrypted, encrypted, identities_of, new_identity, recipients_of
-from ops.backup import making, witness
+from ops.backup import making, snapshot, witness
 from ops.backup.archive import Writer, reading
 from ops.backup.manifest import Keys, Log, Manifest
+from ops.backup.place import this_place
 from ops.backup.record import Backup, Record
 from ops.backup.witness import WitnessRefused
 from ops.errors import OperationError
+from ops.layout import Layout
+from ops.settings import PlatformSettings
 from ops.tests.small_log import KEY, OTHER_SIGNER, SIGNER, log
 from services.ledger.domain.notes import NoteSigner, checkpoint_text
 
@@ -117,7 +120,14 @@ def test_a_private_key_is_never_shown(tmp_path: Path) -> None:
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused() -> None:
-    for name in ("files/../../etc/passwd", "/etc/passwd", "secrets/AUTH_SECRET", "database/../manifest.json"):
+    for name in (
+        "files/../../etc/passwd",
+        "/etc/passwd",
+        "files//etc/passwd",
+        "files/./x",
+        "secrets/AUTH_SECRET",
+        "database/../manifest.json",
+    ):
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w|") as tar:
             tar.addfile(tarfile.TarInfo(name))
@@ -144,6 +154,41 @@ def test_a_dump_of_unknown_length_is_cut_into_parts(monkeypatch: pytest.MonkeyPa
     assert [name for name, _ in found] == ["database/00000000", "database/00000001", "database/00000002", "manifest.json"]
 
 
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [
+        ("postgresql://u:p@one:5432,two:5433/x?target_session_attrs=read-write", "one,two", "5432,5433"),
+        ("postgresql://u:p@/x?host=/run/postgresql", "/run/postgresql", None),
+        ("postgresql://u:p@one/x", "one", None),
+    ],
+)
+def test_postgres_programs_are_led_to_the_servers_of_the_address_and_no_other(
+    address: str, host: str, port: str | None
+) -> None:
+    told = snapshot._environment(snapshot.with_database(address, "y"))
+
+    assert (told["PGHOST"], told.get("PGPORT"), told["PGDATABASE"], told["PGPASSWORD"]) == (host, port, "y", "p")
+
+
+def test_what_postgres_programs_cannot_be_told_is_refused() -> None:
+    with pytest.raises(OperationError, match="service"):
+        snapshot._environment("postgresql://u:p@one/x?service=elsewhere")
+
+
+@pytest.mark.parametrize("name", ["LUMIERE_BACKUP_DATABASE_URL", "LUMIERE_BACKUP_ADMIN_URL"])
+@pytest.mark.parametrize("mode", ["", "?sslmode=require", "?sslmode=verify-full"])
+def test_no_backup_passes_a_network_that_nobody_verified(name: str, mode: str) -> None:
+    address = f"postgresql://u:verysecret@db.example.org/x{mode}"  # pragma: allowlist secret
+    given = {"LUMIERE_BACKUP_DATABASE_URL": "postgresql://u:p@localhost/x", name: address}
+    if mode == "?sslmode=verify-full":
+        assert this_place(Layout(PlatformSettings()), given).keep
+        return
+
+    with pytest.raises(OperationError, match=f"{name} leaves this machine without verified TLS") as caught:
+        this_place(Layout(PlatformSettings()), given)
+    assert "verysecret" not in str(caught.value)
+
+
 # ---- the witness
 
 
@@ -152,12 +197,12 @@ def proof(first: int, second: int) -> tuple[str, ...]:
 
 
 def test_a_witness_keeps_checkpoints_that_continue_each_other(tmp_path: Path) -> None:
-    assert witness.newest(tmp_path) is None
+    assert witness.newest(tmp_path, SIGNER.name) is None
     assert witness.note_checkpoint(tmp_path, log().checkpoint(5), (), NOW)
     assert not witness.note_checkpoint(tmp_path, log().checkpoint(5), (), NOW), "the same one again"
     assert witness.note_checkpoint(tmp_path, log().checkpoint(300), proof(5, 300), NOW)
 
-    newest = witness.newest(tmp_path)
+    newest = witness.newest(tmp_path, SIGNER.name)
     assert newest is not None
     assert newest.head.size == 300
     assert witness.continues(tmp_path, witness.head_of(log().checkpoint(5)))
@@ -180,6 +225,18 @@ def test_a_log_of_a_new_name_begins_a_new_chain(tmp_path: Path) -> None:
 
     sizes = {name: seen.head.size for name, seen in witness.newest_of_each(witness.chain(tmp_path)).items()}
     assert sizes == {SIGNER.name: 300, "log.example/second": 7}
+
+
+def test_another_logs_checkpoint_in_between_does_not_hide_that_a_log_was_rewritten(tmp_path: Path) -> None:
+    witness.note_checkpoint(tmp_path, log().checkpoint(300), (), NOW)
+    second = NoteSigner("log.example/second", bytes(32))
+    witness.note_checkpoint(tmp_path, second.sign(checkpoint_text(second.name, 0, b"r" * 32)), (), NOW)
+
+    for size in (300, 301, 5):
+        other = OTHER_SIGNER.sign(checkpoint_text(SIGNER.name, size, b"x" * 32))
+        with pytest.raises(WitnessRefused):
+            witness.note_checkpoint(tmp_path, other, (), NOW)
+    assert not witness.note_checkpoint(tmp_path, log().checkpoint(300), (), NOW), "as it was kept before"
 
 
 def test_a_chain_that_was_tampered_with_is_noticed_when_it_is_read(tmp_path: Path) -> None:

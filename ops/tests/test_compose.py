@@ -14,6 +14,7 @@ from libs.common.events.broker.address import BrokerAddress
 from ops import compose
 from ops.compose import MOUNTED_FILE_MODE, NEVER_MOUNTED, prepare
 from ops.containers import DEPLOY
+from ops.doctor.boxes.containers import TELLING
 from ops.tests.composed import Composed, OnceOnly
 from ops.vault import Vault
 
@@ -92,6 +93,12 @@ def test_a_container_mounts_what_it_uses_and_no_more(secrets: Path) -> None:
         assert [name for name in each["secrets"] if f"/run/secrets/{name}" not in named] == [], service
 
 
+def test_no_secret_stands_in_a_containers_environment() -> None:
+    composed = Composed("demo.yml", "tls.yml", "mtls.yml", "s3.yml", "backup.yml", "observability.yml")
+    given = {name: each.get("environment", {}) for name, each in composed.services.items()}
+    assert [f"{service} {name}" for service, names in given.items() for name in names if TELLING.search(name)] == []
+
+
 def test_every_secret_that_is_mounted_is_made(secrets: Path) -> None:
     composed = Composed("demo.yml", "tls.yml", "mtls.yml", "s3.yml")
     named = {Path(each["file"]).name for each in composed._document["secrets"].values() if "secrets/" in each["file"]}
@@ -137,6 +144,12 @@ def test_what_is_there_stays_and_is_readable_inside_containers_but_for_what_is_n
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert {name for name, mode in modes.items() if mode != MOUNTED_FILE_MODE} == NEVER_MOUNTED & set(modes)
     assert {modes[name] for name in NEVER_MOUNTED & set(modes)} == {0o600}
+
+
+def test_a_folder_that_was_open_to_others_is_closed_before_files_that_anybody_may_read_stand_in_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    prepare(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
 def test_addresses_from_before_tls_are_lifted_with_their_passwords(tmp_path: Path) -> None:

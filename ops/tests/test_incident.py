@@ -320,6 +320,26 @@ def test_no_secret_is_shown_or_written_down(fake: Fake, home: Path) -> None:
     assert ROUTING_KEY not in shown + written
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "sk_live_4eC39HqLyjWDarjt",  # pragma: allowlist secret
+        "postgresql://lumiere:verysecret@db/x",  # pragma: allowlist secret
+        "AGE-SECRET-KEY-1QQQQ",
+        "ada@example.org",
+    ],
+)
+def test_a_secret_that_somebody_pasted_is_announced_to_nobody(fake: Fake, pasted: str) -> None:
+    answer = told("start", "SEV-1", f"Leaked: {pasted} is in a public gist")
+    told("end", f"{pasted} was revoked")
+
+    assert pasted in answer["title"], "the timeline keeps what was said"
+    assert len(fake.heard) == 4
+    said = json.dumps([document for _, document in fake.heard])
+    assert pasted.rpartition("//")[2].partition("@")[0] not in said
+    assert "is in a public gist" in said
+
+
 def test_a_webhook_may_come_from_a_file(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     people = Fake()
     with people.serving() as address:

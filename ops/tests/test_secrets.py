@@ -1,6 +1,7 @@
 """Sealed secrets: readable diffs, bound to their place, and refused wherever they were moved."""
 
 import json
+import signal
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pyrage
 import pytest
 from click.testing import CliRunner, Result
 
-from ops.age import Damaged, WrongKey, new_identity
+from ops.age import Damaged, WrongKey, new_identity, recipients_of
 from ops.cli import main
 from ops.errors import OperationError
 from ops.secrets import checking, editing, register
@@ -88,6 +89,29 @@ def test_a_value_in_another_environment_is_refused(sealed: SealedFile, ada: Keyr
 
     with pytest.raises(Damaged, match="sealed as AUTH_SECRET of production"):
         SealedFile(staging).unseal(ada.identities)
+
+
+def test_a_whole_file_in_the_place_of_another_environments_is_refused(sealed: SealedFile, ada: Keyring, tmp_path: Path) -> None:
+    folder = sealed.path.parent
+    sealed_path("staging", folder).write_text(sealed.path.read_text(encoding="utf-8"), encoding="utf-8")
+
+    done = run("unseal", "staging", "--into", tmp_path / "opened", "--identity", ada.path, "--sealed", folder)
+
+    assert done.exit_code == 1
+    assert "staging.yaml holds the secrets of production" in " ".join(done.output.split())
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/cron.d/outside", ".profile"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(sealed: SealedFile, ada: Keyring, tmp_path: Path, name: str) -> None:
+    sealed._secrets[name] = sealed._sealed(name, "whoever may commit can seal this", recipients_of(ada.public))
+    sealed._save()
+
+    done = run("unseal", "production", "--into", tmp_path / "opened", "--identity", ada.path, "--sealed", sealed.path.parent)
+
+    assert done.exit_code == 1
+    assert "no name of a secret" in done.output
+    assert not (tmp_path / "opened").exists()
 
 
 def test_a_damaged_value_is_named(sealed: SealedFile, ada: Keyring) -> None:
@@ -175,6 +199,41 @@ def test_an_editor_that_fails_changes_nothing(sealed: SealedFile, ada: Keyring, 
 
     assert done.exit_code == 1
     assert sealed.path.read_bytes() == before
+
+
+def left_in_memory() -> set[Path]:
+    return {each for base in editing.MEMORY if base.is_dir() for each in base.glob("lumiere-*")}
+
+
+@pytest.mark.parametrize(
+    "leaves", ["ln -s nobody@nowhere.1 $(dirname $1)/.#secrets.yaml", "mkdir $(dirname $1)/undo && cp $1 $(dirname $1)/undo/"]
+)
+def test_nothing_that_an_editor_leaves_beside_the_secrets_stays(tmp_path: Path, leaves: str) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(f"#!/bin/sh\n{leaves}\n", encoding="utf-8")
+    editor.chmod(0o700)
+    before = left_in_memory()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("VISUAL", str(editor))
+        assert editing.edited({"AUTH_SECRET": "the value itself"}) == {"AUTH_SECRET": "the value itself"}
+
+    assert left_in_memory() == before
+
+
+@pytest.mark.parametrize("number", editing.ENDING)
+def test_a_terminal_that_closes_leaves_no_open_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(f"#!/bin/sh\nkill -{int(number)} $PPID\n", encoding="utf-8")
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    before, handled = left_in_memory(), signal.getsignal(number)
+
+    with pytest.raises(SystemExit):
+        editing.edited({"AUTH_SECRET": "the value itself"})
+
+    assert left_in_memory() == before
+    assert signal.getsignal(number) is handled
 
 
 def test_values_of_every_kind_survive_the_editor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,3 +359,6 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     assert run("key", path).exit_code == 1
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert run("key", tmp_path / "link").exit_code == 1
+    assert not (tmp_path / "elsewhere").exists()

@@ -67,6 +67,22 @@ def test_production_refuses_a_broker_elsewhere_that_is_not_verified(address: str
         load(ServiceSettings, {**PRODUCTION, "AMQP_URL": address})
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("DATABASE_URL", "postgresql://u:p@localhost/x?hostaddr=10.0.0.7"),
+        ("DATABASE_URL", "postgresql://u:p@/x?host=/run/postgresql,db.example.org&target_session_attrs=read-write"),
+        ("DATABASE_URL", "postgresql://u:p@/x?service=elsewhere"),
+        ("DATABASE_URL", "postgresql://u:p@db/x?sslmode=disable&sslmode=verify-full"),
+        ("AMQP_URL", "amqp://u:p@rabbitmq/?host=localhost"),
+        ("AMQP_URL", "amqps://u:p@rabbitmq/?verify=verify_none&verify=verify_peer"),
+    ],
+)
+def test_no_way_of_writing_an_address_hides_that_it_leaves_this_machine(name: str, address: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} leaves this machine without verified TLS"):
+        load(ServiceSettings, {**PRODUCTION, name: address})
+
+
 def test_production_takes_a_broker_on_this_machine() -> None:
     assert load(ServiceSettings, {**PRODUCTION, "AMQP_URL": "amqp://u:p@127.0.0.1/"}).production
 
@@ -80,6 +96,8 @@ def test_production_takes_a_broker_on_this_machine() -> None:
         ("rediss://:p@redis/0?ssl_cert_reqs=none", False),
         ("rediss://:p@redis/0?ssl_cert_reqs=CERT_OPTIONAL", False),
         ("rediss://:p@redis/0?ssl_check_hostname=no", False),
+        ("redis://:p@redis/0?host=localhost", False),
+        ("rediss://:p@redis/0?ssl_cert_reqs=none&ssl_cert_reqs=required", False),
     ],
 )
 def test_redis_elsewhere_is_verified_too(address: str, fine: bool) -> None:

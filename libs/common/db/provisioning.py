@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import make_url
-
+from libs.common.db.database import psycopg2_url
 from libs.common.db.provision import provision, provision_backup, provision_monitor
 from libs.common.tls import database_with
 
@@ -44,12 +43,12 @@ def provision_all(mounted: Path = MOUNTED) -> list[str]:
 
 def _administrator(address: str, mounted: Path) -> str:
     """The same database as its superuser."""
-    url = make_url(address).set(username="postgres", password=_read(mounted / ADMINISTRATOR))
+    url = psycopg2_url(address).set(drivername="postgresql", username="postgres", password=_read(mounted / ADMINISTRATOR))
     return database_with(url.render_as_string(hide_password=False), mounted / AUTHORITY)
 
 
 def _password(address: str) -> str:
-    return str(make_url(address).password)
+    return str(psycopg2_url(address).password)
 
 
 def _read(path: Path) -> str:

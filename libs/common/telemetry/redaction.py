@@ -18,6 +18,14 @@ _PATTERNS = (
     (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "[credentials]"),
     (re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 [token]"),
     (re.compile(r"(?i)([?&](?:x-amz-)?(?:token|code|state|signature|key)=)[^&\s\"']+"), r"\1[token]"),
+    # Those of providers and of age say by their beginning what they are.
+    (
+        re.compile(
+            r"\b(?:[sr]k_(?:live|test)_|whsec_|re_[A-Za-z0-9]{8}_|sk-ant-|hvs\.|xox[a-z]-)[A-Za-z0-9_+/=-]{8,}"
+            r"|\bAGE-SECRET-KEY-1[A-Za-z0-9]+|(?<=hooks\.slack\.com/services/)[^\s\"']+"
+        ),
+        "[token]",
+    ),
     (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"), "[token]"),  # our own 256-bit tokens
 )
 

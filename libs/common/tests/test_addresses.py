@@ -1,5 +1,7 @@
 """Addresses of several servers: read alike by everybody, refused when they cannot be meant, and quoted by no message."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import create_engine
 
@@ -12,6 +14,7 @@ from libs.common.addresses import (
     require_primary,
 )
 from libs.common.config import ConfigurationError, ServiceSettings, load
+from libs.common.db import provisioning
 from libs.common.db.database import psycopg2_url
 from libs.common.events.broker import BrokerUnavailable, open_session
 from libs.common.events.broker.publisher import PipelinedPublisher
@@ -132,3 +135,18 @@ def test_several_databases_without_a_word_on_the_primary_are_refused(given: str)
     joined = "&" if "?" in given else "?"
     assert load(ServiceSettings, SETTINGS | {"DATABASE_URL": f"{given}{joined}{PRIMARY_ONLY}"})
     require_primary("postgresql://u:p@one/x")
+
+
+def test_roles_are_made_where_services_name_a_primary_and_its_standby(tmp_path: Path) -> None:
+    (tmp_path / "POSTGRES_PASSWORD").write_text("the administrator's\n", encoding="utf-8")
+    address = "postgresql://lumiere_tasks:own@db-1:5432,db-2:5433/lumiere?sslmode=verify-full"  # pragma: allowlist secret
+
+    told = psycopg2_url(provisioning._administrator(address, tmp_path))
+
+    assert provisioning._password(address) == "own"
+    assert (told.username, told.password, told.query["host"]) == (
+        "postgres",
+        "the administrator's",
+        ("db-1:5432", "db-2:5433"),
+    )
+    assert told.query["sslrootcert"] == str(tmp_path / "TLS_AUTHORITY")

@@ -31,6 +31,10 @@ def test_a_member_with_a_telling_name_is_redacted(name: str) -> None:
         "amqp://user:hunter2@host/",
         "Bearer abcdefgh12345678",
         "/verify?token=kS3bGqk0cYzv0Jj6T2mXWw1nq8hF4uRlA9eVtDpO5iE",
+        "refused: sk_live_hunter2hunter2",
+        "signed with whsec_hunter2hunter2",
+        "re_hunter2A_hunter2hunter2hunter2",
+        "https://hooks.slack.com/services/T1/B1/hunter2",  # pragma: allowlist secret
         "https://bucket/incoming/1?X-Amz-Expires=3600&X-Amz-Signature=hunter2",
     ],
 )
@@ -49,6 +53,11 @@ def test_what_looks_like_a_secret_is_redacted_wherever_it_stands(text: str) -> N
 )
 def test_redaction_never_fails_and_never_keeps_a_token(value: object) -> None:
     assert TOKEN not in json.dumps(redact({"deep": [value, TOKEN, {"x": TOKEN}]}))
+
+
+def test_words_of_ours_are_no_tokens() -> None:
+    for text in ("re_delivered_events", "hvs is Vault's", "whsec_…", "task_live_test"):
+        assert redact_text(text) == text
 
 
 def test_a_log_line_is_one_json_object_with_the_identifiers_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:

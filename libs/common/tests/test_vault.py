@@ -60,6 +60,13 @@ def test_the_environment_and_files_come_first(vault: FakeVault, tmp_path: Path) 
     assert vault.asked == []
 
 
+def test_production_asks_no_vault_elsewhere_in_clear(vault: FakeVault) -> None:
+    told = faults(environ(vault, LUMIERE_ENV="production", VAULT_ADDR="http://vault.example.org:8200"))
+
+    assert "AUTH_SECRET_VAULT cannot be read: VAULT_ADDR must begin with https:// in production" in told
+    assert load(Sample, environ(vault, LUMIERE_ENV="production")).auth_secret, "an agent on this machine may be asked so"
+
+
 def test_an_approle_signs_in_and_out(vault: FakeVault, tmp_path: Path) -> None:
     (tmp_path / "secret-id").write_text(f"{SECRET}\n", encoding="ascii")
     given = environ(vault, VAULT_ROLE_ID=ROLE, VAULT_SECRET_ID_FILE=str(tmp_path / "secret-id"))

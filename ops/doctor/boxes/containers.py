@@ -12,8 +12,15 @@ OUTSIDE: Final = {Target.ENGINE}
 NAMED_MAX: Final = 5
 ROOT_NAMES: Final = frozenset({"", "0", "root"})
 DOOR: Final = "gateway"
-TELLING: Final = re.compile(r"(SECRET|PASSWORD|TOKEN|PRIVATE_KEY|SIGNING_KEY|API_KEY|DSN|DATABASE_URL|AMQP_URL)$")
+TELLING: Final = re.compile(
+    r"(SECRET|SECRET_PREVIOUS|SECRET_ID|PASSWORD|TOKEN|(PRIVATE|SIGNING|API|SECRET|ACCESS|ROUTING|RELEASE)_KEY|DSN|WEBHOOK|"
+    r"OIDC_PROVIDERS|(DATABASE|ADMIN|AMQP|MANAGEMENT|REDIS|SMTP)_URL)$"
+)
 """Variables whose values no image and no environment of a container may hold; `…_FILE` names a file instead."""
+PASSWORD_IN_ADDRESS: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+"""Under whatever name."""
+GAINING_NOTHING: Final = frozenset({"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"})
+HOST: Final = "host"
 IMAGE_SECONDS: Final = 60.0
 
 
@@ -55,7 +62,7 @@ def users(examined: Examined) -> Finding:
             return "runs as root"
         if host.get("Privileged"):
             return "is privileged"
-        return "" if any("no-new-privileges" in option for option in host.get("SecurityOpt") or ()) else "may gain rights"
+        return "" if GAINING_NOTHING & set(host.get("SecurityOpt") or ()) else "may gain rights"
 
     return _judged(examined, fault, "none as root, none may gain rights")
 
@@ -101,8 +108,10 @@ def ports(examined: Examined) -> Finding:
     """Does no container but the gateway's publish a port, databases and brokers included?"""
     engine, faults, published = examined.around(), [], []
     for each in engine.running:
-        bound = [port for port, held in (each["HostConfig"].get("PortBindings") or {}).items() if held]
-        service = engine.service(each)
+        service, host = engine.service(each), each["HostConfig"]
+        bound = [port for port, held in (host.get("PortBindings") or {}).items() if held]
+        if host.get("NetworkMode") == HOST or host.get("PublishAllPorts"):
+            faults.append(f"{service} publishes whatever it listens on")
         published += bound if service == DOOR else []
         if bound and service != DOOR:
             faults.append(f"{service} publishes {', '.join(bound)}")
@@ -134,7 +143,7 @@ def secrets(examined: Examined) -> Finding:
 
 def _secret_names(configuration: dict[str, Any]) -> list[str]:
     pairs = [each.partition("=") for each in configuration.get("Env") or ()]
-    return [name for name, _, value in pairs if value and TELLING.search(name)]
+    return [name for name, _, value in pairs if value and (TELLING.search(name) or PASSWORD_IN_ADDRESS.search(value))]
 
 
 def _judged(examined: Examined, fault: Callable[[Inspected], str], evidence: str) -> Finding:

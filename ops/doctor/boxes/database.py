@@ -7,7 +7,7 @@ from sqlalchemy import text
 from libs.common.db import monitor_role, owner_role, runtime_role
 from libs.common.db.database import POOL_SIZE
 from libs.common.db.migrate import VERSION_TABLE, newest_revision
-from libs.common.db.provision import MONITOR_CONNECTIONS_MAX
+from libs.common.db.provision import MONITOR_CONNECTIONS_MAX, backup_role
 from ops.doctor.box import Finding, NotExamined, bad, box, good, judged
 from ops.doctor.examined import Examined
 
@@ -21,7 +21,9 @@ _CONNECTIONS: Final = text("SELECT role, application, encrypted, protocol, conne
 _ROLES: Final = text(
     "SELECT rolname AS role, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, "
     "pg_has_role(rolname, 'pg_read_all_data', 'MEMBER') AS reads_all, pg_has_role(rolname, 'pg_write_all_data', 'MEMBER') "
-    "AS writes_all, has_database_privilege(rolname, current_database(), 'CREATE') AS makes_schemas "
+    "AS writes_all, pg_has_role(rolname, 'pg_execute_server_program', 'MEMBER') OR pg_has_role(rolname, "
+    "'pg_read_server_files', 'MEMBER') OR pg_has_role(rolname, 'pg_write_server_files', 'MEMBER') AS reaches_server, "
+    "has_database_privilege(rolname, current_database(), 'CREATE') AS makes_schemas "
     "FROM pg_roles WHERE rolname = ANY(:roles)"
 )
 _SCHEMAS: Final = text(
@@ -48,6 +50,7 @@ _RIGHTS: Final = {
     "rolbypassrls": "passes by row security",
     "reads_all": "may read everything",
     "writes_all": "may write everything",
+    "reaches_server": "may run programs or touch files on the server",
     "makes_schemas": "may create schemas",
 }
 
@@ -84,12 +87,14 @@ def roles(examined: Examined) -> Finding:
     """Has no role of the platform a right over the server, no runtime role DDL, and each its own schema only?"""
     owners = {owner_role(name): name for name in examined.services}
     runtimes = {runtime_role(name): name for name in examined.services}
-    wanted = [*owners, *runtimes, monitor_role()]
+    wanted = [*owners, *runtimes, monitor_role(), backup_role()]
     with examined.database() as db:
         rights, schemas = db.all(_ROLES, {"roles": wanted}), db.all(_SCHEMAS, {"roles": wanted})
         reads = db.all(_READS, {"role": monitor_role(), "schemas": list(examined.services), "version_table": VERSION_TABLE})
     faults = [f"{each} does not exist" for each in sorted(set(wanted) - {row.role for row in rights})]
     faults += [f"{row.role} {words}" for row in rights for right, words in _RIGHTS.items() if getattr(row, right)]
+    # What it is for; a right to write or to create it has as little as the others.
+    faults = [each for each in faults if each != f"{backup_role()} {_RIGHTS['reads_all']}"]
     for row in schemas:
         mine = (owners | runtimes).get(row.role, row.schema)
         if row.schema != mine:

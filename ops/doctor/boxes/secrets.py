@@ -17,8 +17,13 @@ from ops.doctor.box import Finding, NotApplicable, NotExamined, Target, bad, box
 from ops.doctor.examined import Examined
 
 NAMED_MAX: Final = 5
-ROOTS: Final = frozenset({"AUTH_SECRET", "REVOCATION_LIST_TOKEN", "GATEWAY_SECRET", "STORAGE_SECRET", "POSTGRES_PASSWORD"})
+ROOTS: Final = frozenset({"AUTH_SECRET", "REVOCATION_LIST_TOKEN", "GATEWAY_SECRET", "STORAGE_SECRET", "POSTGRES_PASSWORD"}) | {
+    "REDIS_PASSWORD",
+    "RABBITMQ_OPERATOR_PASSWORD",
+    "GRAFANA_ADMIN_PASSWORD",
+}
 """What is a random value and nothing else."""
+ADDRESS: Final = re.compile(r"(?:(?:MIGRATION_)?DATABASE_URL|AMQP_URL)_\w+")
 ENVIRONMENT_FILE: Final = re.compile(r"(?:^|/)(?:\.env(?:\.[^/]*)?|[^/]+\.env)$")
 GIT: Final = "git"
 TEMPLATES: Final = ("template", "example", "sample")
@@ -72,8 +77,11 @@ def distinct(examined: Examined) -> Finding:
             holders[text].append(name)
             if weakness := _weakness(text):
                 faults.append(f"{name} {weakness}")
-        elif re.fullmatch(r"(?:MIGRATION_)?DATABASE_URL_\w+", name) and (password := urlsplit(text).password):
+        elif ADDRESS.fullmatch(name) and (password := urlsplit(text).password):
+            # The same as a password's own file, which locally an address is put together from; never that of a second one.
             holders[f"{password} of an address"].append(name)
+            if weakness := _weakness(password):
+                faults.append(f"the password in {name} {weakness}")
     faults += [f"{' and '.join(names)} are the same" for names in holders.values() if len(names) > 1]
     return judged(faults[:NAMED_MAX], f"{len(holders)} secrets, all different")
 

@@ -21,6 +21,7 @@ import httpx
 from libs.common import clock
 from libs.common.db import Reader, monitor_role, owner_role, runtime_role
 from libs.common.db.migrate import newest_revision
+from libs.common.db.provision import backup_role
 from libs.common.events.topology import GATEWAY, OPERATOR, definitions
 from libs.common.ids import random_token
 from ops.backup import record
@@ -285,6 +286,7 @@ def database_answers() -> dict[str, Any]:
     """A database that is as it should be."""
     wanted = [*(owner_role(name) for name in SERVICES), *(runtime_role(name) for name in SERVICES), monitor_role()]
     rights = dict.fromkeys(database._RIGHTS, False)
+    backup = SimpleNamespace(role=backup_role(), **{**rights, "reads_all": True})
     schemas = [(role(name), name, role is owner_role) for name in SERVICES for role in (owner_role, runtime_role)]
 
     def tables(parameters: Mapping[str, Any]) -> list[Any]:
@@ -293,7 +295,7 @@ def database_answers() -> dict[str, Any]:
 
     return {
         str(database._CONNECTIONS): [connection("lumiere-auth-web"), connection("psql", encrypted=False)],
-        str(database._ROLES): [SimpleNamespace(role=name, **rights) for name in wanted],
+        str(database._ROLES): [*(SimpleNamespace(role=name, **rights) for name in wanted), backup],
         str(database._SCHEMAS): [SimpleNamespace(role=who, schema=name, creates=may) for who, name, may in schemas],
         str(database._READS): [],
         str(database._TABLES): tables,

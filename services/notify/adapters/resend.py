@@ -16,6 +16,7 @@ AGENT: Final = "lumiere-notify"
 """Resend refuses requests that do not say who asks."""
 
 # One e-mail cannot be helped by another attempt; of a refused key or sender the operator hears, and the e-mails wait meanwhile.
+# So do they where we are sent elsewhere, which we never follow: the address that was given is not Resend's.
 _OURS: Final = frozenset({401, 403, 404, 405, 408, 425, 429})
 _SENDER_REFUSED: Final = "invalid_from_address"
 _SENT_BEFORE: Final = "invalid_idempotent_request"
@@ -46,7 +47,7 @@ class ResendSender:
             self._companion.found()
             return
         reason = f"Refused{answer.status_code}"
-        if answer.status_code >= 500 or answer.status_code in _OURS or _name(answer) == _SENDER_REFUSED:
+        if answer.status_code >= 500 or answer.is_redirect or answer.status_code in _OURS or _name(answer) == _SENDER_REFUSED:
             raise self._away(reason)
         self._companion.found()
         raise DeliveryRefused(reason, permanent=answer.status_code != 409)

@@ -37,6 +37,10 @@ class SmtpSender:
         message = message_of(mail, self._sender, SMTP)  # seven bits, which every server carries
         try:
             with self._connection() as server:
+                if not mail.recipient.isascii() and not server.has_extn("smtputf8"):
+                    # RFC 6531. One person's address; everybody else's e-mails need not wait for it.
+                    self._companion.found()
+                    raise DeliveryRefused("AddressUnsupported", permanent=True)
                 server.send_message(message, self._sender.addr_spec, [mail.recipient])
         except smtplib.SMTPRecipientsRefused as refused:
             raise self._refused(next(iter(refused.recipients.values()))[0]) from None

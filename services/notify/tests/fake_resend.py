@@ -57,6 +57,8 @@ class FakeResend:
                     return
                 data = json.dumps(document).encode()
                 self.send_response(refusal.status if refusal else 200)
+                if refusal and refusal.status in range(300, 400):
+                    self.send_header("Location", f"{fake.endpoint}/elsewhere")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)

@@ -114,6 +114,8 @@ def test_an_email_that_left_before_under_other_words_counts_as_sent(resend: Fake
         (Refusal(451, "security_error"), False, True),
         (Refusal(409, "concurrent_idempotent_requests"), False, False),
         (Refusal(422, "invalid_from_address"), True, False),
+        (Refusal(302), True, False),
+        (Refusal(308), True, False),
         (Refusal(401, "missing_api_key"), True, False),
         (Refusal(403, "validation_error"), True, False),
         (Refusal(429, "rate_limit_exceeded"), True, False),
@@ -230,6 +232,13 @@ def test_a_refusal_of_the_mail_server_is_for_good_or_for_now(
         smtp(server, companion).send(MAIL)
     assert (isinstance(refused.value, ProviderAway), refused.value.permanent, companion.away) == (away, permanent, away)
     assert server.taken == []
+
+
+def test_an_address_that_a_mail_server_cannot_carry_holds_up_nobody_else(server: FakeSmtp, companion: Companion) -> None:
+    with pytest.raises(DeliveryRefused) as refused:
+        smtp(server, companion).send(replace(MAIL, recipient="é@example.org"))
+    assert not isinstance(refused.value, ProviderAway)
+    assert (refused.value.permanent, companion.away, server.taken) == (True, False, [])
 
 
 def test_without_tls_no_email_leaves_where_it_is_required(server: FakeSmtp, companion: Companion) -> None:
