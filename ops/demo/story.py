@@ -95,6 +95,9 @@ class Story:
             self._end_of_session()
         except StepFailed:
             return
+        finally:
+            for client in (self.admin, self.artist, self.anyone):
+                client.http.close()
 
     # ---- people
 

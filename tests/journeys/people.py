@@ -88,7 +88,7 @@ class Studio:
     """Who works on one platform, and what they do over and over."""
 
     def __init__(self, platform: LivePlatform, before: "Studio | None" = None) -> None:
-        """`before`: the studio of a platform that came back; its administrators sign in, since no operator makes more than two."""
+        """`before`: the studio of a platform that came back; its two administrators sign in, as an operator makes no more."""
         self.platform = platform
         self._clients: list[Client] = []
         self.anyone = self._known(Client(platform.origin))
