@@ -1,10 +1,10 @@
 """A fake Resend: takes e-mails by their idempotency key as the real one does, or refuses as it is told."""
 
-import json
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
+from typing import Any, Final
+
+from libs.common.testing.providers import Answered, FakeProvider
 
 KEY: Final = "re_fake_key_of_the_tests"  # pragma: allowlist secret
 
@@ -18,7 +18,7 @@ class Refusal:
 
 
 @dataclass
-class FakeResend:
+class FakeResend(FakeProvider):
     """What it took, and how it answers next."""
 
     taken: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -28,54 +28,16 @@ class FakeResend:
     refusals: list[Refusal] = field(default_factory=list)
     silent: threading.Event = field(default_factory=threading.Event)
     """Set: takes an e-mail, and is gone before it answers."""
-    port: int = 0
-    _server: ThreadingHTTPServer | None = None
 
-    @property
-    def endpoint(self) -> str:
-        """Its base address."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Answer, on the same port as before."""
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            """One request."""
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                refusal, document = fake.answer(self.path, dict(self.headers), body)
-                if fake.silent.is_set():
-                    return
-                data = json.dumps(document).encode()
-                self.send_response(refusal.status if refusal else 200)
-                if refusal and refusal.status in range(300, 400):
-                    self.send_header("Location", f"{fake.endpoint}/elsewhere")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Refuse connections."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+    def respond(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> Answered | None:
+        """One e-mail."""
+        refusal, document = self.answer(path, headers, body)
+        if self.silent.is_set():
+            return None
+        if refusal is None:
+            return Answered(document)
+        elsewhere = {"Location": f"{self.endpoint}/elsewhere"} if refusal.status in range(300, 400) else {}
+        return Answered(document, refusal.status, elsewhere)
 
     def answer(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> tuple[Refusal | None, dict[str, Any]]:
         """As documented at https://resend.com/docs/api-reference/errors."""
