@@ -43,6 +43,11 @@ def connected(gateway: RunningGateway) -> bool:
     return shown.count("last_status=ESTA") + shown.count("last_status=SUCC") >= 1
 
 
+def settled(gateway: RunningGateway) -> bool:
+    """Whether it has been told all that was counted before it came: until then it may be told a count that is old."""
+    return "resync_timeout=<PAST>" in str(gateway.gateway.haproxy.command("show peers"))
+
+
 def counted(gateway: RunningGateway) -> int:
     """What it knows of the requests of the one address that asks."""
     shown = str(gateway.gateway.haproxy.command("show table rate_address"))
@@ -66,11 +71,11 @@ QUOTA = LIMITS[Rate.CREDENTIALS].address
 
 def test_what_one_gateway_counted_the_other_knows(pair: tuple[RunningGateway, RunningGateway]) -> None:
     one, two = pair
+    eventually(lambda: settled(one) and settled(two), 20)
 
-    # While they still tell each other what was before, a count may be told back that is a moment old.
-    assert QUOTA <= permitted((one,), 3 * QUOTA) < 2 * QUOTA
+    assert permitted((one,), 2 * QUOTA) == QUOTA
     eventually(lambda: counted(two) >= QUOTA)
-    assert permitted((two,), QUOTA) < QUOTA / 2
+    assert permitted((two,), QUOTA) == 0
     assert httpx.get(f"{two.url}/api/v1/mine", headers=two.bearer()).status_code == 200
 
 
@@ -96,9 +101,7 @@ def test_a_gateway_whose_peer_is_away_counts_alone_and_serves(tmp_path: Path) ->
 @pytest.mark.long
 def test_what_gateways_counted_outlives_a_reload(pair: tuple[RunningGateway, RunningGateway]) -> None:
     one, two = pair
-    command = one.gateway.haproxy.command
-    # A process hands its counters over once it has asked for those of its predecessor, five seconds after its start.
-    eventually(lambda: "resync_timeout=<PAST>" in command("show peers"), 20)
+    eventually(lambda: settled(one), 20)
     assert permitted((one,), QUOTA) == QUOTA
     eventually(lambda: counted(one) == QUOTA)
     two.stop()
