@@ -49,6 +49,11 @@ class Running:
         """Resident memory of all, pages that they share counted once for each."""
         return sum(_resident_kib(pid) for pid in tree(self.pid)) / KIB_A_MB
 
+    def run_anywhere(self) -> None:
+        """Let all its threads, and what it starts from now on, use every processor."""
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores())
+
     def stop(self) -> None:
         """Ask it to stop, insist after STOP_SECONDS; nothing of it is left."""
         everybody = tree(self.pid)

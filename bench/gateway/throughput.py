@@ -7,10 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol
 
+from bench.bus.stage import await_
 from bench.figures import Figure, NothingMeasured, against, limit
 from bench.gateway.load import Load, Outcome, turn, write_requests
 from bench.gateway.peers import FAST, FLASK, Peer, bare_haproxy, place, started
-from bench.gateway.processes import Running
+from bench.gateway.processes import Running, tree
 from bench.gateway.stage import Door, require
 from bench.timing import MICROSECONDS, ROUNDS
 from libs.common.auth import Role
@@ -22,6 +23,7 @@ FRESH_A_SECOND = 12_000
 """Tokens that are made for each second of the load that shows each once; more than the gateway can verify on a processor."""
 PATIENCE_SECONDS = 5.0
 WARM_UP_SECONDS = 1.0
+MASTER_AND_WORKER = 2
 USERS = "/api/v1/admin/users/{id}"
 COUNT = "/api/v1/notifications/count"
 BARE = "bare HAProxy: carries, checks nothing"
@@ -182,6 +184,7 @@ def _with_a_real_service(door: Door, everybody: Everybody, counts: Path, seconds
 
 def memory(door: Door) -> list[Figure]:
     """Megabytes of both processes, after the load and before the streams."""
+    await_("the former worker to end", lambda: len(tree(door.haproxy.pid)) == MASTER_AND_WORKER)
     return [
         Figure(MEMORY, door.haproxy.memory_mb(), "MB"),
         Figure(PYTHON_MEMORY, door.control.memory_mb(), "MB"),
