@@ -7,7 +7,7 @@ only in a checked form, so a line is JSON whatever was sent. The same lines feed
 from collections.abc import Mapping
 from typing import Final
 
-TIMESTAMP: Final = "%[date(0,ms),div(1000),utime(%Y-%m-%dT%H:%M:%S)].%[date(0,ms),mod(1000),add(1000),concat(),bytes(1)]Z"
+TIMESTAMP: Final = "%[date(),utime(%Y-%m-%dT%H:%M:%S)].%[date(0,ms),bytes(10)]Z"
 """The moment of logging, to the millisecond (RFC 3339): HAProxy 2.6 has no converter of its own for it."""
 
 REQUEST: Final[Mapping[str, str]] = {
