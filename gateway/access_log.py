@@ -7,8 +7,11 @@ only in a checked form, so a line is JSON whatever was sent. The same lines feed
 from collections.abc import Mapping
 from typing import Final
 
-TIMESTAMP: Final = "%[date(),utime(%Y-%m-%dT%H:%M:%S)].%[date(0,ms),bytes(10)]Z"
-"""The moment of logging, to the millisecond (RFC 3339): HAProxy 2.6 has no converter of its own for it."""
+TIMESTAMP: Final = "%[date(),utime(%Y-%m-%dT%H:%M:%S)].%[date(0,ms),concat(),bytes(10)]Z"
+"""The moment of logging, to the millisecond (RFC 3339): HAProxy 2.6 has no converter of its own for it.
+
+Milliseconds since 1970 have thirteen digits until 2286; as a text, what follows the tenth is the fraction.
+"""
 
 REQUEST: Final[Mapping[str, str]] = {
     "request_id": '"%[var(txn.request_id)]"',
