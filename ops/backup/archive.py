@@ -2,28 +2,32 @@
 
     age -d -i IDENTITY NAME.age | tar -x && cat database/* | pg_restore …
 
-The database is cut into parts, since nobody knows its length before it has been written; the manifest is the last entry, so
-that its presence says that everything before it is there.
+The roles that the database names come first, since it cannot be restored where one of them is unknown. The database is cut
+into parts, since nobody knows its length before it has been written; the manifest is the last entry, so that its presence says
+that everything before it is there.
 """
 
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Annotated, Final
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ops.age import Damaged
 from ops.backup.manifest import FileFacts, Manifest
 
 PART_BYTES: Final = 8 << 20
 """Bytes of the database's dump in one entry, and in memory."""
-DATABASE, FILES, MANIFEST = "database/", "files/", "manifest.json"
+ROLES, DATABASE, FILES, MANIFEST = "roles.json", "database/", "files/", "manifest.json"
 FILE_MODE: Final = 0o600
+_ROLES: Final = TypeAdapter(list[Annotated[str, Field(min_length=1, max_length=63)]])
+"""Names of Postgres: 63 bytes at most."""
 TAR_FORMAT: Final = tarfile.PAX_FORMAT
 
 
@@ -32,6 +36,10 @@ class Writer:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._tar = tarfile.open(fileobj=stream, mode="w|", format=TAR_FORMAT)  # noqa: SIM115 - `close` writes its end
+
+    def roles(self, names: list[str]) -> None:
+        """Take in the names of the roles that own something in the database or have rights on it."""
+        self._add(ROLES, json.dumps(names).encode())
 
     def database(self, dump: IO[bytes]) -> int:
         """Take the dump in; returns its bytes."""
@@ -82,7 +90,7 @@ class _Digested(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One entry of a backup: a part of the database's dump, a file, or the manifest."""
+    """One entry of a backup: the roles, a part of the database's dump, a file, or the manifest."""
 
     name: str
     size: int
@@ -113,7 +121,15 @@ def _expected(name: str) -> bool:
     `files//etc/passwd` does: what stands behind the folder's name is a path of its own. So a name has one spelling.
     """
     path = Path(name)
-    return name == MANIFEST or (name.startswith((DATABASE, FILES)) and ".." not in path.parts and str(path) == name)
+    return name in {ROLES, MANIFEST} or (name.startswith((DATABASE, FILES)) and ".." not in path.parts and str(path) == name)
+
+
+def read_roles(content: bytes) -> list[str]:
+    """Raises Damaged for what is no list of names."""
+    try:
+        return _ROLES.validate_json(content)
+    except ValidationError as error:
+        raise Damaged(f"The roles cannot be read: {error.error_count()} faults.") from None
 
 
 def read_manifest(content: bytes) -> Manifest:

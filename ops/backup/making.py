@@ -17,7 +17,7 @@ from ops.backup.archive import Writer
 from ops.backup.manifest import FileFacts, Keys, Log, Manifest
 from ops.backup.place import FOLDER_MODE, Place
 from ops.backup.record import Backup
-from ops.backup.snapshot import dump, snapshot, table_facts
+from ops.backup.snapshot import dump, roles_named, snapshot, table_facts
 from ops.errors import OperationError
 
 SUFFIX: Final = ".age"
@@ -55,6 +55,7 @@ def create(place: Place) -> Made:
             log, warning = _log(connection, place)
             with encrypted(path, recipients) as (stream, written):
                 writer = Writer(stream)
+                writer.roles(roles_named(connection))
                 with dump(place.database_url, shared) as source:
                     writer.database(source)
                 files, missing = _files(connection, writer, place.storage)

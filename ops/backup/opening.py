@@ -15,13 +15,15 @@ from sqlalchemy import Connection, text
 
 from ops.age import CHUNK, Damaged, decrypted
 from ops.backup import making, record, witness
-from ops.backup.archive import DATABASE, FILES, MANIFEST, Part, read_manifest, reading
+from ops.backup.archive import DATABASE, FILES, MANIFEST, ROLES, Part, read_manifest, read_roles, reading
 from ops.backup.manifest import FileFacts, Manifest, TableFacts
 from ops.backup.place import Place
 from ops.backup.snapshot import differences, libpq, restoring, snapshot, table_facts, with_database
+from ops.console import err, literal
 from ops.errors import OperationError
 from ops.proof import VerifierKey
 
+ROLES_BYTES_MAX: Final = 1 << 20
 MANIFEST_BYTES_MAX: Final = 256 << 20
 LEAVES_AT_ONCE: Final = 10_000
 _LEAVES = text(
@@ -133,6 +135,10 @@ def unpack(path: Path, identities: list[Any], url: str, storage: Path | None, *,
     with decrypted(path, identities) as stream, reading(stream) as parts, ExitStack() as stack:
         sink: IO[bytes] | None = None
         for part in parts:
+            if part.name == ROLES:
+                if roles:
+                    _require_roles(url, read_roles(part.content.read(ROLES_BYTES_MAX)))
+                continue
             if part.name.startswith(DATABASE):
                 sink = sink or stack.enter_context(restoring(url, roles=roles))
                 _copy(part, sink)
@@ -150,6 +156,21 @@ def unpack(path: Path, identities: list[Any], url: str, storage: Path | None, *,
         wrong = sorted(name for name in {*found, *manifest.files} if found.get(name) != manifest.files.get(name))
         raise Damaged("The files in the backup are not those that its manifest names.", details="\n".join(wrong))
     return manifest
+
+
+def _require_roles(url: str, names: list[str]) -> None:
+    """Make the roles that this server does not know, unable to sign in: whose they are, their owner gives a password again."""
+    made = [name for name in names if not _has_role(url, name)]
+    for name in made:
+        run_on_server(url, "CREATE ROLE {} NOLOGIN", name)
+    if made:
+        err.print(f"[yellow]![/] Roles that this server did not know were made, and cannot sign in: {literal(', '.join(made))}")
+
+
+def _has_role(url: str, name: str) -> bool:
+    with closing(psycopg2.connect(**libpq(url))) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
+        return cursor.fetchone() is not None
 
 
 def _copy(part: Part, sink: IO[bytes]) -> None:
@@ -190,7 +211,7 @@ def scratch_database(place: Place) -> Iterator[str]:
 
 
 def run_on_server(admin_url: str, statement: str, *names: str) -> None:
-    """One statement about databases, which no transaction may hold. Raises OperationError."""
+    """One statement about databases or roles, in no transaction. Raises OperationError."""
     try:
         with closing(psycopg2.connect(**{"connect_timeout": "10", **libpq(admin_url)})) as connection:
             connection.autocommit = True

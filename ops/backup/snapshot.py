@@ -32,6 +32,12 @@ _DIGEST = psycopg2.sql.SQL(
     "SELECT count(*), coalesce(sum("
     "('x' || left(encode(sha256(convert_to(t::text, 'UTF8')), 'hex'), 15))::bit(60)::bigint), 0)::text FROM {} t"
 )
+# Whoever owns something here, or was granted something; Postgres has its own roles everywhere.
+_ROLES = text(
+    "SELECT DISTINCT rolname FROM pg_shdepend JOIN pg_roles ON pg_roles.oid = refobjid "
+    "WHERE refclassid = 'pg_authid'::regclass AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND rolname !~ '^pg_' ORDER BY rolname"
+)
 _STABLE: Final = ("SET timezone = 'UTC'", "SET datestyle = 'ISO'", "SET extra_float_digits = 3", "SET bytea_output = 'hex'")
 WORDS_MAX: Final = 2_000
 """Characters of a failed program's last words that are shown."""
@@ -82,6 +88,11 @@ def table_facts(connection: Connection) -> dict[str, TableFacts]:
         count, digest = connection.exec_driver_sql(statement.replace("%", "%%")).one()
         found[f"{row.schema}.{row.name}"] = TableFacts(rows=count, digest=digest)
     return found
+
+
+def roles_named(connection: Connection) -> list[str]:
+    """The roles without which pg_restore would end at the first thing that they own or may use."""
+    return list(connection.scalars(_ROLES))
 
 
 def differences(wanted: dict[str, TableFacts], found: dict[str, TableFacts]) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +11,7 @@ from sqlalchemy import make_url, text
 
 from libs.common.db.database import single_connection_engine
 from libs.common.db.provision import backup_role, provision_backup
-from libs.common.ids import random_token
+from libs.common.ids import new_id, random_token
 from libs.common.testing import Harness, service_harness
 from ops.age import Damaged, WrongKey, identities_of, new_identity
 from ops.backup import making, opening, record, witness
@@ -193,6 +194,30 @@ def test_leaves_that_do_not_give_the_signed_root_are_noticed(harness: Harness, p
         opening.compare(harness.superuser_url, manifest, None)
 
 
+def test_a_role_that_another_server_does_not_know_is_made_there_without_a_way_to_sign_in(
+    harness: Harness, place: Place, identities: list[object]
+) -> None:
+    sealed(harness, 2)
+    role = f"reporting_{new_id().hex}"
+    for statement in ('CREATE ROLE "{}" LOGIN', 'GRANT USAGE ON SCHEMA ledger TO "{}"', 'GRANT SELECT ON ledger.leaf TO "{}"'):
+        change(harness, statement.format(role))
+    try:
+        made = making.create(place)
+    finally:
+        change(harness, f'DROP OWNED BY "{role}"')
+        change(harness, f'DROP ROLE "{role}"')
+    path = opening.backup_path(place, made.backup.name)
+
+    with opening.scratch_database(place) as url:
+        opening.unpack(path, identities, url, None, roles=True)
+        opening.compare(url, made.manifest, place.log_key)
+        rights = asked(url, "SELECT has_table_privilege(:role, 'ledger.leaf', 'SELECT')", role=role)
+
+    assert rights == [True]
+    assert asked(harness.superuser_url, "SELECT rolcanlogin FROM pg_roles WHERE rolname = :role", role=role) == [False]
+    change(harness, f'DROP ROLE "{role}"')
+
+
 def test_a_backup_needs_somebody_who_can_open_it(place: Place) -> None:
     place.recipients_file.unlink()
 
@@ -230,11 +255,14 @@ def change(harness: Harness, statement: str) -> None:
 
 
 def databases(harness: Harness, pattern: str) -> list[str]:
-    engine = single_connection_engine(harness.superuser_url)
+    return asked(harness.superuser_url, "SELECT datname FROM pg_database WHERE datname LIKE :pattern", pattern=pattern)
+
+
+def asked(url: str, query: str, **values: str) -> list[Any]:
+    """The first column of what the database answers."""
+    engine = single_connection_engine(url)
     with engine.connect() as connection:
-        found = (
-            connection.execute(text("SELECT datname FROM pg_database WHERE datname LIKE :p"), {"p": pattern}).scalars().all()
-        )
+        found = connection.scalars(text(query), values).all()
     engine.dispose()
     return list(found)
 
