@@ -8,6 +8,7 @@ from bench.figures import Figure, NothingMeasured, against, limit
 from bench.output import number
 from libs.common import clock
 from libs.common.config import process_environment
+from ops.containers import docker
 from ops.errors import OperationError
 from ops.images import engine
 from ops.images.contents import GATEWAY, OPERATOR, ROOT, images
@@ -41,7 +42,7 @@ def measure(_seconds: float) -> list[Figure]:
 def _base(built: Sequence[engine.Built]) -> float:
     reference = built[0].labels["org.opencontainers.image.base.name"]
     try:
-        return float(engine.docker("image", "inspect", "--format", "{{.Size}}", reference))
+        return float(docker("image", "inspect", "--format", "{{.Size}}", reference))
     except (OperationError, ValueError):
         raise NothingMeasured(
             f"The engine does not keep {reference}: `docker pull {reference}` lets sizes be compared."

@@ -1,22 +1,20 @@
 """What is asked of a container engine to build images and to look at them; `docker` speaks to it."""
 
 import json
-import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ops.errors import OperationError
+from ops.containers import docker
 from ops.images.contents import GATEWAY, OPERATOR
 
 REPOSITORY: Final = "lumiere"
 TARGETS: Final = {GATEWAY: "gateway", OPERATOR: "operator"}
 """Targets of deploy/Dockerfile that are not the services'."""
 UNKNOWN: Final = "unknown"
-LINES_SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
@@ -96,19 +94,3 @@ def stamp_of(source: Path, version: str) -> Stamp:
 def _git(source: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)  # noqa: S607
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def docker(*arguments: str) -> str:
-    """What `docker` answers. Raises OperationError with its last lines when it fails or is not there."""
-    program = shutil.which("docker")
-    if program is None:
-        raise OperationError("There is no `docker` here. Images are built and looked at where a container engine runs.")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise OperationError(f"docker {arguments[0]} failed.", details=_end(done.stderr or done.stdout))
-    return done.stdout
-
-
-def _end(text: str) -> str:
-    lines: Sequence[str] = text.strip().splitlines()
-    return "\n".join(lines[-LINES_SHOWN:])

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from ops.containers import docker
 from ops.images import engine, sbom, scan
 from ops.images.contents import images
-from ops.images.engine import Built, Stamp, docker
+from ops.images.engine import Built, Stamp
 from ops.images.selection import pins
 from ops.release import assemble, files
 from ops.release.cut import Checkout
