@@ -124,11 +124,19 @@ def redis_fault(url: str) -> str | None:
     return "leaves this machine without verified TLS: begin it with rediss://, and set TLS_AUTHORITY to the authority's file"
 
 
+def bucket_fault(url: str) -> str | None:
+    """Why this address of an S3 server must not be used in production; None when it may."""
+    if not leaves_machine(url) or urlsplit(url).scheme == "https":
+        return None
+    return "leaves this machine without verified TLS: begin it with https://, at a name that the server's certificate has"
+
+
 JUDGED: Final[dict[str, Callable[[str], str | None]]] = {
     "database_url": database_fault,
     "migration_database_url": database_fault,
     "amqp_url": broker_fault,
     "redis_url": redis_fault,
+    "s3_endpoint": bucket_fault,
 }
 """Settings that are addresses, and what says why one must not be used in production."""
 

@@ -61,6 +61,7 @@ class Settings(ServiceSettings):
 
     @model_validator(mode="after")
     def _files_travel_encrypted_in_production(self) -> Self:
+        # S3_ENDPOINT is judged with all other addresses; on one machine it may be plain, and then nobody outside can use it.
         public = self.s3_public_endpoint or self.s3_endpoint or "https://"
         if self.production and not public.startswith("https://"):
             raise ValueError(
