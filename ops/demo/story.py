@@ -137,7 +137,7 @@ class Story:
         except StepFailed as refusal:
             # Made by an earlier run: then the password fits. Otherwise two others exist, and the refusal says so.
             try:
-                Client(self.access.origin).sign_in(self.access.admin_email, self.access.admin_password)
+                self.admin.sign_in(self.access.admin_email, self.access.admin_password)
             except StepFailed:
                 raise refusal from None
             return "made by an earlier run"
