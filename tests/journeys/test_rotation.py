@@ -64,9 +64,9 @@ def test_secrets_are_replaced_while_people_work(live: LivePlatform, studio: Stud
     rotate(live.operations, "AUTH_SECRET", finish=True)
     assert not vault.path(PREVIOUS).exists()
     rotate(live.operations, "REVOCATION_LIST_TOKEN")
-    returned = studio.newcomer()
-    returned.sign_in(person.email, person.password)
-    work_goes_on(studio, returned)
+    assert studio.newcomer().status() == 200
+    person.sign_in(person.email, person.password)
+    work_goes_on(studio, person)
 
     changed = {name for name, value in before.items() if vault.path(name).exists() and vault.path(name).read_text() != value}
     assert {"AUTH_SECRET", "NOTIFY_PRIVATE_KEY", "POSTGRES_PASSWORD", "REVOCATION_LIST_TOKEN"} <= changed
