@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from libs.common.ids import new_id
 from libs.common.telemetry.traces import new_traceparent
 from ops.demo.client import wait_for
+from ops.demo.report import StepFailed
 from ops.span_receiver import Span, SpanReceiver
 from tests.journeys.inside import Inside
 from tests.journeys.people import Studio
@@ -28,6 +30,8 @@ EXPECTED = {
     ("ledger", "payments.lumens.changed process"),
 }
 """What a validation sets in motion, by service and name."""
+SPANS_SECONDS = 60
+"""Each process sends its spans in batches, and waits before it repeats what was not taken."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,12 @@ def validation(studio: Studio, spans: SpanReceiver) -> Validation:
 
     studio.approve(work, headers={"traceparent": traceparent, "X-Request-Id": request_id})
 
-    def seen() -> bool:
-        return {(each.service, each.name) for each in spans.trace(trace_id)} >= EXPECTED
+    def missing() -> set[tuple[str, str]]:
+        return EXPECTED - {(each.service, each.name) for each in spans.trace(trace_id)}
 
-    wait_for("every span of the validation", seen, every=0.2)
+    with suppress(StepFailed):  # which span did not come is said below
+        wait_for("every span of the validation", lambda: not missing(), seconds=SPANS_SECONDS, every=0.2)
+    assert not missing()
     return Validation(traceparent, request_id, spans.trace(trace_id))
 
 
