@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -236,7 +236,12 @@ def test_a_projection_is_rebuilt_from_nothing_with_its_workers_at_rest(
 def test_events_are_followed_as_they_pass_until_ctrl_c(studio: Studio, film: Film, lumiere: Lumiere) -> None:
     assert lumiere("events", "tail", "--type", "ledger.never.happens", "--seconds", "0.2") == (0, "")
     command = [sys.executable, "-m", "ops.cli", "events", "tail", "--type", "tasks.task.created", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as following:
+    # Whoever runs the tests in the background may have told all that comes of it to ignore Ctrl-C.
+    heeding = ("env", "--default-signal=INT")
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        following = stack.enter_context(subprocess.Popen([*heeding, *command], cwd=ROOT, **pipes))
+        stack.callback(following.kill)
         assert following.stderr is not None
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(following.stdout or ()), daemon=True)
