@@ -160,17 +160,18 @@ def unpack(path: Path, identities: list[Any], url: str, storage: Path | None, *,
 
 def _require_roles(url: str, names: list[str]) -> None:
     """Make the roles that this server does not know, unable to sign in: whose they are, their owner gives a password again."""
-    made = [name for name in names if not _has_role(url, name)]
+    known = _roles(url)
+    made = [name for name in names if name not in known]
     for name in made:
         run_on_server(url, "CREATE ROLE {} NOLOGIN", name)
     if made:
         err.print(f"[yellow]![/] Roles that this server did not know were made, and cannot sign in: {literal(', '.join(made))}")
 
 
-def _has_role(url: str, name: str) -> bool:
+def _roles(url: str) -> set[str]:
     with closing(psycopg2.connect(**libpq(url))) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
-        return cursor.fetchone() is not None
+        cursor.execute("SELECT rolname FROM pg_roles")
+        return {name for (name,) in cursor.fetchall()}
 
 
 def _copy(part: Part, sink: IO[bytes]) -> None:
